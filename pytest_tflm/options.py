@@ -149,8 +149,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "port",
         "PORT",
-        "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, or "
-        "sim for the simulator (sim?arena=64k limits its arena)",
+        "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, "
+        "or sim for the simulator (sim?arena=64k limits its arena)",
         _text,
         "",
     ),
