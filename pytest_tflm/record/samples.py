@@ -58,8 +58,9 @@ def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
 class RandomSamples:
     """Sample *i* is the same for a given model interface, seed and *i*, however many are made.
 
-    Integer inputs get codes uniform over the dtype's whole range; bool inputs fair coins; float
-    inputs standard normal values.
+    Quantised inputs and those of 8 or 16 bits get codes uniform over the dtype's whole range; other
+    integer inputs 0 to 9, since they are mostly indices, which kernels do not check; bool inputs
+    fair coins; float inputs standard normal values.
     """
 
     model: Model
@@ -95,6 +96,8 @@ def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
             f"input {tensor.name!r} is {tensor.dtype}: random samples of that cannot be made. "
             "Give a file with --tflm-samples."
         )
+    if tensor.scale is None and dtype.itemsize > 2:
+        return random.integers(0, 10, tensor.shape, dtype=dtype)
     limits = np.iinfo(dtype)
     return random.integers(limits.min, limits.max, tensor.shape, dtype=dtype, endpoint=True)
 
@@ -151,8 +154,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise SampleError(
-            f"{path} cannot be read as samples ({error}). A .npy file with one array or a .npz file "
-            "with one for each input is needed."
+            f"{path} cannot be read as samples ({error}). A .npy file with one array or a .npz "
+            "file with one for each input is needed."
         ) from None
 
 

@@ -28,6 +28,19 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     return lines
 
 
+def headline(comparison: Comparison) -> list[str]:
+    """The same in at most one line for each output, for pytest's assertion message."""
+    return [
+        comparison_lines(comparison)[0],
+        *(
+            f"output {tensor.index}: {tensor.beyond} of {tensor.differences.size} elements, "
+            f"largest {_size(tensor)} at {list(tensor.largest_at)}"
+            for tensor in comparison.tensors
+            if tensor.beyond
+        ),
+    ]
+
+
 def tensor_lines(tensor: TensorComparison, got_name: str, expected_name: str) -> list[str]:
     """The part of the report that is about one output."""
     title = f"  {_title(tensor)}:"
