@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.errors import SettingsError
+from pytest_tflm.errors import InterpreterCrashed, SettingsError
 from pytest_tflm.runtime import packages
 from pytest_tflm.runtime.base import Outputs
 from pytest_tflm.runtime.packages import KINDS, RESOLVERS
@@ -27,6 +27,9 @@ MAX_CHUNK_MICROSECONDS = 20_000
 # The one that is computed and the one that is sent meanwhile.
 CHUNKS_UNDER_WAY = 2
 
+LEAST_ARENA = 1024
+ARENA_STEP = 16
+
 _numbers = itertools.count(1)
 
 
@@ -35,8 +38,8 @@ class InterpreterRuntime:
 
     ``kind`` is one of :data:`KINDS`; ``resolver`` one of :data:`RESOLVERS`, None for
     ``builtin_ref``. TFLM has one set of kernels: there it is checked and not used. ``timeout`` is
-    in seconds, for each sample. ``arena`` is the size of TFLM's arena in bytes; None tries from ten
-    times the model up to 256 MiB. ``worker`` lets several runtimes share a process: who made it
+    in seconds, for each sample. ``arena`` is the size of TFLM's arena in bytes; None tries from
+    16 to 256 MiB. ``worker`` lets several runtimes share a process: who made it
     closes it, and a crash of one model takes the variables of the others with it.
 
     Making one starts the process and does not wait for it, so that several start at a time; an
@@ -191,16 +194,19 @@ class InterpreterRuntime:
     def _submit(
         self, method: str, *arguments: Any, doing: str, timeout: float | None = None
     ) -> Ticket:
-        other = "--tflm-runtime=litert" if self._kind == "tflm" else "--tflm-runtime=tflm"
+        if self._kind != "tflm":
+            advice = "try another resolver (--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
+        elif self._arena is not None:
+            advice = f"try a larger arena than {self._arena} bytes"
+        else:
+            advice = "try another interpreter (--tflm-runtime=litert)"
         return self._worker.submit(
             method,
             self._number,
             *arguments,
             who=self._name,
             doing=f"{doing} {self._model.name}",
-            advice=f"try another interpreter ({other})"
-            if self._kind == "tflm"
-            else f"try another resolver (--tflm-resolver) or interpreter ({other})",
+            advice=advice,
             timeout=timeout or self._timeout,
         )
 
@@ -239,27 +245,49 @@ class _Source:
         return taken
 
 
-def arena_needed(
-    model: Model, *, timeout: float = DEFAULT_TIMEOUT, worker: Worker | None = None
-) -> int:
+def arena_needed(model: Model, *, timeout: float = DEFAULT_TIMEOUT) -> int:
     """The smallest arena, in bytes, in which host TFLM allocates ``model``'s tensors.
 
-    A multiple of 16, at least 1 KiB. Host TFLM has pointers of 64 bits and records its
-    allocations, so a board's TFLM needs less. ``worker`` as for :class:`InterpreterRuntime`.
+    A multiple of 16, at least 1 KiB. Found by trying: what TFLM itself reports can be too low
+    (tensorflow/tflite-micro#890, #2738) and only says where to begin. Host TFLM has pointers of 64
+    bits and records its allocations, so a board's TFLM needs less.
 
     Raises :class:`~pytest_tflm.errors.InterpreterRefused` if TFLM does not take the model at all,
     :class:`~pytest_tflm.errors.InterpreterMissing` and
     :class:`~pytest_tflm.errors.InterpreterCrashed`.
     """
     packages.check_installed("tflm")
-    own = worker or Worker("tflm", timeout=timeout)
-    try:
-        doing = f"while measuring the arena of {model.name}"
-        ticket = own.submit(
-            "arena_needed", model.data, who="tflm", doing=doing, timeout=max(timeout, START_TIMEOUT)
-        )
-        needed: int = own.next(ticket)
-        return needed
-    finally:
-        if worker is None:
-            own.close()
+    doing = f"while measuring the arena of {model.name}"
+    with Worker("tflm", timeout=max(timeout, START_TIMEOUT)) as worker:
+
+        def fits(arena: int) -> bool:
+            try:
+                return bool(worker.call("fits_arena", model.data, arena, doing=doing))
+            except InterpreterCrashed:
+                return False  # some arenas that are too small do that to TFLM
+
+        return _smallest(fits, worker.call("recorded_arena", model.data, doing=doing))
+
+
+def _smallest(fits: Callable[[int], bool], guess: int) -> int:
+    """The smallest multiple of 16, from 1 KiB, that fits: in steps that grow away from ``guess``,
+    then by bisection."""
+    least, step = LEAST_ARENA // ARENA_STEP, 4
+    high = max(least, -(-guess // ARENA_STEP))
+    low = least - 1  # taken not to fit; all in units of ARENA_STEP
+    if fits(high * ARENA_STEP):
+        while high - step > low:
+            if not fits((high - step) * ARENA_STEP):
+                low = high - step
+                break
+            high -= step
+            step *= 4
+    else:
+        low, high = high, high + step
+        while not fits(high * ARENA_STEP):
+            step *= 4
+            low, high = high, high + step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle * ARENA_STEP) else (middle, high)
+    return high * ARENA_STEP

@@ -23,10 +23,11 @@ from pytest_tflm.runtime.packages import importing
 
 Arrays = tuple[NDArray[np.generic], ...]
 
-SMALLEST_ARENA = 64 * 1024
+# An arena that is too small can crash host TFLM instead of being refused, so trying begins with
+# more than nearly any model needs: memory that is not touched costs nothing.
+FIRST_ARENA = 16 * 1024 * 1024
 LARGEST_ARENA = 256 * 1024 * 1024
-ARENA_STEP = 16
-# Below some 600 bytes host TFLM does not refuse an arena, it writes where nothing is.
+# Below some 600 bytes it always crashes.
 LEAST_ARENA = 1024
 _NO_OPERATOR = ("Didn't find op for builtin opcode", "Failed to get registration from op code")
 
@@ -98,9 +99,17 @@ class Interpreters:
         """Forget a model."""
         self._engines.pop(number, None)
 
-    def arena_needed(self, data: bytes) -> int:
-        """The smallest arena, in bytes, that host TFLM accepts for a model."""
-        return arena_needed(data)
+    def recorded_arena(self, data: bytes) -> int:
+        """What TFLM's recording allocator says a model needs, in bytes."""
+        return Tflm(Job(data, (), ())).recorded_arena()
+
+    def fits_arena(self, data: bytes, arena: int) -> bool:
+        """Whether TFLM allocates a model in so many bytes. May crash if not."""
+        try:
+            Tflm(Job(data, (), (), arena=arena))
+        except InterpreterRefused:
+            return False
+        return True
 
 
 def _litert(job: Job) -> Engine:
@@ -163,7 +172,7 @@ class Tflm:
 
         self._job = job
         self._from_bytes = runtime.Interpreter.from_bytes
-        self.arena = job.arena if job.arena is not None else max(SMALLEST_ARENA, 10 * len(job.data))
+        self.arena = job.arena if job.arena is not None else max(FIRST_ARENA, 10 * len(job.data))
         self._build()
 
     def _build(self) -> None:
@@ -184,7 +193,7 @@ class Tflm:
                     ) from error
                 if self.arena >= LARGEST_ARENA:
                     raise
-                self.arena = min(2 * self.arena, LARGEST_ARENA)
+                self.arena = min(4 * self.arena, LARGEST_ARENA)
             else:
                 self.invoke: Callable[[], object] = self._running.invoke
                 return
@@ -204,11 +213,11 @@ class Tflm:
             self._running.reset()
 
     def recorded_arena(self) -> int:
-        """What TFLM's recording allocator says it used, in bytes; 0 if it does not say."""
+        """What TFLM's recording allocator says it used, in bytes; LEAST_ARENA if it does not."""
         before = len(worker_main.printed())
         self._running.print_allocations()
         found = re.search(r"Arena allocation total (\d+)", worker_main.printed()[before:])
-        return int(found[1]) if found else 0
+        return int(found[1]) if found else LEAST_ARENA
 
 
 _ENGINES: dict[str, Callable[[Job], Engine]] = {
@@ -216,52 +225,3 @@ _ENGINES: dict[str, Callable[[Job], Engine]] = {
     "tensorflow": _tensorflow,
     "tflm": Tflm,
 }
-
-
-def arena_needed(data: bytes) -> int:
-    """The smallest multiple of 16 bytes, from 1 KiB, in which host TFLM allocates a model.
-
-    Found by trying: what TFLM itself reports can be too low (tflite-micro#890, #2738). It only
-    says where to begin.
-    """
-    first = Tflm(Job(data, (), ()))
-
-    def fits(arena: int) -> bool:
-        try:
-            Tflm(Job(data, (), (), arena=arena))
-        except InterpreterRefused:
-            return False
-        return True
-
-    low, high = _bracket(fits, first.recorded_arena() or first.arena, first.arena)
-    while high - low > ARENA_STEP:
-        middle = (low + high) // 2 // ARENA_STEP * ARENA_STEP
-        if fits(middle):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _bracket(fits: Callable[[int], bool], guess: int, enough: int) -> tuple[int, int]:
-    """The largest arena tried that is too small and the smallest that is enough, near ``guess``.
-    All are multiples of 16."""
-    guess = max(LEAST_ARENA, -(-guess // ARENA_STEP) * ARENA_STEP)
-    enough = -(-enough // ARENA_STEP) * ARENA_STEP
-    step = 4 * ARENA_STEP
-    if fits(guess):
-        high = guess
-        while high > LEAST_ARENA:
-            low = max(LEAST_ARENA, high - step)
-            if not fits(low):
-                return low, high
-            high = low
-            step *= 4
-        return LEAST_ARENA - ARENA_STEP, LEAST_ARENA
-    low = guess
-    while low + step < enough:
-        if fits(low + step):
-            return low, low + step
-        low += step
-        step *= 4
-    return low, enough

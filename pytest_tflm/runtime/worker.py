@@ -164,6 +164,12 @@ class Worker:
         if self._process is not None:
             self._end(self._process, None)
 
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _started(self) -> _Process:
         if self._process is None:
             self._process = _Process(self._target, self.timeout)

@@ -74,7 +74,7 @@ class Faulty:
         yield from range(count)
         if end == "raise":
             raise ValueError("no more numbers")
-        time.sleep(0.01)
+        time.sleep(0.01)  # so that what is collected is sent before the end
         yield count
         os.kill(os.getpid(), 9)
 
