@@ -149,7 +149,9 @@ def main() -> None:
             f"{row['model']:24}{row['direct_per_second']:>10.1f}"
             f"{row['simulator_per_second']:>13.1f}{row['ratio']:>8.3f}{row['noise']:>8.1%}"
         )
-    print(f"\nresident memory over {found['memory']['samples']} samples, KiB: pytest's side, simulator")
+    print(
+        f"\nresident memory over {found['memory']['samples']} samples, KiB: pytest's side, simulator"
+    )
     for done, ours, theirs in found["memory"]["marks_kib"]:
         print(f"{done:>10}{ours:>10}{theirs:>10}")
     print(f"\nwritten to {options.out}")

@@ -1,6 +1,6 @@
 """What a user writes: the example TCN on a board, against the TFLite interpreter.
 
-    pytest --tflm-port=sim examples/test_tcn.py
+pytest --tflm-port=sim examples/test_tcn.py
 """
 
 from pathlib import Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,7 +96,13 @@ class RandomSamples(_Sequence):
         if not 0 <= index < self.count:
             raise IndexError(index)
         random = np.random.default_rng((self.seed, index))
-        return tuple(_random_tensor(tensor, random) for tensor in self.model.inputs)
+        return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
+
+
+def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
+    """One array for a model with one input, a tuple of them for several."""
+    sample = tuple(arrays)
+    return sample[0] if len(sample) == 1 else sample
 
 
 def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
@@ -135,7 +141,7 @@ class FileSamples(_Sequence):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return tuple(array[index] for array in self.arrays)
+        return _sample(array[index] for array in self.arrays)
 
     @classmethod
     def open(cls, path: Path, model: Model) -> FileSamples:

@@ -122,7 +122,7 @@ def test_a_users_failing_assert_shows_the_comparison(command, tcn):
     )
     done = command.pytest(SIM, f"--tflm-model={tcn}", "--tflm-samples=1", "--tflm-suite=off")
     assert done.outcomes == {"failed": 1}, done.output
-    assert "differ by more than 2 LSB" in done.output
+    assert "64 LSB apart, 2 allowed: board simulator" in done.output
     assert "1 of 1 element beyond the tolerance" in done.output
     assert "assert device.run(tflm_sample) == within(expected, lsb=2)" in done.output
 

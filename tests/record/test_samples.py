@@ -44,7 +44,7 @@ def test_random_samples_have_the_inputs_dtype_and_shape_and_use_its_range(mixed)
 
 def test_unquantised_integers_are_small_since_they_are_mostly_indices():
     model = model_from_bytes(model_builders.identity("int32", (1, 50)), "index.tflite")
-    (array,) = samples_for(model, "1", 0)[0]
+    array = samples_for(model, "1", 0)[0]
     assert 0 <= array.min() <= array.max() <= 9
 
 
@@ -72,7 +72,7 @@ def test_a_npy_file_holds_one_stack(tmp_path, model):
     np.save(tmp_path / "s.npy", stack(model, 2))
     samples = samples_for(model, tmp_path / "s.npy", 0)
     assert len(samples) == 2
-    assert samples[1][0].shape == model.inputs[0].shape
+    assert samples[1].shape == model.inputs[0].shape
     with pytest.raises(IndexError):
         samples[2]
 
