@@ -60,5 +60,5 @@ def test_check_notices_a_change(
 
 
 def test_unknown_accessor_stops_the_script(script: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="Model.New"):
+    with pytest.raises(SystemExit, match=r"Model\.New"):
         script.kind_of("            return self._tab.Nothing(o)\n", "Model.New")
