@@ -13,6 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pytest_tflm.errors import DamagedModel
 from pytest_tflm.model import model_from_bytes
+from pytest_tflm.model.check import SUBGRAPH_FIELDS
+from pytest_tflm.model.check_kernels import COMPARISONS, FEWEST_INPUTS, OPTIONAL_INPUTS, RANKS
 
 Bend = Callable[[Any], None]
 
@@ -399,6 +401,21 @@ class TestKernels:
     def test_input_left_out(self) -> None:
         path = "subgraphs[0].operators[0].inputs"
         refused(builders.identity("int32"), assign(path, [0, -1]), "RESHAPE", "left out")
+
+    def test_too_few_inputs_or_outputs(self) -> None:
+        operator = "subgraphs[0].operators[0]"
+        refused(builders.add_int8(), assign(f"{operator}.inputs", [0]), "ADD has 1 inputs", "2")
+        refused(builders.add_int8(), assign(f"{operator}.outputs", []), "ADD has no output")
+
+    def test_operators_in_the_tables_exist(self) -> None:
+        """A misspelt name would check nothing."""
+        names = {*OPTIONAL_INPUTS, *FEWEST_INPUTS, *RANKS, *COMPARISONS}
+        assert names <= vars(schema.BuiltinOperator).keys()
+        members = {*vars(schema.BuiltinOptions), *vars(schema.BuiltinOptions2)}
+        assert SUBGRAPH_FIELDS.keys() <= members
+        for name, fields in SUBGRAPH_FIELDS.items():
+            for field in fields:
+                assert hasattr(getattr(schema, name), field)
 
     @pytest.mark.parametrize("scale", [1e-44, 1e37, 0.0])
     @pytest.mark.parametrize("tensor", [0, 1, 2])
