@@ -221,6 +221,7 @@ def test_replies_find_their_tickets(worker: Worker) -> None:
     worker.drop(tickets[0])
     mixed = [(worker.next(tickets[2]), worker.next(tickets[1])) for _ in range(100)]
     assert mixed == [(i, i) for i in range(100)]
+    assert not tickets[0].replies  # nobody would ever take them
     assert worker.call("echo", "after") == "after"
 
 
