@@ -1,4 +1,4 @@
-"""What all tests share: the examples, small models, and the real command in a process of its own."""
+"""What all tests share: the examples, model files, and the real command in its own process."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def stored_elements(sparsity: Any, shape: list[int], where: str) -> int:
         sizes[order[rank + i]] = size
         sizes[mapped] //= size
     count = 1
-    for level, axis in zip(levels, order):
+    for level, axis in zip(levels, order, strict=False):
         if level.Format() == DENSE:
             if level.DenseSize() != sizes[axis]:
                 raise bad
