@@ -5,8 +5,8 @@ class Board:
 
     Nothing happens but in its methods, and none of them waits. One thread at a time.
 
-    ``largest_frame``, ``window``, ``reply_store`` and ``log_store`` are bytes (SPEC §3); ``ValueError``
-    if they contradict SPEC.md.
+    ``largest_frame``, ``window``, ``reply_store`` and ``log_store`` are bytes (SPEC §3);
+    ``ValueError`` if they contradict SPEC.md.
     """
 
     def __init__(
@@ -31,8 +31,8 @@ class Board:
         """Look at what was received, until one request was performed or nothing is left.
 
         True: call again at once, there may be more to do. What the engine raises, other than
-        :class:`~pytest_tflm.simulator.engine.Refusal`, is raised here; the host has then been told that
-        the request failed, and the board can go on.
+        :class:`~pytest_tflm.simulator.engine.Refusal`, is raised here; the host is then told that the
+        request failed, and the board can go on.
         """
 
     def transmit(self, limit: int) -> bytes:

@@ -1,8 +1,8 @@
 """How many bytes of arena a model needs in host TFLM, found by trying.
 
 TFLM says of one allocation at a time what it lacks, and can crash while it runs out of memory: so
-the search runs in a process of its own (``python -m pytest_tflm.simulator.arena_need < model``), which
-prints each size that sufficed, the smallest last.
+the search runs in a process of its own (``python -m pytest_tflm.simulator.arena_need < model``),
+which prints each size that sufficed, the smallest last.
 """
 
 from __future__ import annotations

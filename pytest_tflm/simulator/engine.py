@@ -1,4 +1,4 @@
-"""What a simulated board runs models with: the Python counterpart of the firmware's ``engine.h``."""
+"""What a simulated board runs models with: the counterpart of the firmware's ``engine.h``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Status(IntEnum):
 class Refusal(Exception):
     """The engine cannot do what it was asked; the board goes on.
 
-    ``str(refusal)`` is the text that the host reads from region ERROR. ``needed`` and ``available`` are
-    bytes where the status is about memory; 0 where they are not known.
+    ``str(refusal)`` is the text that the host reads from region ERROR. ``needed`` and ``available``
+    are bytes where the status is about memory; 0 where they are not known.
     """
 
     def __init__(self, status: Status, text: str, *, needed: int = 0, available: int = 0) -> None:
@@ -39,9 +39,9 @@ class Refusal(Exception):
 class EngineTensor:
     """An input or an output of a loaded model.
 
-    ``data`` is C-contiguous and writable, of the tensor's shape and dtype, and the same array until the
-    model is unloaded: the board writes inputs into it and reads outputs out of it. ``type`` is TFLite's
-    ``TensorType``. A ``scale`` of 0 means "not quantised".
+    ``data`` is C-contiguous and writable, of the tensor's shape and dtype, and the same array until
+    the model is unloaded: the board writes inputs into it and reads outputs out of it. ``type`` is
+    TFLite's ``TensorType``. A ``scale`` of 0 means "not quantised".
     """
 
     data: NDArray[Any]
@@ -63,13 +63,13 @@ class Loaded:
 class Engine(Protocol):
     """Runs one model at a time. Any method but ``unload`` may raise :class:`Refusal`.
 
-    Any other exception is a bug of the engine: :meth:`pytest_tflm.simulator._firmware.Board.poll` raises
-    it. An engine must not hold the board that runs it (nanobind would report the cycle as a leak).
+    Any other exception is a bug of the engine, which ``Board.poll`` raises. An engine must not hold
+    the board that runs it (nanobind would report the cycle as a leak).
     """
 
     @property
     def kernels(self) -> str:
-        """The kernel library. Empty: not known. Read once, when the board is made, as the next three."""
+        """The kernel library. Empty: not known. Read once for each board, as the next three."""
 
     @property
     def tflm(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import select
 import signal
@@ -13,19 +12,12 @@ import tempfile
 import time
 from types import TracebackType
 
-from pytest_tflm.errors import InterpreterMissing, PortFailed
-from pytest_tflm.simulator.spec import SimulatorSpec
+from pytest_tflm.errors import PortFailed
+from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 2.0
 _TAIL_LINES = 5
-
-MISSING = (
-    "the simulator runs models with tflite-micro, which is not installed (it has wheels for Linux "
-    "x86-64 alone: pip install tflite-micro).\n"
-    "On another system run 'pytest-tflm simulate --tcp HOST:PORT' on a Linux x86-64 machine and "
-    "--tflm-port=socket://HOST:PORT here."
-)
 
 
 class Simulator:
@@ -37,8 +29,8 @@ class Simulator:
     def __init__(self, spec: SimulatorSpec) -> None:
         self.spec = spec
         # Files, not pipes: nobody has to read them while the board runs.
-        self._errors = tempfile.TemporaryFile()
-        self._native_text = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._native_text = tempfile.TemporaryFile()  # noqa: SIM115
         native = self._native_text.fileno()
         command = [sys.executable, "-m", "pytest_tflm.simulator", str(spec)]
         command += ["--with-parent", "--native-text", str(native)]
@@ -85,8 +77,8 @@ class Simulator:
     def exit_description(self) -> str | None:
         """How it ended, or None while it runs.
 
-        For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native code
-        printed right before is part of it.
+        For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native
+        code printed right before is part of it.
         """
         if self._process.poll() is None:
             return None
@@ -145,11 +137,10 @@ class Simulator:
 def start(spec: str) -> Simulator:
     """Start a simulated board and wait until its port is there.
 
-    ``spec`` is ``sim`` or ``sim?arena=64k&…`` (:class:`~pytest_tflm.simulator.spec.SimulatorSpec`).
-    Raises SettingsError if it makes no sense, InterpreterMissing without tflite-micro, and PortFailed
-    if the process does not come up.
+    ``spec`` is as in :class:`~pytest_tflm.simulator.spec.SimulatorSpec`: ``sim``, ``sim?arena=64k``.
+    Raises SettingsError if it makes no sense, InterpreterMissing without tflite-micro, and
+    PortFailed if the process does not come up.
     """
     parsed = SimulatorSpec.parse(spec)
-    if importlib.util.find_spec("tflite_micro") is None:
-        raise InterpreterMissing(MISSING)
+    require_tflite_micro()
     return Simulator(parsed)

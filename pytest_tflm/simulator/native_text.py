@@ -13,8 +13,8 @@ import tempfile
 class NativeText:
     """File descriptor 2 of this process leads into a file; Python's own stderr stays what it was.
 
-    ``fd`` is a file that the parent gave, so that it can read what was printed right before a crash;
-    without one there is a file of its own.
+    ``fd`` is a file that the parent gave, so that it can read what was printed right before a
+    crash; without one there is a file of its own.
     """
 
     def __init__(self, fd: int | None = None) -> None:
@@ -26,7 +26,7 @@ class NativeText:
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         sys.stderr.flush()
         kept = os.dup(2)
-        sys.stderr = open(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        sys.stderr = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         with contextlib.suppress(RuntimeError, OSError):
             faulthandler.enable(sys.stderr)
         os.dup2(fd, 2)

@@ -7,7 +7,6 @@ and serves it until SIGTERM, SIGINT or, with ``--with-parent``, the end of stdin
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import secrets
 import select
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_tflm.errors import SettingsError, TflmError
-from pytest_tflm.simulator.spec import SimulatorSpec
+from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _CHUNK = 65536
 
@@ -144,8 +143,46 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def serve(spec: SimulatorSpec, line: Line, *, native_text: int | None, parent: int | None) -> None:
-    """Run a board on ``line`` until a signal, or until file descriptor ``parent`` ends."""
+class _Stop(Exception):
+    """SIGTERM or SIGINT arrived."""
+
+
+def _stop(signal_number: int, frame: object) -> None:
+    raise _Stop
+
+
+def serve(
+    spec: str,
+    *,
+    tcp: str | None = None,
+    native_text: int | None = None,
+    parent: int | None = None,
+) -> int:
+    """Run a board until SIGTERM, SIGINT, or the end of file descriptor ``parent``. Returns 0.
+
+    ``spec`` is as in :class:`SimulatorSpec`, ``tcp`` is ``HOST:PORT`` for a TCP port instead of a
+    pseudo-terminal, ``native_text`` as in :class:`~pytest_tflm.simulator.native_text.NativeText`.
+    Raises SettingsError, and InterpreterMissing without tflite-micro.
+    """
+    parsed = SimulatorSpec.parse(spec)
+    require_tflite_micro()
+    line: Line | None = None
+    handlers = [(each, signal.signal(each, _stop)) for each in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        line = TcpServer(tcp) if tcp is not None else PseudoTerminal()
+        _run(parsed, line, native_text, parent)
+    except _Stop:
+        pass
+    finally:
+        for each, handler in handlers:
+            signal.signal(each, handler)
+        if line is not None:
+            line.close()
+    return 0
+
+
+def _run(spec: SimulatorSpec, line: Line, native_text: int | None, parent: int | None) -> None:
+    """Run a board on ``line`` until file descriptor ``parent`` ends, or something is raised."""
     from pytest_tflm.simulator._firmware import Board
     from pytest_tflm.simulator.native_text import NativeText
     from pytest_tflm.simulator.tflm_engine import TflmEngine
@@ -186,16 +223,8 @@ def serve(spec: SimulatorSpec, line: Line, *, native_text: int | None, parent: i
             board.receive(line.read())
 
 
-class _Stop(Exception):
-    """SIGTERM or SIGINT arrived."""
-
-
-def _stop(signal_number: int, frame: object) -> None:
-    raise _Stop
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and serve. Returns the exit status; 2 if the settings make no sense."""
+    """Parse the command line and serve. Returns the exit status: 2 if settings make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_tflm.simulator",
         description="A simulated board: the firmware core, with TFLM of this machine.",
@@ -207,23 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--native-text", type=int, metavar="FD", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    line: Line | None = None
+    parent = sys.stdin.fileno() if options.with_parent else None
     try:
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, _stop)
-        spec = SimulatorSpec.parse(options.spec)
-        line = TcpServer(options.tcp) if options.tcp is not None else PseudoTerminal()
-        parent = sys.stdin.fileno() if options.with_parent else None
-        serve(spec, line, native_text=options.native_text, parent=parent)
-    except _Stop:
-        pass
-    except BrokenPipeError:  # nobody reads the name of the port any more
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return serve(options.spec, tcp=options.tcp, native_text=options.native_text, parent=parent)
     except TflmError as error:
         print(f"pytest_tflm.simulator: {error}", file=sys.stderr)
         return 2
-    finally:
-        if line is not None:
-            line.close()
-    return 0

@@ -1,12 +1,13 @@
-"""What ``--tflm-port=sim?arena=64k&without=CONV_2D`` says."""
+"""What ``--tflm-port=sim?arena=64k&without=CONV_2D`` says, and whether it can be had here."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from pytest_tflm.errors import SettingsError
+from pytest_tflm.errors import InterpreterMissing, SettingsError
 
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
@@ -41,7 +42,7 @@ class SimulatorSpec:
     @classmethod
     def parse(cls, text: str) -> SimulatorSpec:
         """Read ``sim`` or ``sim?key=value&key=value``. Raises :class:`SettingsError`."""
-        name, question, rest = text.partition("?")
+        name, _, rest = text.partition("?")
         if name != "sim":
             raise SettingsError(f"{text!r} is no simulator: write sim or sim?key=value&key=value")
         known = {each.name: each for each in fields(cls)}
@@ -87,3 +88,14 @@ def _names(text: str) -> tuple[str, ...]:
     if bad or not names:
         raise SettingsError(f"sim: without={text!r}: write names of operators, such as CONV_2D,ADD")
     return names
+
+
+def require_tflite_micro() -> None:
+    """Raises InterpreterMissing if what the simulator runs models with is not installed."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        raise InterpreterMissing(
+            "the simulator runs models with tflite-micro, which is not installed: "
+            "pip install --pre tflite-micro (Linux on x86-64 alone).\n"
+            "On another system run 'pytest-tflm simulate --tcp HOST:PORT' on a Linux x86-64 "
+            "machine, and use --tflm-port=socket://HOST:PORT here."
+        )

@@ -16,8 +16,8 @@ from pytest_tflm.errors import ModelError
 from pytest_tflm.simulator.arena_need import arena_need
 from pytest_tflm.simulator.engine import EngineTensor, Loaded, Refusal, Status
 
-# Host TFLM crashes where not even its first few objects find room (seen below 104 bytes): it is never
-# given less than this, and whether it would do is found out in a process of its own.
+# Host TFLM crashes where not even its first few objects find room (seen below 104 bytes). It is
+# never given less than this unless a process of its own has found that it would do.
 _SAFE_ARENA = 2048
 
 _MISSING = re.compile(r"Didn't find op for builtin opcode|Failed to get registration from op code")
@@ -47,8 +47,8 @@ _TENSOR_TYPES = {
 class TflmEngine:
     """Runs models in ``tflite_micro``, in memory as a board has it.
 
-    ``memory`` bytes hold the model, rounded up to 16, and the arena, which takes the rest, but at most
-    ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it. ``printed``
+    ``memory`` bytes hold the model, rounded up to 16, and the arena, which takes the rest, but at
+    most ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it. ``printed``
     gives, and forgets, what native code has printed.
     """
 
@@ -204,7 +204,9 @@ def _verified(model: bytes) -> Any:
 def _tensor(details: dict[str, Any]) -> EngineTensor:
     dtype = np.dtype(details["dtype"])
     if dtype.name not in _TENSOR_TYPES:
-        raise Refusal(Status.MODEL_REJECTED, f"inputs and outputs of {dtype.name} are not supported")
+        raise Refusal(
+            Status.MODEL_REJECTED, f"inputs and outputs of {dtype.name} are not supported"
+        )
     parameters = details["quantization_parameters"]
     scales, zero_points = parameters["scales"], parameters["zero_points"]
     # Of a tensor that is quantised by channel SPEC.md has no place for more than the first scale.
