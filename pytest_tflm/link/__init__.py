@@ -3,10 +3,11 @@
 ``protocol/SPEC.md`` is normative for all of it. From the wire upwards:
 
 - :mod:`~pytest_tflm.link.frame` cuts a stream into frames, text and damage (SPEC §1, §7);
-- :mod:`~pytest_tflm.link.message` and :mod:`~pytest_tflm.link.entries` give them a meaning (SPEC §3,
-  §5, §6);
-- :mod:`~pytest_tflm.link.session` keeps the promises (SPEC §2, §4): bytes and the time go in; bytes,
-  events and the next deadline come out. It neither reads, writes, sleeps nor looks at a clock;
+- :mod:`~pytest_tflm.link.message` and :mod:`~pytest_tflm.link.entries` give them a meaning
+  (SPEC §3, §5, §6);
+- :mod:`~pytest_tflm.link.session` keeps the promises (SPEC §2, §4): bytes and the time go in;
+  bytes, events and the next deadline come out. It neither reads, writes, sleeps nor looks at a
+  clock;
 - :mod:`~pytest_tflm.link.port` opens, reads and writes a serial port or a socket;
 - :mod:`~pytest_tflm.link.connection` joins the two and waits: what a runtime uses.
 

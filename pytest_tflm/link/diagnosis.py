@@ -3,11 +3,15 @@ by the layer above."""
 
 from __future__ import annotations
 
-from pytest_tflm.errors import ForeignPeer, NoAnswer, ProtocolMismatch
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import ForeignPeer, LineTooNoisy, NoAnswer, ProtocolMismatch
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.counters import Counters
 from pytest_tflm.link.message import Type, Welcome
-from pytest_tflm.link.outbox import Entry, Outbox
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link.outbox import Entry, Outbox
 
 _SHOWN = 60
 
@@ -123,9 +127,9 @@ def taken_by_another(boot_id: int) -> str:
     )
 
 
-def too_noisy(outstanding: str, rounds: int, counters: Counters) -> str:
+def too_noisy(outstanding: str, rounds: int, counters: Counters) -> LineTooNoisy:
     """So many rounds of sending again, and nothing came through."""
-    return (
+    return LineTooNoisy(
         f"gave up {outstanding} after {rounds} rounds of sending again without progress: the line"
         f" loses or damages too much ({counters.describe()}). Try a lower baud rate or another"
         " cable"

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import (
     BoardReset,
-    LineTooNoisy,
     LinkError,
     NoAnswer,
     PortBusy,
@@ -31,13 +29,15 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link import diagnosis, frame, message
 from pytest_tflm.link.counters import Counters
-from pytest_tflm.link.frame import Frame
-from pytest_tflm.link.message import Failure, Type, Welcome
+from pytest_tflm.link.message import Type, Welcome
 from pytest_tflm.link.outbox import Answer, Outbox
+from pytest_tflm.link.recovery import Recovery
+from pytest_tflm.link.states import MOVES, Broken, Event, Opened, Replied, Said, State
 from pytest_tflm.link.timing import Timing
 
-_MOST_ROUNDS = 100
-"""Times that something is sent or asked for again without any progress between."""
+if TYPE_CHECKING:
+    from pytest_tflm.link.frame import Frame
+
 _HELLO_WAITS = (0.25, 0.5, 1.0)
 """Seconds between HELLOs; the last one from then on."""
 _ASKING_FOR_BOOT_ID = 1.0
@@ -46,72 +46,6 @@ _HEAD_BYTES = 240
 """Bytes kept of what came before WELCOME, to show what a foreign peer says."""
 _SMALLEST_PART = 256
 """Bytes of body below which :attr:`Session.frame_limit` does not go for the window's sake."""
-
-
-class State(Enum):
-    """Where a session is. Its life is this table, and nothing else moves it:
-
-    ======== ========================================== ========
-    state    what happens                               then
-    ======== ========================================== ========
-    NEW      ``open``: HELLO goes out                   GREETING
-    GREETING WELCOME with request 0 and a version       OPEN
-    GREETING WELCOME with another request: this session GREETING
-             number was in use; HELLO with another
-    GREETING patience ends, or no version in common     BROKEN
-    OPEN     NO_SESSION, or a PONG that goes back: the  ASKING
-             board has forgotten this session; HELLO
-             without a version asks for its boot id
-    OPEN     WELCOME with another boot id               BROKEN
-    OPEN     patience ends, or too many rounds          BROKEN
-    ASKING   WELCOME without a version, or time's up    BROKEN
-    ======== ========================================== ========
-    """
-
-    NEW = "new"
-    GREETING = "greeting"
-    OPEN = "open"
-    ASKING = "asking"
-    BROKEN = "broken"
-
-
-_MOVES = {
-    State.NEW: {State.GREETING, State.BROKEN},
-    State.GREETING: {State.GREETING, State.OPEN, State.BROKEN},
-    State.OPEN: {State.ASKING, State.BROKEN},
-    State.ASKING: {State.BROKEN},
-    State.BROKEN: {State.BROKEN},
-}
-
-
-class Opened(NamedTuple):
-    """The board said WELCOME."""
-
-    welcome: Welcome
-
-
-class Replied(NamedTuple):
-    """The reply to request ``number``. Replies come in order, each once. ``reply`` is the data
-    behind status OK, or the failure."""
-
-    number: int
-    reply: bytes | Failure
-
-
-class Said(NamedTuple):
-    """Text from the board: a LOG frame, or (``printed``) what other code printed on the port."""
-
-    text: str
-    printed: bool
-
-
-class Broken(NamedTuple):
-    """The session is over; ``error`` says why. Nothing but text comes after it."""
-
-    error: TflmError
-
-
-Event = Opened | Replied | Said | Broken
 
 
 def _random_number() -> int:
@@ -154,15 +88,8 @@ class Session:
         self._hello_due = 0.0
         self._opened_at = 0.0
         self._asking_until = 0.0
-        self._token = 0
-        """Number of the latest PING; 0 before the first. What it says of requests is _ping_mark:
-        all before that were sent before the PING."""
-        self._ping_mark = 0
-        self._ping_at: float | None = None
-        self._ping_wanted = False
-        self._repeats: list[tuple[int, int]] = []
-        self._repeat_mark = 0
-        self._rounds = 0
+        self._recovery = Recovery(self._outbox)
+        self._ping_at = 0.0
 
     # What the layer above asks.
 
@@ -304,6 +231,7 @@ class Session:
             self.welcome = welcome
             self._largest_heard = welcome.largest_frame
             self._outbox = Outbox(welcome.window, welcome.reply_store)
+            self._recovery = Recovery(self._outbox)
             self._move(State.OPEN)
             self._events.append(Opened(welcome))
 
@@ -322,9 +250,8 @@ class Session:
     def _on_pong(self, found: Frame, now: float) -> None:
         self._heard(now)
         ack = self._outbox.absolute(found.ack)
-        if found.number == self._token and self._ping_at is not None:
+        if self._recovery.answers_ping(found.number):
             self._round_trip(now - self._ping_at)
-            self._ping_at = None
             if ack < self._outbox.taken:
                 self._on_forgotten(found, now)  # it was answered before and is not any more
                 return
@@ -332,7 +259,7 @@ class Session:
                 self._break(ProtocolMismatch("the board took requests that were never sent"))
                 return
             self._note_ack(ack, now)
-            if ack < self._ping_mark:
+            if self._recovery.lost_before_ping(ack):
                 self._send_again(ack)
         self._ask_for_missing(ack)
 
@@ -348,7 +275,7 @@ class Session:
             self._send_again(ack)
 
     def _is_latest_token(self, found: Frame) -> bool:
-        return found.number == self._token
+        return self._recovery.is_latest(found.number)
 
     def _on_reply(self, found: Frame, now: float) -> None:
         box = self._outbox
@@ -368,7 +295,7 @@ class Session:
             self._shortest(now - oldest.left_at)
         self._note_ack(box.absolute(found.ack), now)
         self._deliver()
-        if number >= self._repeat_mark:
+        if self._recovery.overtaken(number):
             self._ask_for_missing(number)
 
     def _deliver(self) -> None:
@@ -425,17 +352,14 @@ class Session:
                 self._break(NoAnswer(self._why_silent(now)))
                 return b""
             if now >= self._timing.silent_at(oldest.reply_wire):
-                self._ping_wanted = True
+                self._recovery.want_ping()
                 self._timing.pinged()
         out: list[bytes] = []
-        if self._repeats:
-            for first, count in self._repeats:
-                out.append(self._frame(Type.REPEAT, first, message.pack_repeat(count), now))
-            self._repeats = []
-            self._repeat_mark = box.cursor
-            self._ping_wanted = True  # its PONG tells whether the repeated replies came
-        if self._ping_wanted:
-            out.append(self._ping(now))
+        for kind, number, payload in self._recovery.frames():
+            out.append(self._frame(kind, number, payload, now))
+            if kind == Type.PING:
+                self.counters.pings += 1
+                self._ping_at = self._timing.sent(0, now)
         while (entry := box.next_to_send()) is not None:
             again = entry.times_sent > 0
             out.append(self._frame(entry.request.kind, entry.number, entry.payload, now))
@@ -447,15 +371,6 @@ class Session:
                 self.counters.requests += 1
                 self._timing.progress(left_at)
         return b"".join(out)
-
-    def _ping(self, now: float) -> bytes:
-        self._token = self._token % 0xFFFF + 1
-        self._ping_mark = self._outbox.cursor
-        self._ping_wanted = False
-        self.counters.pings += 1
-        ping = self._frame(Type.PING, self._token, b"", now)
-        self._ping_at = self._timing.sent(0, now)
-        return ping
 
     def _frame(
         self, kind: int, number: int, payload: bytes, now: float, ack: int | None = None
@@ -470,7 +385,7 @@ class Session:
     # What both do.
 
     def _move(self, state: State) -> None:
-        if state not in _MOVES[self.state]:
+        if state not in MOVES[self.state]:
             raise ValueError(f"a session that is {self.state.value} cannot become {state.value}")
         self.state = state
 
@@ -496,7 +411,7 @@ class Session:
         return silence
 
     def _progress(self, now: float) -> None:
-        self._rounds = 0
+        self._recovery.rounds = 0
         self._timing.progress(now)
 
     def _note_ack(self, ack: int, now: float) -> None:
@@ -504,22 +419,17 @@ class Session:
             self._progress(now)
 
     def _send_again(self, number: int) -> None:
-        if self._outbox.rewind(number):
-            self._ping_wanted = True
-            self._count_round()
+        self._recovery.send_again(number)
+        self._no_hope()
 
     def _ask_for_missing(self, before: int) -> None:
-        runs = self._outbox.missing(before, 2)  # two REPEATs and a PING: 46 bytes, SPEC §4
-        if runs and not self._repeats:
-            self._repeats = runs
-            self.counters.replies_lost += sum(count for _, count in runs)
-            self._count_round()
+        self.counters.replies_lost += self._recovery.ask_for_missing(before)
+        self._no_hope()
 
-    def _count_round(self) -> None:
-        self._rounds += 1
-        if self._rounds > _MOST_ROUNDS:
+    def _no_hope(self) -> None:
+        if self._recovery.too_many:
             what = diagnosis.describe(self._outbox.oldest(), self._outbox)
-            self._break(LineTooNoisy(diagnosis.too_noisy(what, self._rounds, self.counters)))
+            self._break(diagnosis.too_noisy(what, self._recovery.rounds, self.counters))
 
     def _round_trip(self, seconds: float) -> None:
         self._timing.sample(seconds)

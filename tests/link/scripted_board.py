@@ -400,9 +400,7 @@ class Board:
                 raise Refused(refused.status, sample, 0, refused.text) from None
             joined = b"".join(self._outputs)
             results.append(struct.pack("<II", crc, self.engine.microseconds))
-            results.append(
-                joined if flags & OUTPUTS else zlib.crc32(joined).to_bytes(4, "little")
-            )
+            results.append(joined if flags & OUTPUTS else zlib.crc32(joined).to_bytes(4, "little"))
         return b"".join(results)
 
 

@@ -13,9 +13,7 @@ from scripted_board import Board, VectorEngine
 from pytest_tflm.link import frame, message
 from pytest_tflm.link.frame import Damage, Frame, Text
 
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "protocol" / "vectors.json").read_text("utf-8")
-)
+VECTORS = json.loads((Path(__file__).parents[2] / "protocol" / "vectors.json").read_text("utf-8"))
 
 
 def _named(key: str) -> list:
