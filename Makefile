@@ -33,7 +33,9 @@ test-python: .venv/installed-dev
 	$(BIN)/python -m pytest tests
 
 test-firmware: .venv/installed-dev  ## the C++ core's tests under ASan and UBSan
-	$(BIN)/python tools/firmware_tests.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/firmware -G Ninja -DPYTEST_TFLM_TESTS=ON
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/firmware
+	$(BIN)/ctest --test-dir build/firmware --output-on-failure
 
 check: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_tflm.errors import SettingsError
+from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
 
-RUNTIMES = ("litert", "tensorflow", "tflm")
-RESOLVERS = ("auto", "builtin", "builtin_ref", "builtin_without_default_delegates")
-BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate erases nothing, but stops it
+BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
 @dataclass(frozen=True)
@@ -167,10 +166,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "runtime",
         "NAME",
-        f"what `reference` is: {', '.join(RUNTIMES)}",
-        _one_of(RUNTIMES),
+        f"what `reference` is: {', '.join(KINDS)}",
+        _one_of(KINDS),
         "litert",
-        choices=RUNTIMES,
+        choices=KINDS,
         marker=True,
     ),
     Option(
@@ -178,7 +177,7 @@ OPTIONS: tuple[Option, ...] = (
         "NAME",
         f"op resolver of a litert or tensorflow reference: {', '.join(RESOLVERS)}",
         _one_of(RESOLVERS),
-        "builtin_ref",
+        DEFAULT_RESOLVER,
         choices=RESOLVERS,
         marker=True,
     ),

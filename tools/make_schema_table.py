@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parents[1] / "pytest_tflm" / "model" / "schema_table.py"
@@ -150,13 +151,11 @@ def fold(name: str, words: tuple[str, ...]) -> str:
     text = " ".join(word or "-" for word in words)
     if len(f'    "{name}": "{text}",') <= LINE:
         return f'    "{name}": "{text}",\n'
-    lines, current = [], ""
-    for word in text.split(" "):
-        if len(current) + len(word) + 1 > LINE - 11:
-            lines.append(current)
-            current = ""
-        current += f"{word} "
-    lines.append(current.rstrip())
+    # The formatter joins what fits into one line, so the cut must be where it would leave it.
+    lines = [text]
+    if len(text) > LINE - 10:
+        cut = textwrap.wrap(text, LINE - 11)
+        lines = [f"{line} " for line in cut[:-1]] + cut[-1:]
     quoted = "\n".join(f'        "{line}"' for line in lines)
     return f'    "{name}": (\n{quoted}\n    ),\n'
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from pytest_tflm.model import accessors, check_tensors
+from pytest_tflm.model import accessors, check_kernels, check_tensors
 from pytest_tflm.model.check_tensors import Contradiction, ints, label
 
-__all__ = ["CUSTOM", "Checked", "Contradiction", "builtin_code", "check", "ints"]
+__all__ = ["CUSTOM", "Checked", "Contradiction", "builtin_code", "builtin_names", "check", "ints"]
 
 # Numbers of BuiltinOperator that matter here.
 CUSTOM = 32
@@ -70,34 +71,52 @@ def check(root: Any, data: bytes) -> Checked:
     if not graphs:
         raise Contradiction("it has no subgraph")
     _check_operator_codes(root)
-    calls: list[list[int]] = []
     for number in range(graphs):
-        graph = root.Subgraphs(number)
-        where = "" if graphs == 1 else f"subgraph {number}: "
-        if graph.TensorsIsNone() or graph.InputsIsNone() or graph.OutputsIsNone():
-            raise Contradiction(f"{where}the list of tensors, inputs or outputs is missing")
-        constants = set()
-        for index in range(graph.TensorsLength()):
-            tensor = graph.Tensors(index)
-            if check_tensors.check_tensor(
-                root, graph, tensor, f"{where}{label(tensor, index)}", data
-            ):
-                constants.add(index)
-        result.constants.append(constants)
-        _check_indices(graph, "input", ints(graph, "Inputs"), where)
-        _check_indices(graph, "output", ints(graph, "Outputs"), where)
-        calls.append([])
-        for index in range(graph.OperatorsLength()):
-            operator = graph.Operators(index)
-            calls[-1] += _check_operator(
-                root, graph, operator, constants, f"{where}operator {index}"
-            )
+        result.constants.append(_check_graph(root, number, data))
+    calls = [_check_operators(root, number, result.constants[number]) for number in range(graphs)]
     if not root.Subgraphs(0).OutputsLength():
         raise Contradiction("it has no outputs")
     _check_calls(calls)
     _check_metadata(root)
     _check_signatures(root)
     return result
+
+
+def _where(root: Any, number: int) -> str:
+    return "" if root.SubgraphsLength() == 1 else f"subgraph {number}: "
+
+
+def _check_graph(root: Any, number: int, data: bytes) -> set[int]:
+    """Tensors, inputs and outputs of a subgraph; returns which tensors are constants."""
+    graph, where = root.Subgraphs(number), _where(root, number)
+    if graph.TensorsIsNone() or graph.InputsIsNone() or graph.OutputsIsNone():
+        raise Contradiction(f"{where}the list of tensors, inputs or outputs is missing")
+    constants = set()
+    for index in range(graph.TensorsLength()):
+        tensor = graph.Tensors(index)
+        if check_tensors.check_tensor(root, graph, tensor, f"{where}{label(tensor, index)}", data):
+            constants.add(index)
+    _check_indices(graph, "input", ints(graph, "Inputs"), where)
+    _check_indices(graph, "output", ints(graph, "Outputs"), where)
+    return constants
+
+
+def _check_operators(root: Any, number: int, constants: set[int]) -> list[int]:
+    """The operators of a subgraph, when all tensors of all subgraphs have been checked; returns
+    the subgraphs that they call."""
+    graph, where = root.Subgraphs(number), _where(root, number)
+    calls: list[int] = []
+    for index in range(graph.OperatorsLength()):
+        operator = graph.Operators(index)
+        calls += _check_operator(root, graph, operator, constants, f"{where}operator {index}")
+    return calls
+
+
+@cache
+def builtin_names() -> dict[int, str]:
+    """``BuiltinOperator`` by number."""
+    names = vars(accessors.schema().BuiltinOperator)
+    return {number: name for name, number in names.items() if isinstance(number, int)}
 
 
 def builtin_code(code: Any) -> int:
@@ -146,6 +165,8 @@ def _check_operator(
     written = constants.intersection(ints(operator, "Outputs"))
     if written:
         raise Contradiction(f"{where}output tensor {min(written)} is a constant")
+    name = builtin_names().get(builtin_code(root.OperatorCodes(code_index)), "")
+    check_kernels.check_kernel(graph, operator, name, where)
     size = operator.LargeCustomOptionsSize()
     if size and operator.LargeCustomOptionsOffset() + size > len(root._tab.Bytes):
         raise Contradiction(f"{where}its custom options end beyond the end of the file")

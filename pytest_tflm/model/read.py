@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +53,6 @@ def _say(error: verify.MalformedFlatbuffer, name: str, size: int) -> str:
     return f"{name} is damaged: {where}: {error.reason}.\n{AGAIN}"
 
 
-@cache
-def builtin_names() -> dict[int, str]:
-    """``BuiltinOperator`` by number."""
-    names = vars(accessors.schema().BuiltinOperator)
-    return {number: name for name, number in names.items() if isinstance(number, int)}
-
-
 def text(value: bytes | None) -> str:
     """A flatbuffer's string, whatever bytes it holds."""
     return (value or b"").decode("utf-8", "replace")
@@ -81,7 +73,9 @@ def _model(root: Any, checked: Checked, data: bytes, name: str, path: Path | Non
         operators.append(
             Operator(
                 i,
-                text(code.CustomCode()) if custom else builtin_names().get(number, f"OP_{number}"),
+                text(code.CustomCode())
+                if custom
+                else check.builtin_names().get(number, f"OP_{number}"),
                 code.Version(),
                 tuple(check.ints(operator, "Inputs")),
                 tuple(check.ints(operator, "Outputs")),

@@ -45,8 +45,8 @@ TABLES: dict[str, str] = {
         "dilation_hfactor:4 quantized_bias_type:1"
     ),
     "Conv3DOptions": (
-        "padding:1 stride_d:4 stride_w:4 stride_h:4 fused_activation_function:1 "
-        "dilation_dfactor:4 dilation_wfactor:4 dilation_hfactor:4"
+        "padding:1 stride_d:4 stride_w:4 stride_h:4 fused_activation_function:1 dilation_dfactor:4 "
+        "dilation_wfactor:4 dilation_hfactor:4"
     ),
     "CosOptions": "",
     "CumsumOptions": "exclusive:1 reverse:1",
@@ -76,8 +76,8 @@ TABLES: dict[str, str] = {
     "FloorDivOptions": "",
     "FloorModOptions": "",
     "FullyConnectedOptions": (
-        "fused_activation_function:1 weights_format:1 keep_num_dims:1 "
-        "asymmetric_quantize_inputs:1 quantized_bias_type:1 quant_spec:[1]"
+        "fused_activation_function:1 weights_format:1 keep_num_dims:1 asymmetric_quantize_inputs:1 "
+        "quantized_bias_type:1 quant_spec:[1]"
     ),
     "GatherNdOptions": "",
     "GatherOptions": "axis:4 batch_dims:4",
@@ -271,14 +271,14 @@ UNIONS: dict[str, str] = {
         "LSTMOptions ResizeBilinearOptions CallOptions ReshapeOptions SkipGramOptions "
         "SpaceToDepthOptions EmbeddingLookupSparseOptions MulOptions PadOptions GatherOptions "
         "BatchToSpaceNDOptions SpaceToBatchNDOptions TransposeOptions ReducerOptions SubOptions "
-        "DivOptions SqueezeOptions SequenceRNNOptions StridedSliceOptions ExpOptions "
-        "TopKV2Options SplitOptions LogSoftmaxOptions CastOptions DequantizeOptions "
-        "MaximumMinimumOptions ArgMaxOptions LessOptions NegOptions PadV2Options GreaterOptions "
-        "GreaterEqualOptions LessEqualOptions SelectOptions SliceOptions TransposeConvOptions "
-        "SparseToDenseOptions TileOptions ExpandDimsOptions EqualOptions NotEqualOptions "
-        "ShapeOptions PowOptions ArgMinOptions FakeQuantOptions PackOptions LogicalOrOptions "
-        "OneHotOptions LogicalAndOptions LogicalNotOptions UnpackOptions FloorDivOptions "
-        "SquareOptions ZerosLikeOptions FillOptions BidirectionalSequenceLSTMOptions "
+        "DivOptions SqueezeOptions SequenceRNNOptions StridedSliceOptions ExpOptions TopKV2Options "
+        "SplitOptions LogSoftmaxOptions CastOptions DequantizeOptions MaximumMinimumOptions "
+        "ArgMaxOptions LessOptions NegOptions PadV2Options GreaterOptions GreaterEqualOptions "
+        "LessEqualOptions SelectOptions SliceOptions TransposeConvOptions SparseToDenseOptions "
+        "TileOptions ExpandDimsOptions EqualOptions NotEqualOptions ShapeOptions PowOptions "
+        "ArgMinOptions FakeQuantOptions PackOptions LogicalOrOptions OneHotOptions "
+        "LogicalAndOptions LogicalNotOptions UnpackOptions FloorDivOptions SquareOptions "
+        "ZerosLikeOptions FillOptions BidirectionalSequenceLSTMOptions "
         "BidirectionalSequenceRNNOptions UnidirectionalSequenceLSTMOptions FloorModOptions "
         "RangeOptions ResizeNearestNeighborOptions LeakyReluOptions SquaredDifferenceOptions "
         "MirrorPadOptions AbsOptions SplitVOptions UniqueOptions ReverseV2Options AddNOptions "
@@ -288,8 +288,8 @@ UNIONS: dict[str, str] = {
         "ScatterNdOptions SelectV2Options DensifyOptions SegmentSumOptions BatchMatMulOptions "
         "CumsumOptions CallOnceOptions BroadcastToOptions Rfft2dOptions Conv3DOptions "
         "HashtableOptions HashtableFindOptions HashtableImportOptions HashtableSizeOptions "
-        "VarHandleOptions ReadVariableOptions AssignVariableOptions RandomOptions "
-        "BucketizeOptions GeluOptions DynamicUpdateSliceOptions UnsortedSegmentProdOptions "
+        "VarHandleOptions ReadVariableOptions AssignVariableOptions RandomOptions BucketizeOptions "
+        "GeluOptions DynamicUpdateSliceOptions UnsortedSegmentProdOptions "
         "UnsortedSegmentMaxOptions UnsortedSegmentMinOptions UnsortedSegmentSumOptions "
         "ATan2Options SignOptions BitcastOptions BitwiseXorOptions RightShiftOptions"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +33,8 @@ class Samples(Protocol):
 
     def __getitem__(self, index: int) -> Sample: ...
 
+    def __iter__(self) -> Iterator[Sample]: ...
+
 
 def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
     """What ``--tflm-samples`` means for this model.
@@ -54,8 +57,21 @@ def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
     return FileSamples.open(Path(text), model)
 
 
+class _Sequence:
+    """Iteration over what has a length and items."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+
 @dataclass(frozen=True)
-class RandomSamples:
+class RandomSamples(_Sequence):
     """Sample *i* is the same for a given model interface, seed and *i*, however many are made.
 
     Quantised inputs and those of 8 or 16 bits get codes uniform over the dtype's whole range; other
@@ -80,7 +96,13 @@ class RandomSamples:
         if not 0 <= index < self.count:
             raise IndexError(index)
         random = np.random.default_rng((self.seed, index))
-        return tuple(_random_tensor(tensor, random) for tensor in self.model.inputs)
+        return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
+
+
+def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
+    """One array for a model with one input, a tuple of them for several."""
+    sample = tuple(arrays)
+    return sample[0] if len(sample) == 1 else sample
 
 
 def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
@@ -103,7 +125,7 @@ def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class FileSamples:
+class FileSamples(_Sequence):
     """Samples stacked along the first axis of one array for each input of the model."""
 
     path: Path
@@ -119,7 +141,7 @@ class FileSamples:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return tuple(array[index] for array in self.arrays)
+        return _sample(array[index] for array in self.arrays)
 
     @classmethod
     def open(cls, path: Path, model: Model) -> FileSamples:

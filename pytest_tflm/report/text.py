@@ -20,8 +20,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     tolerance how many elements differ, the largest difference in LSBs and in real units, where,
     both values, and a histogram; outputs that pass in one line."""
     lines = [
-        f"{comparison.got_name} and {comparison.expected_name} differ by more than "
-        f"{_tolerance(comparison)}"
+        f"{' and '.join(_apart(comparison))}: "
+        f"{comparison.got_name} against {comparison.expected_name}"
     ]
     for tensor in comparison.tensors:
         lines += tensor_lines(tensor, comparison.got_name, comparison.expected_name)
@@ -104,17 +104,15 @@ def _title(tensor: TensorComparison) -> str:
     return f"output {tensor.index} {described.name!r} ({tensor.got.dtype} {shape}{quantised})"
 
 
-def _tolerance(comparison: Comparison) -> str:
-    return " or ".join(_allowed(comparison))
-
-
-def _allowed(comparison: Comparison) -> Iterator[str]:
+def _apart(comparison: Comparison) -> Iterator[str]:
+    """The largest difference first: pytest's summary cuts a long line at its end."""
     failing = [t for t in comparison.tensors if t.beyond]
     if any(not t.is_float for t in failing):
-        yield f"{comparison.lsb} LSB"
-    if any(t.is_float for t in failing):
-        allowed = max(t.allowed for t in failing if t.is_float)
-        yield f"{allowed:.3g} (float tolerance)"
+        yield f"{comparison.largest_lsb} LSB apart, {comparison.lsb} allowed"
+    floats = [t for t in failing if t.is_float]
+    if floats:
+        worst = max(floats, key=lambda t: t.largest / t.allowed if t.allowed else float("inf"))
+        yield f"{worst.largest:.3g} apart, {worst.allowed:.3g} allowed (float tolerance)"
 
 
 def _size(tensor: TensorComparison) -> str:

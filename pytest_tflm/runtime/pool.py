@@ -43,6 +43,11 @@ class Pool:
         """The error that took the board out of this run, if one did."""
         return self._broken
 
+    @property
+    def simulator_pid(self) -> int | None:
+        """The simulator's process, if there is one."""
+        return self._simulator.pid if self._simulator is not None else None
+
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
         if self._broken is not None:

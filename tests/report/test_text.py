@@ -42,7 +42,7 @@ def test_one_output_beyond_the_tolerance_is_told_with_both_values_in_codes_and_r
         [np.array([[-124]], np.int8)], [np.array([[-55]], np.int8)], scale=0.0125, zero_point=-5
     )
     assert lines == [
-        "board simulator and litert builtin_ref differ by more than 1 LSB",
+        "69 LSB apart, 1 allowed: board simulator against litert builtin_ref",
         "  output 0 't0' (int8 1x1, scale 0.0125, zero point -5):",
         "    1 of 1 element beyond the tolerance, 1 different at all",
         "    largest: 69 LSB = 0.8625 in real units at [0, 0]: board simulator -124 (-1.4875), "

@@ -1,0 +1,7 @@
+// The header that a board's program includes.
+#ifndef PYTEST_TFLM_CORE_H_
+#define PYTEST_TFLM_CORE_H_
+
+#include "board.h"
+
+#endif  // PYTEST_TFLM_CORE_H_

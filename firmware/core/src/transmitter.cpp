@@ -1,0 +1,133 @@
+#include "transmitter.h"
+
+namespace pytest_tflm {
+
+Transmitter::Transmitter(Port& port, ReplyStore& replies, FrameStore& logs, const Welcome& welcome)
+    : port_(port),
+      replies_(replies),
+      logs_(logs),
+      welcome_(welcome),
+      items_(),
+      first_(0),
+      count_(0),
+      source_(kNone),
+      log_was_last_(false),
+      sending_number_(0),
+      cursor_(),
+      small_memory_(),
+      small_(small_memory_, sizeof small_memory_) {}
+
+Transmitter::Item& Transmitter::add() {
+  if (count_ < kPlaces) ++count_;  // else the last one is lost, as a line may lose it
+  return items_[(first_ + count_ - 1) % kPlaces];
+}
+
+void Transmitter::queue_replies(uint16_t number, uint16_t count) {
+  if (count == 0) return;
+  if (count_ > 0) {
+    Item& last = items_[(first_ + count_ - 1) % kPlaces];
+    if (last.head.type == 0 && static_cast<uint16_t>(last.head.number + last.count) == number) {
+      last.count = static_cast<uint16_t>(last.count + count);
+      return;
+    }
+  }
+  add() = Item{FrameHead{0, 0, number, 0}, count};
+}
+
+void Transmitter::queue(const FrameHead& head) {
+  add() = Item{head, 0};
+}
+
+void Transmitter::queue_welcome(uint16_t session, uint16_t ack, uint8_t version) {
+  add() = Item{FrameHead{kWelcome, session, 0, ack}, version};
+}
+
+void Transmitter::clear() {
+  count_ = 0;
+  if (source_ == kReplies) source_ = kNone;
+}
+
+void Transmitter::write_small(const Item& item) {
+  small_.clear();
+  small_.begin(item.head);
+  if (item.head.type == kWelcome) {
+    small_.put_u8(kLowestVersion);
+    small_.put_u8(kHighestVersion);
+    small_.put_u8(static_cast<uint8_t>(item.count));
+    small_.put_u8(welcome_.flags);
+    small_.put_u32(welcome_.boot_id);
+    small_.put_u16(welcome_.largest_frame);
+    small_.put_u32(welcome_.window);
+    small_.put_u32(welcome_.reply_store);
+  }
+  small_.commit();
+  cursor_ = small_.find(0);
+  source_ = kSmall;
+}
+
+bool Transmitter::choose_item() {
+  while (count_ > 0) {
+    Item& item = items_[first_];
+    const bool range = item.head.type == 0;
+    const uint16_t number = item.head.number;
+    if (range) {
+      ++item.head.number;
+      --item.count;
+    } else {
+      write_small(item);
+    }
+    if (!range || item.count == 0) {
+      first_ = static_cast<uint8_t>((first_ + 1) % kPlaces);
+      --count_;
+    }
+    if (!range) return true;
+    if (replies_.holds(number)) {  // the host may have acknowledged it in the meantime
+      cursor_ = replies_.find(number);
+      sending_number_ = number;
+      source_ = kReplies;
+      return true;
+    }
+  }
+  return false;
+}
+
+// Log text goes out at the next end of a frame, but never twice in a row while others wait.
+bool Transmitter::choose() {
+  if (!log_was_last_ || count_ == 0) {
+    if (logs_.frames() > 0) {
+      cursor_ = logs_.find(0);
+      source_ = kLogs;
+      log_was_last_ = true;
+      return true;
+    }
+  }
+  log_was_last_ = false;
+  return choose_item();
+}
+
+const FrameStore& Transmitter::source() const {
+  if (source_ == kReplies) return replies_.writer();
+  return source_ == kLogs ? logs_ : small_;
+}
+
+void Transmitter::finish() {
+  if (source_ == kLogs) logs_.drop_oldest();
+  source_ = kNone;
+}
+
+bool Transmitter::push() {
+  for (;;) {
+    if (source_ == kNone && !choose()) return false;
+    while (cursor_.left > 0) {
+      size_t length = 0;
+      const uint8_t* data = source().piece(cursor_, &length);
+      size_t taken = port_.write(data, length);
+      if (taken > length) taken = length;
+      source().advance(&cursor_, taken);
+      if (taken < length) return true;
+    }
+    finish();
+  }
+}
+
+}  // namespace pytest_tflm

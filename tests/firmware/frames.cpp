@@ -1,0 +1,110 @@
+#include "frames.h"
+
+namespace {
+
+uint32_t slow_crc(const uint8_t* data, size_t size) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (size_t i = 0; i < size; ++i) {
+    crc ^= data[i];
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320u : 0);
+  }
+  return ~crc;
+}
+
+bool decode(const Bytes& piece, Bytes* body) {
+  for (size_t at = 0; at < piece.size();) {
+    const size_t code = piece[at];
+    if (at + code > piece.size()) return false;
+    body->insert(body->end(), piece.begin() + at + 1, piece.begin() + at + code);
+    at += code;
+    if (code != 255 && at < piece.size()) body->push_back(0);
+  }
+  return true;
+}
+
+uint32_t number_at(const Bytes& bytes, size_t at, int size) {
+  uint32_t value = 0;
+  for (int i = size - 1; i >= 0; --i) value = (value << 8) | bytes[at + i];
+  return value;
+}
+
+}  // namespace
+
+Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+Bytes u16(uint32_t value) {
+  return {static_cast<uint8_t>(value), static_cast<uint8_t>(value >> 8)};
+}
+
+Bytes u32(uint32_t value) {
+  return u16(value & 0xFFFF) + u16(value >> 16);
+}
+
+Bytes text(const std::string& characters) {
+  return Bytes(characters.begin(), characters.end());
+}
+
+Bytes cobs(const Bytes& body) {
+  Bytes out;
+  size_t at = 0;
+  for (;;) {
+    size_t end = at;
+    while (end < body.size() && body[end] != 0 && end - at < 254) ++end;
+    out.push_back(static_cast<uint8_t>(end - at + 1));
+    out.insert(out.end(), body.begin() + at, body.begin() + end);
+    if (end == body.size()) return out;
+    at = end - at == 254 ? end : end + 1;
+  }
+}
+
+Bytes body_of(const TestFrame& frame) {
+  Bytes body =
+      Bytes{frame.type} + u16(frame.session) + u16(frame.number) + u16(frame.ack) + frame.payload;
+  return body + u32(slow_crc(body.data(), body.size()));
+}
+
+Bytes wire_of(const Bytes& body) {
+  return Bytes{0} + cobs(body) + Bytes{0};
+}
+
+Bytes frame(uint8_t type, uint16_t session, uint16_t number, uint16_t ack, Bytes payload) {
+  TestFrame frame;
+  frame.type = type;
+  frame.session = session;
+  frame.number = number;
+  frame.ack = ack;
+  frame.payload = payload;
+  return wire_of(body_of(frame));
+}
+
+std::vector<TestFrame> frames_in(const Bytes& stream, int* damage) {
+  std::vector<TestFrame> found;
+  Bytes piece;
+  for (uint8_t byte : stream) {
+    if (byte != 0) {
+      piece.push_back(byte);
+      continue;
+    }
+    if (piece.empty()) continue;
+    Bytes body;
+    const bool whole =
+        decode(piece, &body) && body.size() >= 11 &&
+        slow_crc(body.data(), body.size() - 4) == number_at(body, body.size() - 4, 4);
+    piece.clear();
+    if (!whole) {
+      if (damage != nullptr) ++*damage;
+      continue;
+    }
+    TestFrame frame;
+    frame.type = body[0];
+    frame.session = static_cast<uint16_t>(number_at(body, 1, 2));
+    frame.number = static_cast<uint16_t>(number_at(body, 3, 2));
+    frame.ack = static_cast<uint16_t>(number_at(body, 5, 2));
+    frame.payload = Bytes(body.begin() + 7, body.end() - 4);
+    found.push_back(frame);
+  }
+  return found;
+}
