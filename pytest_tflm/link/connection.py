@@ -193,10 +193,14 @@ class Connection:
         """The board's text on its last failure; empty if there is none."""
         return self.read_region(Region.ERROR).decode("utf-8", "replace").strip()
 
-    def model(self) -> LoadedModel:
-        """:meth:`loaded`, asked for once per model. ModelRejected if there is none."""
+    def current(self) -> LoadedModel | None:
+        """:meth:`loaded`, but asked for only once per model."""
         self._check()
-        loaded = self._loaded or self.loaded()
+        return self._loaded or self.loaded()
+
+    def model(self) -> LoadedModel:
+        """:meth:`current`; ModelRejected if the board has none."""
+        loaded = self.current()
         if loaded is None:
             raise self.refuse(Failure(Status.NO_MODEL, 0, 0), "run it")
         return loaded

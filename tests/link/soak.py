@@ -82,6 +82,8 @@ class Soak:
     give_up: float = 0.0
     """Probability, per look, that the host drops the session and opens another."""
     nonce: Callable[[], int] | None = None
+    dies: bool = False
+    """The board goes silent for ever in the middle."""
     largest_frame: int = 400
     window: int = 900
     reply_store: int = 700
@@ -93,7 +95,7 @@ class Soak:
         except Finding as finding:
             finding.args = (f"{finding.args[0]} (seed {self.seed}, {self.faults})",)
             raise
-        except (AssertionError, ValueError, KeyError, IndexError) as error:
+        except (AssertionError, ValueError, LookupError, TypeError, struct.error) as error:
             raise Finding("crash", f"{error!r} (seed {self.seed}, {self.faults})") from error
         return self
 
@@ -137,8 +139,12 @@ class Soak:
                 raise Finding("hang", f"{looks} looks at {self.world.now:.1f} s")
             out = self._fill()
             self._collect()
+            if self.dies and self.submitted > self.exchanges // 2:
+                self.world.dead = True
             if self.host.error is not None:
                 continue
+            if self.world.now - self.started > 10 * self.timeout:
+                raise Finding("hang", f"nothing for {self.world.now - self.started:.0f} s")
             deadline = self.host.deadline()
             if deadline is None and self.due:
                 raise Finding("hang", "requests outstanding and nothing to wait for")
@@ -225,6 +231,10 @@ class Soak:
             raise Finding("late", f"{error!r} after {spent:.1f} s")
         if not isinstance(error, LinkError | BoardReset):
             raise Finding("unnamed", repr(error))
+        if self.world.dead:
+            self.due.clear()
+            self.submitted = self.exchanges
+            return
         if not self.faults.reset and not self.give_up:
             raise Finding("gave up", repr(error))
         if self.faults.reset and not isinstance(error, BoardReset):
@@ -238,7 +248,7 @@ class Soak:
                 raise Finding("run twice", sample[:8].hex())
             seen.add(sample)
         counters = self.host.counters
-        if self.faults.clean and not self.give_up:
+        if self.faults.clean and not self.give_up and not self.dies:
             if self.world.overflowed:
                 raise Finding("window", f"{self.world.overflowed} bytes over it")
             if counters.gaps or counters.requests_resent or counters.replies_repeated:

@@ -190,10 +190,13 @@ class World:
     def _work(self) -> None:
         if self.dead or self.now < self._busy_until:
             return
+        # Frame by frame up to the first that is computed for: what is behind it waits unread.
         before = self.invoked()
-        self.board.receive(bytes(self._unread))
-        self._unread.clear()
-        self.board.poll()
+        while self._unread and self.invoked() == before:
+            end = self._unread.find(0) + 1 or len(self._unread)
+            self.board.receive(bytes(self._unread[:end]))
+            del self._unread[:end]
+            self.board.poll()
         out = self.board.transmit()
         done = self.now + (self.invoked() - before) * self.compute
         if done > self.now:
