@@ -9,7 +9,7 @@
     │   ├── NotAModel             not a TFLite flatbuffer: text, empty, another format
     │   ├── DamagedModel          a TFLite flatbuffer that is cut short or contradicts itself
     │   └── ModelTooNew           written for a schema version that this package does not read
-    ├── SampleError               samples whose file, count, shape, dtype or range does not fit the model
+    ├── SampleError               samples whose file, shape, dtype or range does not fit the model
     ├── InterpreterError          an interpreter on this machine
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
     │   ├── InterpreterRefused    it does not accept the model, or failed in Invoke
@@ -20,8 +20,9 @@
     │   ├── PortFailed            it cannot be opened, read or written
     │   ├── PortVanished          it was there and is gone: unplugged, or the simulator died
     │   ├── NoAnswer              nobody answers, or not any more
+    │   ├── LineTooNoisy          so much is damaged or lost that nothing gets through
     │   ├── ForeignPeer           something answers that does not speak this protocol
-    │   └── ProtocolMismatch      this protocol, but no version in common, or a broken promise of SPEC.md
+    │   └── ProtocolMismatch      no version in common, or the peer broke a promise of SPEC.md
     └── BoardError                the board answered, and said no
         ├── BoardReset            it restarted in the middle of a session
         ├── BoardCrashed          it reported a fault of its own
@@ -33,7 +34,7 @@
         ├── InputAltered          Invoke saw other bytes than were sent
         └── InvokeFailed          TFLM's Invoke returned an error
 
-    OutputMismatch(AssertionError)  outputs differ by more than the tolerance: the only failure of a test
+    OutputMismatch(AssertionError)  outputs differ by more than the tolerance: a test's only failure
 
 A message says what happened, to which port, board or model, and what to try. The plugin shows it
 without a traceback.
@@ -117,6 +118,10 @@ class PortVanished(LinkError):
 
 class NoAnswer(LinkError):
     """Nobody answers, or not any more."""
+
+
+class LineTooNoisy(LinkError):
+    """So much is damaged or lost that nothing gets through."""
 
 
 class ForeignPeer(LinkError):

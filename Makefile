@@ -1,0 +1,58 @@
+# Every command a contributor needs. Each creates or reuses .venv and installs what it needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
+
+.PHONY: help demo test test-python test-firmware check format bench wheel-check clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# What a user has: the package and what it depends on, no TensorFlow. Editable, so that a change of
+# Python code needs no second installation; a change of C++ code does, and gets it from make.
+.venv/installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed  ## the main job: the example TCN on the simulator against the TFLite interpreter
+	cd examples && ../$(BIN)/pytest --tflm-port=sim --tflm-model=tcn.tflite
+
+test: test-firmware test-python  ## all tests (some minutes)
+
+test-python: .venv/installed-dev
+	$(BIN)/python -m pytest tests
+
+test-firmware: .venv/installed-dev  ## the C++ core's tests under ASan and UBSan
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/firmware -G Ninja -DPYTEST_TFLM_TESTS=ON
+	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/firmware
+	$(BIN)/ctest --test-dir build/firmware --output-on-failure
+
+check: .venv/installed-dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files '*.cpp' '*.h' '*.ino' | xargs $(BIN)/clang-format --dry-run -Werror
+
+format: .venv/installed-dev  ## put everything into format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	git ls-files '*.cpp' '*.h' '*.ino' | xargs $(BIN)/clang-format -i
+
+bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
+	$(BIN)/python bench/simulator.py
+
+wheel-check: $(BIN)/python  ## the wheel, in an environment of its own and outside the checkout
+	$(BIN)/python tools/wheel_check.py
+
+clean:  ## what make made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,52 @@
+"""Regression tests for quantised TFLite models on the microcontroller that runs them.
+
+The public API, re-exported on first use: importing this package imports nothing else, so that a
+pytest run that does not use the plugin does not pay for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_tflm.errors import OutputMismatch, TflmError
+    from pytest_tflm.model import Model, Operator, Tensor, model_from_bytes, open_model
+    from pytest_tflm.runtime.base import Outputs, Runtime
+    from pytest_tflm.verdict.within import Within, within
+
+_HOMES = {
+    "Model": "pytest_tflm.model",
+    "Operator": "pytest_tflm.model",
+    "OutputMismatch": "pytest_tflm.errors",
+    "Outputs": "pytest_tflm.runtime.base",
+    "Runtime": "pytest_tflm.runtime.base",
+    "Tensor": "pytest_tflm.model",
+    "TflmError": "pytest_tflm.errors",
+    "Within": "pytest_tflm.verdict.within",
+    "model_from_bytes": "pytest_tflm.model",
+    "open_model": "pytest_tflm.model",
+    "within": "pytest_tflm.verdict.within",
+}
+
+__all__ = [
+    "Model",
+    "Operator",
+    "OutputMismatch",
+    "Outputs",
+    "Runtime",
+    "Tensor",
+    "TflmError",
+    "Within",
+    "model_from_bytes",
+    "open_model",
+    "within",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(home), name)

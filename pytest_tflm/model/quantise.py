@@ -1,0 +1,211 @@
+"""From samples to input tensors, and from output tensors to real values, as TFLite computes them.
+
+Quantising is AffineQuantize of tensorflow/lite/kernels/internal/reference/quantize.h::
+
+    code = clamp(round(value / scale) + zero_point)     in float32
+
+``round`` rounds halves away from zero (std::round), where numpy.round rounds them to even; the
+range is the type's own, -32768 included for int16. Past the range of int32 TFLite's result is what
+its compiler makes of an overflowing cast; here, and for infinities, it is the end of the range.
+
+Dequantising is Dequantize of tensorflow/lite/kernels/internal/reference/dequantize.h::
+
+    value = scale * (code - zero_point)                 in float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_tflm.errors import SampleError
+from pytest_tflm.model import dtypes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_tflm.model.model import Model, Tensor
+
+    Array = NDArray[Any]
+
+
+def quantize_sample(model: Model, sample: Any) -> tuple[NDArray[np.generic], ...]:
+    """See :meth:`pytest_tflm.model.Model.quantize`."""
+    values = _split(model, sample)
+    return tuple(_fit(tensor, value) for tensor, value in zip(model.inputs, values, strict=True))
+
+
+def dequantize_outputs(model: Model, arrays: Any) -> tuple[NDArray[np.generic], ...]:
+    """See :meth:`pytest_tflm.model.Model.dequantize`."""
+    if isinstance(arrays, np.ndarray):
+        raise SampleError(
+            f"{model.name}: give the outputs as a sequence of {len(model.outputs)} arrays, "
+            "not as one array."
+        )
+    found = [np.asarray(array) for array in arrays]
+    if len(found) != len(model.outputs):
+        raise SampleError(
+            f"{model.name}: got {len(found)} output arrays; the model has {len(model.outputs)}."
+        )
+    for tensor, array in zip(model.outputs, found, strict=True):
+        if array.dtype != _numpy_dtype(tensor) or array.shape != tensor.shape:
+            raise SampleError(
+                f"{_name('output', tensor)}: got {array.dtype} of shape {array.shape}; "
+                f"wanted {tensor.dtype} of shape {tensor.shape}."
+            )
+    return tuple(
+        dequantize_array(tensor, a) for tensor, a in zip(model.outputs, found, strict=True)
+    )
+
+
+def quantize_array(tensor: Tensor, values: Array) -> Array:
+    """Codes of real values, by the tensor's scale and zero point. ``values``: float32, any shape,
+    no NaN. Returns the tensor's dtype."""
+    low, high = tensor.code_range
+    zero_point = tensor.zero_point or 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = values.astype(np.float32) / np.float32(tensor.scale)
+    # std::round: halves away from zero. In float64, where adding 0.5 to a float32 is exact.
+    rounded = np.copysign(np.floor(np.abs(scaled.astype(np.float64)) + 0.5), scaled)
+    codes: Array = np.clip(rounded + zero_point, low, high).astype(_numpy_dtype(tensor))
+    return codes
+
+
+def dequantize_array(tensor: Tensor, codes: Array) -> Array:
+    """Real values (float32) of codes; what is not quantised stays as it is. Per channel too."""
+    if not tensor.is_quantized or tensor.dtype not in dtypes.BY_NAME or _is_float(tensor):
+        return codes
+    shape = [1] * codes.ndim
+    if len(tensor.scales) > 1:
+        axis = tensor.quantized_dimension
+        if not 0 <= axis < codes.ndim or tensor.shape[axis] != len(tensor.scales):
+            axis = tensor.shape.index(len(tensor.scales))  # the file names the wrong one
+        shape[axis] = len(tensor.scales)
+    scales = np.asarray(tensor.scales, np.float32).reshape(shape)
+    zero_points = np.asarray(tensor.zero_points, np.int64).reshape(shape)
+    return scales * (codes.astype(np.int64) - zero_points).astype(np.float32)
+
+
+def _split(model: Model, sample: Any) -> list[Any]:
+    """The sample's arrays in the order of the model's inputs."""
+    inputs = model.inputs
+    names = [tensor.name for tensor in inputs]
+    wanted = f"{model.name} has {len(inputs)} inputs ({', '.join(names)})"
+    if isinstance(sample, Mapping):
+        if set(sample) != set(names) or len(set(names)) < len(names):
+            raise SampleError(
+                f"Got a sample with the names {', '.join(map(str, sample)) or '(none)'}; {wanted}."
+            )
+        return [sample[name] for name in names]
+    if len(inputs) == 1:
+        # A sequence of one array is as good as the array; a nested list of numbers is an array.
+        if isinstance(sample, tuple | list) and len(sample) == 1 and _is_array(sample[0]):
+            return [sample[0]]
+        return [sample]
+    if isinstance(sample, np.ndarray) or not isinstance(sample, Sequence):
+        raise SampleError(
+            f"Got one {type(sample).__name__} as a sample; {wanted}. "
+            "Give a sequence of arrays, or a mapping by name."
+        )
+    if len(sample) != len(inputs):
+        raise SampleError(f"Got a sample of {len(sample)} arrays; {wanted}.")
+    return list(sample)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__")
+
+
+def _fit(tensor: Tensor, value: Any) -> Array:
+    """One input array: shape first, then dtype."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SampleError(f"{_name('input', tensor)}: not an array of numbers: {error}.") from None
+    dtype = _numpy_dtype(tensor)
+    if array.dtype.kind not in "biuf":
+        raise SampleError(
+            f"{_name('input', tensor)}: got {array.dtype}, which is no array of numbers; "
+            f"wanted {tensor.dtype} of shape {tensor.shape}."
+        )
+    if array.shape != tensor.shape:
+        if tensor.shape[:1] != (1,) or array.shape != tensor.shape[1:]:
+            raise SampleError(
+                f"{_name('input', tensor)}: got shape {array.shape}; wanted {tensor.shape}"
+                + (f" or {tensor.shape[1:]}." if tensor.shape[:1] == (1,) else ".")
+            )
+        array = array.reshape(tensor.shape)
+    if array.dtype != dtype:
+        array = _convert(tensor, array, dtype)
+    # A copy in any case would be dear for large samples; what is right already is passed on.
+    return np.ascontiguousarray(array, dtype).reshape(tensor.shape)
+
+
+def _convert(tensor: Tensor, array: Array, dtype: np.dtype[Any]) -> Array:
+    is_float = array.dtype.kind == "f"
+    if dtype.kind == "f":
+        return array.astype(dtype)
+    if is_float and dtype.kind == "b":
+        raise SampleError(f"{_name('input', tensor)}: got {array.dtype}; wanted bool.")
+    if is_float:
+        return _quantize_checked(tensor, array)
+    low, high = (0, 1) if dtype.kind == "b" else tensor.code_range
+    integers = array.astype(np.uint8) if array.dtype.kind == "b" else array
+    outside = (integers < low) | (integers > high)
+    if outside.any():
+        where = _where(outside)
+        raise SampleError(
+            f"{_name('input', tensor)}: {integers[where]}{_at(where)} is no {tensor.dtype} "
+            f"({low} to {high}); integers are taken as codes.\n"
+            "Give real values as floats, or codes within the range."
+        )
+    return integers.astype(dtype)
+
+
+def _quantize_checked(tensor: Tensor, array: Array) -> Array:
+    if tensor.scale is None:
+        kind = "per channel" if tensor.is_quantized else "nowhere"
+        raise SampleError(
+            f"{_name('input', tensor)}: got {array.dtype}, but the input is {tensor.dtype} and "
+            f"quantised {kind}.\nGive {tensor.dtype} values."
+        )
+    if tensor.scale == 0:
+        raise SampleError(
+            f"{_name('input', tensor)}: the model stores a scale of 0, so real values "
+            f"have no codes.\nGive {tensor.dtype} codes."
+        )
+    bad = np.isnan(array)
+    if bad.any():
+        raise SampleError(
+            f"{_name('input', tensor)}: the value{_at(_where(bad))} is NaN, which has no code."
+        )
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and that clamps
+        return quantize_array(tensor, array.astype(np.float32))
+
+
+def _where(mask: Array) -> tuple[int, ...]:
+    """The first place where the mask holds."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def _at(where: tuple[int, ...]) -> str:
+    return f" at [{', '.join(map(str, where))}]" if where else ""
+
+
+def _name(what: str, tensor: Tensor) -> str:
+    return f"{what} '{tensor.name}'" if tensor.name else f"{what} (tensor {tensor.index})"
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return dtypes.BY_NAME[tensor.dtype].signed is None
+
+
+def _numpy_dtype(tensor: Tensor) -> np.dtype[Any]:
+    try:
+        return np.dtype(tensor.dtype)
+    except TypeError:
+        raise SampleError(
+            f"tensor '{tensor.name}' is {tensor.dtype}, which numpy arrays cannot hold."
+        ) from None

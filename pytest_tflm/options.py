@@ -1,0 +1,246 @@
+"""Every option in one table: its flag, ini name, environment variable, default and help text.
+
+Precedence: the ``tflm`` marker (for what it can say), command line, environment, ini file, default.
+This module knows no pytest; ``plugin`` hands it what pytest has read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_tflm.errors import SettingsError
+from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
+
+BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked to do."""
+
+    port: str | None
+    baud: int
+    models: tuple[Path, ...]
+    runtime: str
+    resolver: str
+    tolerance: int
+    float_tolerance: float
+    samples: str | None
+    seed: int
+    timeout: float
+    suite: bool
+
+    def for_marker(self, values: Mapping[str, Any]) -> Settings:
+        """These settings as changed by ``@pytest.mark.tflm(…)``.
+
+        Raises SettingsError for a keyword that the marker does not take or a value that makes no
+        sense.
+        """
+        changes: dict[str, Any] = {}
+        for name, value in values.items():
+            option = next((o for o in OPTIONS if o.name == name and o.marker), None)
+            if option is None:
+                known = ", ".join(o.name for o in OPTIONS if o.marker)
+                raise SettingsError(f"@pytest.mark.tflm does not take {name}=; it takes {known}.")
+            source = f"@pytest.mark.tflm({name}=…)"
+            if option.name == "model":
+                paths = [value] if isinstance(value, str | os.PathLike) else value
+                changes["models"] = tuple(Path(p) for p in paths)
+            else:
+                changes[name] = option.read(str(value), source)
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table. ``read(text, source)`` gives the value or raises SettingsError."""
+
+    name: str
+    metavar: str
+    help: str
+    read: Callable[[str, str], Any]
+    default: str
+    choices: tuple[str, ...] = ()
+    repeatable: bool = False
+    marker: bool = False
+
+    @property
+    def flag(self) -> str:
+        return f"--tflm-{self.name.replace('_', '-')}"
+
+    @property
+    def ini(self) -> str:
+        return f"tflm_{self.name}"
+
+    @property
+    def environment(self) -> str:
+        return f"TFLM_{self.name.upper()}"
+
+    @property
+    def help_text(self) -> str:
+        shown = self.default or "none"
+        return f"{self.help} (default: {shown}; ini: {self.ini}, environment: {self.environment})"
+
+
+def _text(text: str, source: str) -> str:
+    return text
+
+
+def _path(text: str, source: str) -> Path:
+    if not text:
+        raise SettingsError(f"{source} names no file.")
+    return Path(text)
+
+
+def _integer(minimum: int, maximum: int) -> Callable[[str, str], int]:
+    def read(text: str, source: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if not minimum <= value <= maximum:
+            raise SettingsError(
+                f"{source}: {text!r} is not a whole number from {minimum} to {maximum}."
+            )
+        return value
+
+    return read
+
+
+def _positive_number(text: str, source: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise SettingsError(f"{source}: {text!r} is not a number greater than 0.")
+    return value
+
+
+def _baud(text: str, source: str) -> int:
+    value: int = _integer(1, 100_000_000)(text, source)
+    if value == BAUD_OF_BOOTLOADERS:
+        raise SettingsError(
+            f"{source}: opening a port at 1200 baud sends many boards into their bootloader. "
+            "Choose another rate, 115200 for example."
+        )
+    return value
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
+    def read(text: str, source: str) -> str:
+        if text not in choices:
+            raise SettingsError(f"{source}: {text!r} is not one of {', '.join(choices)}.")
+        return text
+
+    return read
+
+
+def _on_off(text: str, source: str) -> bool:
+    return _one_of(("on", "off"))(text, source) == "on"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "port",
+        "PORT",
+        "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, "
+        "or sim for the simulator (sim?arena=64k limits its arena)",
+        _text,
+        "",
+    ),
+    Option("baud", "N", "baud of a serial port", _baud, "115200"),
+    Option(
+        "model",
+        "FILE",
+        "a .tflite file to test; may be given several times",
+        _path,
+        "",
+        repeatable=True,
+        marker=True,
+    ),
+    Option(
+        "runtime",
+        "NAME",
+        f"what `reference` is: {', '.join(KINDS)}",
+        _one_of(KINDS),
+        "litert",
+        choices=KINDS,
+        marker=True,
+    ),
+    Option(
+        "resolver",
+        "NAME",
+        f"op resolver of a litert or tensorflow reference: {', '.join(RESOLVERS)}",
+        _one_of(RESOLVERS),
+        DEFAULT_RESOLVER,
+        choices=RESOLVERS,
+        marker=True,
+    ),
+    Option(
+        "tolerance",
+        "N",
+        "how many LSBs an integer output may differ from the reference",
+        _integer(0, 65535),
+        "1",
+        marker=True,
+    ),
+    Option(
+        "float_tolerance",
+        "X",
+        "how far a float output may differ, as a share of the output's largest magnitude (or of 1 "
+        "if that is smaller)",
+        _positive_number,
+        "1e-4",
+        marker=True,
+    ),
+    Option(
+        "samples",
+        "FILE|N",
+        "inputs: a .npz or .npy file, or a count of random ones; by default MODEL_samples.npz "
+        "beside the model if there is one, otherwise 32 random ones",
+        _text,
+        "",
+        marker=True,
+    ),
+    Option("seed", "N", "seed of random inputs", _integer(0, 2**32 - 1), "0", marker=True),
+    Option("timeout", "SECONDS", "how long a silent board is waited for", _positive_number, "10"),
+    Option(
+        "suite",
+        "on|off",
+        "whether --tflm-model adds the checks that come with this plugin to the run",
+        _on_off,
+        "on",
+        choices=("on", "off"),
+    ),
+)
+
+
+def settings_from(
+    command_line: Callable[[Option], Sequence[str]],
+    ini: Callable[[Option], Sequence[str]],
+    environment: Mapping[str, str],
+) -> Settings:
+    """Read the table. ``command_line`` and ``ini`` give the texts found for an option, none if it
+    is not set there. Raises SettingsError naming the option and where its value came from."""
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        texts, source = list(command_line(option)), option.flag
+        if not texts and environment.get(option.environment):
+            text = environment[option.environment]
+            texts = text.split(os.pathsep) if option.repeatable else [text]
+            source = option.environment
+        if not texts:
+            texts, source = list(ini(option)), f"{option.ini} (ini)"
+        if not texts and option.default:
+            texts = [option.default]
+        read = [option.read(text, source) for text in texts if text]
+        if option.repeatable:
+            values["models"] = tuple(dict.fromkeys(read))
+        else:
+            values[option.name] = read[-1] if read else None
+    return Settings(**values)

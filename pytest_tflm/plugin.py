@@ -1,0 +1,196 @@
+"""The pytest hooks. What they do is done elsewhere; here is only when."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_tflm.errors import OutputMismatch, TflmError
+from pytest_tflm.fixtures import (
+    STATE,
+    State,
+    device,
+    reference,
+    tflm_model,
+    tflm_sample,
+    tflm_samples,
+    tflm_settings,
+    tflm_tolerance,
+)
+from pytest_tflm.options import OPTIONS, Option, settings_from
+
+if TYPE_CHECKING:
+    from pytest_tflm.suite.collect import ModelFile
+
+__all__ = [  # fixtures, for pytest to find
+    "device",
+    "reference",
+    "tflm_model",
+    "tflm_sample",
+    "tflm_samples",
+    "tflm_settings",
+    "tflm_tolerance",
+]
+
+_MARKER = (
+    "tflm(model=, runtime=, resolver=, tolerance=, float_tolerance=, samples=, seed=): "
+    "pytest-tflm settings of this test, before those of the command line"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tflm", "models on microcontrollers (pytest-tflm)")
+    for option in OPTIONS:
+        group.addoption(
+            option.flag,
+            action="append",
+            dest=option.ini,
+            metavar=option.metavar,
+            help=option.help_text,
+        )
+        parser.addini(
+            option.ini,
+            help=option.help,
+            type="paths" if option.repeatable else "string",
+            default=[] if option.repeatable else "",
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARKER)
+
+    def command_line(option: Option) -> list[str]:
+        return config.getoption(option.ini) or []
+
+    def ini(option: Option) -> list[str]:
+        value = config.getini(option.ini)
+        return [str(v) for v in value] if option.repeatable else [value] if value else []
+
+    try:
+        settings = settings_from(command_line, ini, os.environ)
+        config.stash[STATE] = State(
+            settings, named_models(config.args), config.invocation_params.dir
+        )
+    except TflmError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def named_models(args: Iterable[str]) -> list[Path]:
+    """The .tflite files among positional arguments (``m.tflite``, ``m.tflite::test``)."""
+    paths = (Path(arg.split("::")[0]) for arg in args)
+    return [path for path in paths if path.suffix == ".tflite"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    state = config.stash.get(STATE, None)
+    if state is not None:
+        state.close()
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile | None:
+    if file_path.suffix != ".tflite" or not parent.session.isinitpath(file_path):
+        return None
+    from pytest_tflm.suite.collect import ModelFile
+
+    return ModelFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    state = session.config.stash[STATE]
+    if state.models and state.settings.suite:
+        from pytest_tflm.suite.collect import add_suite
+
+        add_suite(session, items, state.models)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "tflm_model" in metafunc.fixturenames:
+        from pytest_tflm.suite.collect import parametrize
+
+        parametrize(metafunc)
+
+
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: list[pytest.Item]
+) -> list[str] | None:
+    if config.getoption("collectonly") or not any(
+        "device" in getattr(item, "fixturenames", ()) for item in items
+    ):
+        return None
+    from pytest_tflm.report.header import header_lines
+
+    state = config.stash[STATE]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    state.show_progress(reporter)
+    return header_lines(state.settings, state.pool, list(state.models.values()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    state = item.config.stash[STATE]
+    if call.excinfo is None:
+        return report
+    error = call.excinfo.value
+    if isinstance(error, TflmError | OutputMismatch):
+        from pytest_tflm.suite.outcome import without_traceback
+
+        if isinstance(error, TflmError):
+            report.tflm_error = True  # type: ignore[attr-defined]
+            error = state.pool.note(error)
+            if error.details and state.first_time(error):
+                report.sections.append(("tflm: details", error.details))
+        report.longrepr = without_traceback(item, call.excinfo, error)
+    elif isinstance(error, AssertionError) and state.comparison_text:
+        report.sections.append(("tflm: comparison", state.comparison_text))
+    state.comparison_text = ""
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    if report.failed and report.when == "call" and getattr(report, "tflm_error", False):
+        return "error", "E", "ERROR"
+    return None
+
+
+def pytest_assertrepr_compare(
+    config: pytest.Config, op: str, left: object, right: object
+) -> list[str] | None:
+    if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
+        return None
+    from pytest_tflm.report.text import comparison_lines, headline
+    from pytest_tflm.verdict.within import Within
+
+    if isinstance(left, Within):
+        left, right = right, left
+    if not isinstance(right, Within):
+        return None
+    comparison = right.compare(left)  # type: ignore[arg-type]
+    lines = comparison_lines(comparison)
+    config.stash[STATE].comparison_text = "\n".join(lines)
+    return headline(comparison)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    properties: list[dict[str, Any]] = [
+        dict(report.user_properties)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call" and report.user_properties
+    ]
+    compared = [found for found in properties if "tflm_model" in found]
+    if compared:
+        from pytest_tflm.report.summary import summary_lines
+
+        terminalreporter.section("tflm")
+        for line in summary_lines(compared):
+            terminalreporter.line(line)

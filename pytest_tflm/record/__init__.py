@@ -1,0 +1,1 @@
+"""Datasets: the samples that models are run on."""

@@ -1,0 +1,208 @@
+"""Samples for a model: from a .npz or .npy file, or random ones from a seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_tflm.errors import SampleError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_tflm.model import Model, Tensor
+
+    Sample = NDArray[np.generic] | tuple[NDArray[np.generic], ...]
+
+DEFAULT_COUNT = 32
+_LARGEST_COUNT = 10_000_000
+
+
+class Samples(Protocol):
+    """A sequence of samples that ``Model.quantize`` takes, made when they are asked for."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+
+def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
+    """What ``--tflm-samples`` means for this model.
+
+    ``samples`` is a path, a count, or None: then ``MODEL_samples.npz`` beside the model's file if
+    there is one, else 32 random samples. Raises SampleError.
+    """
+    if samples is None:
+        beside = model.path and model.path.with_name(f"{model.path.stem}_samples.npz")
+        if beside is not None and beside.is_file():
+            return FileSamples.open(beside, model)
+        return RandomSamples(model, DEFAULT_COUNT, seed)
+    text = str(samples)
+    if re.fullmatch(r"[0-9]+", text):
+        if not 1 <= int(text) <= _LARGEST_COUNT:
+            raise SampleError(
+                f"--tflm-samples={text}: a count of random samples is from 1 to {_LARGEST_COUNT}."
+            )
+        return RandomSamples(model, int(text), seed)
+    return FileSamples.open(Path(text), model)
+
+
+class _Sequence:
+    """Iteration over what has a length and items."""
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+
+@dataclass(frozen=True)
+class RandomSamples(_Sequence):
+    """Sample *i* is the same for a given model interface, seed and *i*, however many are made.
+
+    Quantised inputs and those of 8 or 16 bits get codes uniform over the dtype's whole range; other
+    integer inputs 0 to 9, since they are mostly indices, which kernels do not check; bool inputs
+    fair coins; float inputs standard normal values.
+    """
+
+    model: Model
+    count: int
+    seed: int
+
+    @property
+    def source(self) -> str:
+        return f"{self.count} random samples, seed {self.seed}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        import numpy as np
+
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        random = np.random.default_rng((self.seed, index))
+        return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
+
+
+def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
+    """One array for a model with one input, a tuple of them for several."""
+    sample = tuple(arrays)
+    return sample[0] if len(sample) == 1 else sample
+
+
+def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
+    import numpy as np
+
+    dtype = np.dtype(tensor.dtype)
+    if dtype.kind == "f":
+        return random.standard_normal(tensor.shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.integers(0, 2, tensor.shape).astype(dtype)
+    if dtype.kind not in "iu":
+        raise SampleError(
+            f"input {tensor.name!r} is {tensor.dtype}: random samples of that cannot be made. "
+            "Give a file with --tflm-samples."
+        )
+    if tensor.scale is None and dtype.itemsize > 2:
+        return random.integers(0, 10, tensor.shape, dtype=dtype)
+    limits = np.iinfo(dtype)
+    return random.integers(limits.min, limits.max, tensor.shape, dtype=dtype, endpoint=True)
+
+
+@dataclass(frozen=True)
+class FileSamples(_Sequence):
+    """Samples stacked along the first axis of one array for each input of the model."""
+
+    path: Path
+    arrays: tuple[NDArray[Any], ...]
+
+    @property
+    def source(self) -> str:
+        return f"{len(self)} samples of {self.path.name}"
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return _sample(array[index] for array in self.arrays)
+
+    @classmethod
+    def open(cls, path: Path, model: Model) -> FileSamples:
+        """Read ``path`` for ``model``. Raises SampleError naming the file and what does not fit."""
+        arrays = _choose(_read(path), path, model)
+        counts = {len(array) for array in arrays}
+        if len(counts) != 1:
+            raise SampleError(
+                f"{path}: its inputs have different numbers of samples "
+                f"({', '.join(map(str, sorted(counts)))})."
+            )
+        if counts == {0}:
+            raise SampleError(f"{path} holds no samples.")
+        samples = cls(path, arrays)
+        try:
+            model.quantize(samples[0])
+        except SampleError as error:
+            raise SampleError(f"{path} does not fit {model.name}: {error}") from None
+        return samples
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    if not path.exists():
+        raise SampleError(f"--tflm-samples: there is no file {path}.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise SampleError(
+            f"{path} cannot be read as samples ({error}). A .npy file with one array or a .npz "
+            "file with one for each input is needed."
+        ) from None
+
+
+def _choose(arrays: dict[str, NDArray[Any]], path: Path, model: Model) -> tuple[NDArray[Any], ...]:
+    """The arrays for the model's inputs: by tensor name, as ``input_0``, ``input_1`` …, or for a
+    model with one input ``inputs``, ``x``, or the only array there is."""
+    chosen = []
+    for position, tensor in enumerate(model.inputs):
+        names = [tensor.name, _plain(tensor.name), f"input_{position}"]
+        if len(model.inputs) == 1:
+            names += ["inputs", "input", "x", *(arrays if len(arrays) == 1 else ())]
+        name = next((name for name in names if name in arrays), None)
+        if name is None:
+            found = ", ".join(repr(name) for name in arrays) or "nothing"
+            raise SampleError(
+                f"{path} has no array for input {tensor.name!r} of {model.name}: it holds {found}. "
+                f"Name it {f'input_{position}'!r}{' or inputs' * (len(model.inputs) == 1)}."
+            )
+        array = arrays[name]
+        if array.ndim == 0:
+            raise SampleError(f"{path}: {name!r} is a single number, not a stack of samples.")
+        chosen.append(array)
+    return tuple(chosen)
+
+
+def _plain(name: str) -> str:
+    """A tensor's name without what TensorFlow's converter puts around it."""
+    return re.sub(r":\d+$", "", name.removeprefix("serving_default_"))

@@ -1,0 +1,36 @@
+"""The lines below the tests: how far the board was from the reference, model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def summary_lines(compared: Iterable[Mapping[str, Any]]) -> list[str]:
+    """One line for each model and pair of runtimes. ``compared`` holds the properties that the
+    suite records for each sample: tflm_model, tflm_runtimes, tflm_largest_lsb,
+    tflm_largest_float."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for found in compared:
+        groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
+    lines = []
+    for (model, runtimes), samples in groups.items():
+        count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
+        lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
+    return lines
+
+
+def _differences(samples: list[Mapping[str, Any]]) -> str:
+    floats = [found["tflm_largest_float"] for found in samples if "tflm_largest_float" in found]
+    steps = [int(found["tflm_largest_lsb"]) for found in samples]
+    equal = sum(
+        not found["tflm_largest_lsb"] and not found.get("tflm_largest_float") for found in samples
+    )
+    if equal == len(samples):
+        return "equal, bit for bit"
+    parts = [f"{equal} equal"] if equal else []
+    if any(steps):
+        parts.append(f"largest difference {max(steps)} LSB")
+    if any(floats):
+        parts.append(f"largest float difference {max(floats):.3g}")
+    return ", ".join(parts)

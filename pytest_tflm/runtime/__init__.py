@@ -1,0 +1,1 @@
+"""Who can run a model: a board, host TFLM, the TFLite interpreter. See ``base.Runtime``."""

@@ -1,0 +1,227 @@
+"""The three interpreters as they are, behind one small interface. Imported in the worker alone.
+
+Nothing here is safe: a model can end the process. :mod:`pytest_tflm.runtime.interpreter` is what
+others use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pytest_tflm.errors import InterpreterRefused
+from pytest_tflm.runtime import worker_main
+from pytest_tflm.runtime.packages import importing
+
+Arrays = tuple[NDArray[np.generic], ...]
+
+# An arena that is too small can crash host TFLM instead of being refused, so trying begins with
+# more than nearly any model needs: memory that is not touched costs nothing.
+FIRST_ARENA = 16 * 1024 * 1024
+LARGEST_ARENA = 256 * 1024 * 1024
+# Below some 600 bytes it always crashes.
+LEAST_ARENA = 1024
+_NO_OPERATOR = ("Didn't find op for builtin opcode", "Failed to get registration from op code")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model and how to run it.
+
+    ``inputs`` and ``outputs`` are tensor indices in the model's order. ``rebuild_to_reset`` is for
+    models with resource variables: LiteRT's ``reset_all_variables`` leaves those as they are, and
+    TFLM's ``reset`` sets them to 0 instead of what the model's initialiser wrote. ``arena`` is in
+    bytes, None to try until it is enough.
+    """
+
+    data: bytes
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    resolver: str = "builtin_ref"
+    rebuild_to_reset: bool = False
+    arena: int | None = None
+
+
+class Engine(Protocol):
+    """One interpreter with one model."""
+
+    def set_inputs(self, arrays: Arrays) -> None:
+        """One array for each input tensor, in its dtype and shape."""
+
+    def invoke(self) -> object:
+        """Compute."""
+
+    def outputs(self) -> Arrays:
+        """Copies of the output tensors."""
+
+    def reset_state(self) -> None:
+        """Variables get their initial values."""
+
+
+class Interpreters:
+    """What the worker serves: models under the numbers that the parent gave them."""
+
+    def __init__(self) -> None:
+        self._engines: dict[int, Engine] = {}
+
+    def load(self, number: int, kind: str, *job: Any) -> None:
+        """Make the model's interpreter and allocate its tensors. ``job``: see :class:`Job`."""
+        self._engines[number] = _ENGINES[kind](Job(*job))
+
+    def run(self, number: int, arrays: Arrays) -> tuple[Arrays, int]:
+        """The outputs for one sample and the microseconds of Invoke."""
+        engine = self._engines[number]
+        # Always all inputs: interpreters reuse their memory for other tensors.
+        engine.set_inputs(arrays)
+        start = time.perf_counter_ns()
+        engine.invoke()
+        nanoseconds = time.perf_counter_ns() - start
+        return engine.outputs(), round(nanoseconds / 1000)
+
+    def run_many(self, number: int, samples: Sequence[Arrays]) -> Iterator[tuple[Arrays, int]]:
+        """The same for several samples, one after the other."""
+        for arrays in samples:
+            yield self.run(number, arrays)
+
+    def reset_state(self, number: int) -> None:
+        """Put the variables of a model back to their initial values."""
+        self._engines[number].reset_state()
+
+    def unload(self, number: int) -> None:
+        """Forget a model."""
+        self._engines.pop(number, None)
+
+    def recorded_arena(self, data: bytes) -> int:
+        """What TFLM's recording allocator says a model needs, in bytes."""
+        return Tflm(Job(data, (), ())).recorded_arena()
+
+    def fits_arena(self, data: bytes, arena: int) -> bool:
+        """Whether TFLM allocates a model in so many bytes. May crash if not."""
+        try:
+            Tflm(Job(data, (), (), arena=arena))
+        except InterpreterRefused:
+            return False
+        return True
+
+
+def _litert(job: Job) -> Engine:
+    with importing("litert"):
+        from ai_edge_litert import interpreter
+    return TfLite(job, interpreter.Interpreter, interpreter.OpResolverType)
+
+
+def _tensorflow(job: Job) -> Engine:
+    # Its start is loud, and a machine with a GPU would spend seconds on one that is not used.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    with importing("tensorflow"):
+        import tensorflow as tf
+    return TfLite(job, tf.lite.Interpreter, tf.lite.experimental.OpResolverType)
+
+
+class TfLite:
+    """The TFLite interpreter, from LiteRT or from TensorFlow: they have the same interface."""
+
+    def __init__(self, job: Job, interpreter: Callable[..., Any], resolvers: Any) -> None:
+        self._job = job
+        self._interpreter = interpreter
+        self._resolver = getattr(resolvers, job.resolver.upper())
+        self._build()
+
+    def _build(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow's says that it will be LiteRT one day
+            self._running = self._interpreter(
+                model_content=self._job.data,
+                experimental_op_resolver_type=self._resolver,
+                num_threads=1,
+            )
+        self._running.allocate_tensors()
+        self.invoke: Callable[[], object] = self._running.invoke
+
+    def set_inputs(self, arrays: Arrays) -> None:
+        for index, array in zip(self._job.inputs, arrays, strict=True):
+            self._running.set_tensor(index, array)
+
+    def outputs(self) -> Arrays:
+        # get_tensor copies.
+        return tuple(np.asarray(self._running.get_tensor(i)) for i in self._job.outputs)
+
+    def reset_state(self) -> None:
+        if self._job.rebuild_to_reset:
+            self._build()
+        else:
+            self._running.reset_all_variables()
+
+
+class Tflm:
+    """TFLM on the host."""
+
+    def __init__(self, job: Job) -> None:
+        with importing("tflm"):
+            from tflite_micro.python.tflite_micro import runtime
+
+        self._job = job
+        self._from_bytes = runtime.Interpreter.from_bytes
+        self.arena = job.arena if job.arena is not None else max(FIRST_ARENA, 10 * len(job.data))
+        self._build()
+
+    def _build(self) -> None:
+        if self.arena < LEAST_ARENA:
+            raise InterpreterRefused(
+                f"TFLM allocates nothing in an arena of {self.arena} bytes; the least is "
+                f"{LEAST_ARENA}"
+            )
+        while True:
+            try:
+                self._running = self._from_bytes(self._job.data, arena_size=self.arena)
+            except RuntimeError as error:
+                if any(text in worker_main.printed() for text in _NO_OPERATOR):
+                    raise
+                if self._job.arena is not None:
+                    raise InterpreterRefused(
+                        f"{error} in an arena of {self.arena} bytes"
+                    ) from error
+                if self.arena >= LARGEST_ARENA:
+                    raise
+                self.arena = min(4 * self.arena, LARGEST_ARENA)
+            else:
+                self.invoke: Callable[[], object] = self._running.invoke
+                return
+
+    def set_inputs(self, arrays: Arrays) -> None:
+        for position, array in enumerate(arrays):
+            self._running.set_input(array, position)
+
+    def outputs(self) -> Arrays:
+        positions = range(len(self._job.outputs))
+        return tuple(np.array(self._running.get_output(i)) for i in positions)
+
+    def reset_state(self) -> None:
+        if self._job.rebuild_to_reset:
+            self._build()
+        else:
+            self._running.reset()
+
+    def recorded_arena(self) -> int:
+        """What TFLM's recording allocator says it used, in bytes; LEAST_ARENA if it does not."""
+        before = len(worker_main.printed())
+        self._running.print_allocations()
+        found = re.search(r"Arena allocation total (\d+)", worker_main.printed()[before:])
+        return int(found[1]) if found else LEAST_ARENA
+
+
+_ENGINES: dict[str, Callable[[Job], Engine]] = {
+    "litert": _litert,
+    "tensorflow": _tensorflow,
+    "tflm": Tflm,
+}

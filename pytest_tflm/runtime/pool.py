@@ -1,0 +1,153 @@
+"""The runtimes of one run: each is made when it is first asked for, and kept until the end.
+
+The board is one, whatever the number of models; it has one model loaded at a time. A board that
+broke stays broken: who asks for it again gets the same error at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import BoardError, LinkError, PortVanished, TflmError
+
+if TYPE_CHECKING:
+    from pytest_tflm.link import Connection
+    from pytest_tflm.model import Model
+    from pytest_tflm.options import Settings
+    from pytest_tflm.runtime.base import Runtime
+    from pytest_tflm.runtime.board import BoardRuntime
+    from pytest_tflm.runtime.interpreter import InterpreterRuntime
+    from pytest_tflm.simulator.launch import Simulator
+
+Progress = Callable[[str, int, int], None]
+
+
+class Pool:
+    """Makes and keeps the runtimes that ``settings`` asks for.
+
+    ``progress(what, done, total)`` is called while something long goes on, with bytes.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._simulator: Simulator | None = None
+        self._connection: Connection | None = None
+        self._board: BoardRuntime | None = None
+        self._broken: TflmError | None = None
+        self._refused: dict[str, BoardError] = {}
+        self._references: dict[tuple[str, str, str], InterpreterRuntime] = {}
+
+    @property
+    def broken(self) -> TflmError | None:
+        """The error that took the board out of this run, if one did."""
+        return self._broken
+
+    @property
+    def simulator_pid(self) -> int | None:
+        """The simulator's process, if there is one."""
+        return self._simulator.pid if self._simulator is not None else None
+
+    def connection(self) -> Connection:
+        """The link to the board. Raises LinkError or BoardError; the same again ever after."""
+        if self._broken is not None:
+            raise self._broken
+        if self._connection is None:
+            try:
+                self._connection = self._open()
+            except TflmError as error:
+                self._broken = error
+                raise
+        return self._connection
+
+    def _open(self) -> Connection:
+        from pytest_tflm.link import Connection
+
+        port = self._settings.port
+        assert port is not None, "ask only where a port was asked for"
+        if is_simulator(port):
+            from pytest_tflm.simulator.launch import start
+
+            self._simulator = start(port)
+            return Connection.open(
+                self._simulator.port, baud=self._settings.baud, timeout=self._settings.timeout
+            )
+        return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
+
+    def board(self, model: Model) -> Runtime:
+        """The board with ``model`` loaded.
+
+        Raises LinkError if the link broke, BoardError if the board does not take the model. A
+        refused model is not sent a second time; the board can be asked for with another.
+        """
+        from pytest_tflm.runtime.board import BoardRuntime
+
+        connection = self.connection()
+        if model.sha256 in self._refused:
+            raise self._refused[model.sha256]
+        if self._board is None or self._board.model.sha256 != model.sha256:
+            self._board = None
+            try:
+                self._board = BoardRuntime(connection, model, progress=self._report(model))
+            except BoardError as error:
+                if connection.broken is None:
+                    self._refused[model.sha256] = error
+                raise
+        return self._board
+
+    def _report(self, model: Model) -> Callable[[int, int], None] | None:
+        progress = self._progress
+        if progress is None:
+            return None
+        return lambda done, total: progress(f"sending {model.name} to the board", done, total)
+
+    def reference(self, model: Model, kind: str, resolver: str) -> Runtime:
+        """The interpreter ``kind`` with ``resolver`` (ignored for tflm) for ``model``."""
+        from pytest_tflm.runtime.interpreter import InterpreterRuntime
+
+        key = (model.sha256, kind, resolver)
+        if key not in self._references:
+            self._references[key] = InterpreterRuntime(
+                kind, model, resolver=None if kind == "tflm" else resolver
+            )
+        return self._references[key]
+
+    def note(self, error: TflmError) -> TflmError:
+        """Take notice of an error that a board call raised: the link's errors, and a board that
+        restarted, end its use. Gives the error to show, which for a simulator that died says so."""
+        if self._broken is not None:
+            return self._broken
+        if self._simulator is not None and isinstance(error, LinkError):
+            died = self._simulator.exit_description()
+            if died is not None:
+                error = PortVanished(
+                    f"The simulator is gone: its process {self._simulator.pid} {died}. "
+                    "The board's tests cannot go on.",
+                    details=error.details,
+                )
+        if self._connection is not None and (
+            isinstance(error, LinkError) or self._connection.broken is not None
+        ):
+            self._broken = error
+        return error
+
+    def close(self) -> None:
+        """Release the port, end the simulator and the interpreters' processes."""
+        closers: list[Callable[[], None]] = [r.close for r in self._references.values()]
+        if self._connection is not None:
+            closers.insert(0, self._connection.close)
+        if self._simulator is not None:
+            closers.append(self._simulator.close)
+        self._references = {}
+        self._connection = self._board = self._simulator = None
+        for close in closers:
+            try:
+                close()
+            except (TflmError, OSError):
+                continue  # closing what is broken: there is nobody left to tell
+
+
+def is_simulator(port: str) -> bool:
+    """Whether ``--tflm-port=PORT`` means the simulator (``sim``, ``sim?arena=64k``)."""
+    return port == "sim" or port.startswith("sim?")

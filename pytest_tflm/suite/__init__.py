@@ -1,0 +1,1 @@
+"""The tests that ``--tflm-model`` adds to a run."""

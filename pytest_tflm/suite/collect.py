@@ -1,0 +1,77 @@
+"""How the suite gets into a run: a .tflite file is collected like a test module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_tflm.errors import TflmError
+from pytest_tflm.fixtures import STATE, models_of, settings_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class ModelFile(pytest.Module):
+    """A .tflite file whose tests are those of ``suite.checks``."""
+
+    def _getobj(self) -> ModuleType:
+        from pytest_tflm.suite import checks
+
+        return checks
+
+
+def add_suite(session: pytest.Session, items: list[pytest.Item], models: Iterable[Path]) -> None:
+    """Append the suite's tests for those models of which no test was asked for by name."""
+    collected = {item.path for item in items if item.getparent(ModelFile)}
+    for path in models:
+        if path not in collected:
+            file = ModelFile.from_parent(session, path=path, nodeid=_nodeid(session, path))
+            items.extend(session.genitems(file))
+
+
+def _nodeid(session: pytest.Session, path: Path) -> str:
+    root = session.config.rootpath
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """One test for each model, and for each sample of the model where the test takes one."""
+    state = metafunc.config.stash[STATE]
+    node = metafunc.definition
+    try:
+        models = models_of(node, state)
+        settings = settings_of(node, state)
+        if "tflm_sample" in metafunc.fixturenames:
+            cases = [
+                (model, index)
+                for model in models
+                for index in range(len(state.samples(model, settings)))
+            ]
+        else:
+            cases = [(model, -1) for model in models]
+    except TflmError as error:
+        raise pytest.UsageError(f"{node.nodeid}: {error}") from None
+    if not cases:
+        return  # the fixtures skip, and say why
+    in_suite = node.getparent(ModelFile) is not None
+    names = [] if in_suite else ["tflm_model"]
+    names += ["tflm_sample"] if cases[0][1] >= 0 else []
+    if not names:
+        return
+    short = {model.path: model.name for model, _ in cases}
+    if len(set(short.values())) != len(short):
+        short = {path: str(path) for path in short}
+    values, ids = [], []
+    for model, index in cases:
+        value = [] if in_suite else [model.path]
+        label = [] if in_suite else [short[model.path]]
+        if index >= 0:
+            value.append(index)
+            label.append(str(index))
+        values.append(value)
+        ids.append("-".join(label))
+    metafunc.parametrize(names, values, ids=ids, indirect=True)

@@ -1,0 +1,1 @@
+"""How far apart two runtimes' outputs are, and (growing) why."""

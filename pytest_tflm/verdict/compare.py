@@ -1,0 +1,185 @@
+"""Compare two runtimes' outputs for one sample, in LSBs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_tflm.errors import SampleError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pytest_tflm.model import Tensor
+    from pytest_tflm.runtime.base import Outputs
+
+
+@dataclass(frozen=True)
+class TensorComparison:
+    """How one output tensor compares.
+
+    ``differences`` holds got minus expected for each element: int64 LSBs for integer and bool
+    tensors (one LSB is one step of the code), float64 in the tensor's own unit for float tensors.
+    NaN against NaN and an infinity against the same infinity are no difference; any other pair
+    with one of them is an infinite one. ``allowed`` is the largest magnitude that passes.
+    """
+
+    index: int
+    tensor: Tensor | None
+    got: NDArray[Any]
+    expected: NDArray[Any]
+    differences: NDArray[Any]
+    allowed: float
+
+    @property
+    def is_float(self) -> bool:
+        return self.differences.dtype.kind == "f"
+
+    @property
+    def magnitudes(self) -> NDArray[Any]:
+        import numpy as np
+
+        return np.abs(self.differences)
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude of a difference: LSBs, or the unit of a float tensor."""
+        return self.magnitudes.max().item() if self.differences.size else 0
+
+    @property
+    def beyond(self) -> int:
+        """How many elements differ by more than is allowed."""
+        return int((self.magnitudes > self.allowed).sum())
+
+    @property
+    def different(self) -> int:
+        """How many elements differ at all."""
+        return int((self.differences != 0).sum())
+
+    @property
+    def largest_at(self) -> tuple[int, ...]:
+        """Index of the (first) element with the largest difference."""
+        import numpy as np
+
+        where = np.unravel_index(int(self.magnitudes.argmax()), self.differences.shape)
+        return tuple(int(i) for i in where)
+
+    @property
+    def scale(self) -> float | None:
+        """Real units in one LSB; None for a tensor that is not quantised."""
+        return None if self.tensor is None else self.tensor.scale
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All outputs of one sample."""
+
+    tensors: tuple[TensorComparison, ...]
+    got_name: str
+    expected_name: str
+    lsb: int
+
+    @property
+    def passed(self) -> bool:
+        return all(t.beyond == 0 for t in self.tensors)
+
+    @property
+    def largest_lsb(self) -> int:
+        """The largest difference of an integer output, in LSBs; 0 if there is none."""
+        return max((int(t.largest) for t in self.tensors if not t.is_float), default=0)
+
+    @property
+    def largest_float(self) -> float | None:
+        """The largest difference of a float output; None if there is none."""
+        return max((float(t.largest) for t in self.tensors if t.is_float), default=None)
+
+
+def compare(
+    got: Outputs | Sequence[NDArray[Any]] | NDArray[Any],
+    expected: Outputs | Sequence[NDArray[Any]] | NDArray[Any],
+    *,
+    lsb: int = 0,
+    float_tolerance: float = 1e-4,
+) -> Comparison:
+    """Compare ``got`` with ``expected``, tensor by tensor.
+
+    An integer or bool element passes if it differs by at most ``lsb`` codes (an unsigned LSB
+    count, 0 for bit-exact). A float element passes if it differs by at most ``float_tolerance``
+    times the largest finite magnitude in the expected tensor, or times 1 if that is smaller.
+
+    Raises SampleError if the two do not have the same number of tensors, shapes or dtypes: then
+    they are not outputs of one model.
+    """
+    got_arrays, got_name, got_tensors = _parts(got, "got")
+    expected_arrays, expected_name, expected_tensors = _parts(expected, "expected")
+    if len(got_arrays) != len(expected_arrays):
+        raise SampleError(
+            f"{got_name} has {_count(got_arrays)} and {expected_name} {_count(expected_arrays)}: "
+            "they cannot be outputs of the same model."
+        )
+    tensors = expected_tensors or got_tensors or (None,) * len(got_arrays)
+    compared = []
+    for index, (ours, theirs) in enumerate(zip(got_arrays, expected_arrays, strict=True)):
+        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+            raise SampleError(
+                f"output {index} is {_describe(ours)} from {got_name} and {_describe(theirs)} from "
+                f"{expected_name}: they cannot be outputs of the same model."
+            )
+        differences, allowed = _difference(ours, theirs, lsb, float_tolerance)
+        compared.append(TensorComparison(index, tensors[index], ours, theirs, differences, allowed))
+    return Comparison(tuple(compared), got_name, expected_name, lsb)
+
+
+def _difference(
+    got: NDArray[Any], expected: NDArray[Any], lsb: int, float_tolerance: float
+) -> tuple[NDArray[Any], float]:
+    import numpy as np
+
+    if got.dtype.kind in "biu":
+        return _integer_difference(got, expected), lsb
+    if got.dtype.kind != "f":
+        raise SampleError(f"outputs of dtype {got.dtype} cannot be compared.")
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    allowed = float_tolerance * max(1.0, float(finite.max()) if finite.size else 0.0)
+    with np.errstate(invalid="ignore"):
+        differences = got.astype(np.float64) - expected.astype(np.float64)
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    differences[same] = 0.0
+    differences[~same & ~np.isfinite(differences)] = np.inf
+    return differences, allowed
+
+
+def _integer_difference(got: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.int64]:
+    """got - expected, saturated to int64, which only 64-bit tensors can leave."""
+    import numpy as np
+
+    if got.dtype.itemsize < 8:
+        return got.astype(np.int64) - expected.astype(np.int64)
+    limits = np.iinfo(np.int64)
+    exact = [int(g) - int(e) for g, e in zip(got.ravel(), expected.ravel(), strict=True)]
+    clamped = [min(max(value, limits.min + 1), limits.max) for value in exact]
+    return np.array(clamped, dtype=np.int64).reshape(got.shape)
+
+
+def _parts(
+    outputs: Outputs | Sequence[NDArray[Any]] | NDArray[Any], role: str
+) -> tuple[tuple[NDArray[Any], ...], str, tuple[Tensor, ...]]:
+    import numpy as np
+
+    from pytest_tflm.runtime.base import Outputs
+
+    if isinstance(outputs, Outputs):
+        return outputs.arrays, outputs.runtime, outputs.tensors
+    if isinstance(outputs, list | tuple):
+        return tuple(np.asarray(array) for array in outputs), role, ()
+    return (np.asarray(outputs),), role, ()
+
+
+def _describe(array: NDArray[Any]) -> str:
+    return f"{array.dtype}{list(array.shape)}"
+
+
+def _count(arrays: Sequence[object]) -> str:
+    return f"{len(arrays)} output{'' if len(arrays) == 1 else 's'}"
