@@ -81,6 +81,7 @@ class Session:
         self._events: list[Event] = []
         self._head = bytearray()
         self._last_log: int | None = None
+        self._crashes = 0
         self._number = 0
         self._timing = Timing(baud, timeout, 0.0)
         self._outbox = Outbox(0, 0)
@@ -188,6 +189,8 @@ class Session:
         kind = found.type
         if kind == Type.LOG:
             self._on_log(found)
+        elif kind == Type.CRASH:
+            self._on_crash(found)
         elif not self._is_ours(found):
             self.counters.ignored += 1
         elif self.state is State.OPEN and message.FIRST_REPLY <= kind <= message.LAST_REPLY:
@@ -211,6 +214,18 @@ class Session:
         self._last_log = found.number
         text = found.payload.decode("utf-8", "replace")
         self._events.append(Said(text, printed=False))
+
+    def _on_crash(self, found: Frame) -> None:
+        crash = message.Crash.parse(found.payload)
+        if crash is None or self.state in (State.NEW, State.BROKEN):
+            self.counters.ignored += 1
+            return
+        # What a board said before it was reset may have waited in a buffer until now. One that lies
+        # there still says it again to each HELLO.
+        self._crashes += 1
+        if self.state is not State.GREETING or self._crashes > 1:
+            what = diagnosis.describe(self._outbox.oldest(), self._outbox)
+            self._break(diagnosis.crashed(crash, what))
 
     def _on_welcome(self, found: Frame, now: float) -> None:
         welcome = Welcome.parse(found.payload)
