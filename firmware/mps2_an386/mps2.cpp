@@ -52,9 +52,11 @@ extern "C" void uart_receive_handler() {
 
 void Uart::start() {
   at(kUartDivider) = 16;
-  at(kUartControl) = 1 | 2 | 8;  // transmit, receive, interrupt on receive
-  at(kEnableInterrupts) = 1;     // UART 0 receive is interrupt 0
-  put(0);                        // that what is sent from now on is received
+  at(kUartControl) = 1 | 2 | 8;         // transmit, receive, interrupt on receive
+  at(kEnableInterrupts) = 1;            // UART 0 receive is interrupt 0
+  const uint32_t none = at(kUartData);  // QEMU looks for bytes again only when one was read
+  static_cast<void>(none);
+  put(0);  // tells the host that what it sends from now on is received
 }
 
 size_t Uart::read(uint8_t* buffer, size_t size) {
@@ -68,7 +70,8 @@ size_t Uart::read(uint8_t* buffer, size_t size) {
 
 size_t Uart::write(const uint8_t* data, size_t size) {
   size_t count = 0;
-  for (; count < size && (at(kUartState) & kTransmitFull) == 0; ++count) at(kUartData) = data[count];
+  for (; count < size && (at(kUartState) & kTransmitFull) == 0; ++count)
+    at(kUartData) = data[count];
   return count;
 }
 

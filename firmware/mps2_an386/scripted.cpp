@@ -29,11 +29,14 @@ void misbehave(uint8_t what) {
     case 'w':  // write to code
       *reinterpret_cast<volatile uint32_t*>(zero + 0x1000) = 1;
       break;
-    case 'b':  // where nothing answers
+    case 'b':  // among the peripherals, where nothing answers
+      *reinterpret_cast<volatile uint32_t*>(zero + 0x50000000);
+      break;
+    case 'x':  // nowhere
       *reinterpret_cast<volatile uint32_t*>(zero + 0x90000000);
       break;
     case 'd':
-      zero = 1 / zero;
+      zero = 1000 / zero;
       break;
     case 'u':
       __asm volatile("udf #0");
@@ -105,7 +108,11 @@ class ScriptedEngine final : public Engine {
   Outcome invoke() override {
     scripted_clock.now += 1500;
     if (a_[0] == 127) return fail(kInvokeFailed, "scripted failure");
-    if (memcmp(a_, "\x7E" "DO", 3) == 0) misbehave(a_[3]);
+    if (memcmp(a_,
+               "\x7E"
+               "DO",
+               3) == 0)
+      misbehave(a_[3]);
     ++state_;
     int16_t b[2];
     memcpy(b, b_, sizeof b);

@@ -44,17 +44,32 @@ __attribute__((section(".vectors"), used)) const Vectors vectors = {
     {uart_receive_handler},
 };
 
-// Code cannot be written, and nothing is at the first 32 bytes: a pointer that is null, or nearly,
-// faults here as it does not on most boards. (The processor itself still finds its vectors.)
-void protect_code() {
-  const uint32_t kNumber = 0xE000ED98, kBase = 0xE000ED9C, kAttributes = 0xE000EDA0;
-  at(kNumber) = 0;
-  at(kBase) = 0;
-  at(kAttributes) = (6u << 24) | (21u << 1) | 1;  // read only, 4 MB
-  at(kNumber) = 1;
-  at(kBase) = 0;
-  at(kAttributes) = (1u << 28) | (4u << 1) | 1;  // no access, 32 bytes
-  at(0xE000ED94) = 4 | 1;                        // the rest is as without protection
+// Only what is there can be used: QEMU answers zeros almost everywhere else. Code cannot be
+// written, as in flash, and nothing is at the first 32 bytes: a pointer that is null, or nearly,
+// faults here as it does not on most boards. (The processor itself still finds its vectors, and its
+// own registers are beyond protection.)
+void protect_memory() {
+  struct Region {
+    uint32_t start;
+    uint32_t size;    // as a power of two, less one
+    uint32_t access;  // 3: all, 6: read, 0: none
+    uint32_t data;    // 1: no instructions
+  };
+  static const Region kRegions[] = {
+      {0x00000000, 21, 6, 0},
+      {0x20000000, 21, 3, 1},
+      {0x40000000, 28, 3, 1},
+      {0x00000000, 4, 0, 1},  // of two regions the later one counts
+  };
+  const uint32_t kControl = 0xE000ED94, kNumber = 0xE000ED98, kBase = 0xE000ED9C,
+                 kAttributes = 0xE000EDA0;
+  uint32_t number = 0;
+  for (const Region& region : kRegions) {
+    at(kNumber) = number++;
+    at(kBase) = region.start;
+    at(kAttributes) = (region.data << 28) | (region.access << 24) | (region.size << 1) | 1;
+  }
+  at(kControl) = 1;
 }
 
 char* add(char* to, const char* text) {
@@ -68,23 +83,23 @@ char* add_hex(char* to, uint32_t value) {
   return to;
 }
 
-// What the bits of the Configurable Fault Status Register mean.
+// What the bits of the Configurable Fault Status Register mean; what explains others is first.
 struct Cause {
   uint32_t bit;
   pytest_tflm::CrashKind kind;
   const char* text;
 };
 const Cause kCauses[] = {
+    {1u << 4, pytest_tflm::kMemoryFault, "stack overflow"},
+    {1u << 12, pytest_tflm::kBusFault, "stack overflow"},
     {1u << 0, pytest_tflm::kMemoryFault, "no instructions there"},
     {1u << 1, pytest_tflm::kMemoryFault, "no access to"},
     {1u << 3, pytest_tflm::kMemoryFault, "leaving an interrupt"},
-    {1u << 4, pytest_tflm::kMemoryFault, "stack overflow"},
     {1u << 5, pytest_tflm::kMemoryFault, "saving the FPU"},
     {1u << 8, pytest_tflm::kBusFault, "no instructions there"},
     {1u << 9, pytest_tflm::kBusFault, "nothing at"},
     {1u << 10, pytest_tflm::kBusFault, "imprecise"},
     {1u << 11, pytest_tflm::kBusFault, "leaving an interrupt"},
-    {1u << 12, pytest_tflm::kBusFault, "stack overflow"},
     {1u << 13, pytest_tflm::kBusFault, "saving the FPU"},
     {1u << 16, pytest_tflm::kUsageFault, "undefined instruction"},
     {1u << 17, pytest_tflm::kUsageFault, "not Thumb code"},
@@ -103,7 +118,7 @@ void reset_handler() {
   at(0xE000ED88) |= 0xFu << 20;  // the FPU, before any code that uses it
   at(0xE000ED24) |= 7u << 16;    // memory, bus and usage faults, each by its name
   at(0xE000ED14) |= 1u << 4;     // division by zero is one of them
-  protect_code();
+  protect_memory();
   __asm volatile("dsb\n isb" ::: "memory");
   memcpy(__data_start, __data_load, static_cast<size_t>(__data_end - __data_start));
   memset(__bss_start, 0, static_cast<size_t>(__bss_end - __bss_start));

@@ -28,18 +28,17 @@ TfLiteStatus Arena::ResizeBuffer(uint8_t* resizable_buf, size_t size, size_t ali
 // end, carries past the arena. So what cannot be is refused before it is asked.
 uint8_t* Arena::AllocatePersistentBuffer(size_t size, size_t alignment) {
   const size_t available = static_cast<size_t>(tail() - head());
-  uint8_t* const got =
-      size > size_ ? nullptr
-                   : SingleArenaBufferAllocator::AllocatePersistentBuffer(size, alignment);
+  uint8_t* const got = size > size_
+                           ? nullptr
+                           : SingleArenaBufferAllocator::AllocatePersistentBuffer(size, alignment);
   if (got == nullptr) lack(size, available);
   return got;
 }
 
 uint8_t* Arena::AllocateTemp(size_t size, size_t alignment) {
   const size_t available = GetAvailableMemory(alignment);
-  uint8_t* const got = available > size_
-                           ? nullptr
-                           : SingleArenaBufferAllocator::AllocateTemp(size, alignment);
+  uint8_t* const got =
+      available > size_ ? nullptr : SingleArenaBufferAllocator::AllocateTemp(size, alignment);
   if (got == nullptr) lack(size, available > size_ ? 0 : available);
   return got;
 }

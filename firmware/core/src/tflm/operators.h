@@ -109,21 +109,18 @@ class Operators {
     PYTEST_TFLM_EACH_OPERATOR_(PYTEST_TFLM_REGISTER_)
   }
 
-  const tflite::MicroOpResolver& resolver() const {
-    return resolver_;
-  }
+  const tflite::MicroOpResolver& resolver() const { return resolver_; }
   // One space between; made by the compiler, so that they take no RAM.
   const char* names() const {
     static constexpr operator_list::Names kNames = operator_list::join();
     return kNames.text;
   }
   // Each of them could be registered.
-  bool complete() const {
-    return complete_;
-  }
+  bool complete() const { return complete_; }
 
  private:
-  tflite::MicroMutableOpResolver<operator_list::count() == 0 ? 1 : operator_list::count()> resolver_;
+  tflite::MicroMutableOpResolver<operator_list::count() == 0 ? 1 : operator_list::count()>
+      resolver_;
   bool complete_;
 };
 
