@@ -52,12 +52,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar=option.metavar,
             help=option.help_text,
         )
-        parser.addini(
-            option.ini,
-            help=option.help,
-            type="paths" if option.repeatable else "string",
-            default=[] if option.repeatable else "",
-        )
+        if option.repeatable:
+            parser.addini(option.ini, help=option.help, type="paths", default=[])
+        else:
+            parser.addini(option.ini, help=option.help, type="string", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -165,7 +163,7 @@ def pytest_assertrepr_compare(
 ) -> list[str] | None:
     if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
         return None
-    from pytest_tflm.report.text import comparison_lines, headline
+    from pytest_tflm.verdict.describe import comparison_lines, headline
     from pytest_tflm.verdict.within import Within
 
     if isinstance(left, Within):

@@ -1,4 +1,4 @@
-"""How an error of ours stands in a test's report: its name and text, where the test was, no more."""
+"""How an error of ours stands in a test's report: its name and text, and where the test was."""
 
 from __future__ import annotations
 
