@@ -47,6 +47,12 @@ def test_the_same_seed_is_the_same_run():
     assert one.host.counters == two.host.counters
 
 
+def _soak(broken, seeds):
+    for seed in seeds:
+        for profile in broken.profiles:
+            Soak(seed, 300, session=broken, **profile).run()
+
+
 BROKEN = {broken.__name__: broken for broken in broken_sessions.BROKEN}
 
 
@@ -55,9 +61,7 @@ def test_a_broken_session_is_found(name):
     """A soak that finds no broken version proves nothing."""
     broken = BROKEN[name]
     with pytest.raises(Finding) as found:
-        for seed in range(30):
-            for profile in broken.profiles:
-                Soak(seed, 300, session=broken, **profile).run()
+        _soak(broken, range(30))
     assert found.value.kind in broken.found_as, found.value
 
 
