@@ -1,4 +1,4 @@
-"""Samples per second through the simulator, beside tflite_micro called directly on the same samples.
+"""Samples per second through the simulator, beside tflite_micro called directly.
 
 Rounds of the two alternate in one run, so that what else the machine does falls on both. The noise
 is the spread of the rounds: (slowest - fastest) / median. Memory is the resident set of both
@@ -150,7 +150,7 @@ def main() -> None:
             f"{row['simulator_per_second']:>13.1f}{row['ratio']:>8.3f}{row['noise']:>8.1%}"
         )
     print(
-        f"\nresident memory over {found['memory']['samples']} samples, KiB: pytest's side, simulator"
+        f"\nresident memory over {found['memory']['samples']} samples, KiB: pytest's side, board's"
     )
     for done, ours, theirs in found["memory"]["marks_kib"]:
         print(f"{done:>10}{ours:>10}{theirs:>10}")

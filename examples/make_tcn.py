@@ -124,8 +124,7 @@ def predict_int8(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
         interpreter.invoke()
         outputs[index] = interpreter.get_tensor(result["index"])[0, 0]
     scale, zero_point = result["quantization"]
-    outputs = (outputs - zero_point) * np.float32(scale)
-    return outputs
+    return (outputs - zero_point) * np.float32(scale)
 
 
 def spectral_peak(inputs: np.ndarray) -> np.ndarray:

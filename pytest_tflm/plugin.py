@@ -139,16 +139,15 @@ def pytest_runtest_makereport(
     if call.excinfo is None:
         return report
     error = call.excinfo.value
-    if isinstance(error, TflmError):
-        report.tflm_error = True  # type: ignore[attr-defined]
-        shown = state.pool.note(error)
-        report.longrepr = pytest.ExceptionInfo.from_exception(shown).getrepr(
-            style="value", chain=False
-        )
-        if shown.details and state.first_time(shown):
-            report.sections.append(("tflm: board and link", shown.details))
-    elif isinstance(error, OutputMismatch):
-        report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+    if isinstance(error, TflmError | OutputMismatch):
+        from pytest_tflm.suite.outcome import without_traceback
+
+        if isinstance(error, TflmError):
+            report.tflm_error = True  # type: ignore[attr-defined]
+            error = state.pool.note(error)
+            if error.details and state.first_time(error):
+                report.sections.append(("tflm: details", error.details))
+        report.longrepr = without_traceback(item, call.excinfo, error)
     elif isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))
     state.comparison_text = ""

@@ -230,7 +230,7 @@ def _check_handover(
             pairs.append((called, outputs, called, inputs))
             pairs.append((called, outputs, graph, own_outputs))
     for source, sources, target, targets in pairs:
-        for a, b in zip(sources, targets):
+        for a, b in zip(sources, targets, strict=False):
             if not (0 <= a < source.TensorsLength() and 0 <= b < target.TensorsLength()):
                 continue  # reported, or an input left out
             if _nbytes(source, a) > _nbytes(target, b):

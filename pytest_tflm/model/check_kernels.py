@@ -30,6 +30,28 @@ OPTIONAL_INPUTS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 }
+# The fewest inputs that a kernel takes: TFLM's Prepare reads so many without counting them.
+FEWEST_INPUTS = {
+    name: number
+    for number, names in {
+        1: "ABS ADD_N AVERAGE_POOL_2D CAST CEIL CONCATENATION COS DEPTH_TO_SPACE DEQUANTIZE ELU EXP"
+        " FLOOR GELU HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D LEAKY_RELU LOG LOGICAL_NOT LOGISTIC"
+        " LOG_SOFTMAX MAX_POOL_2D NEG PACK QUANTIZE READ_VARIABLE RELU RELU6 RELU_N1_TO_1 RESHAPE"
+        " ROUND RSQRT SHAPE SIN SOFTMAX SPACE_TO_DEPTH SQRT SQUARE SQUEEZE TANH UNPACK ZEROS_LIKE",
+        2: "ADD ARG_MAX ARG_MIN ASSIGN_VARIABLE BATCH_MATMUL BROADCAST_TO CONV_2D CUMSUM"
+        " DEPTHWISE_CONV_2D DIV EMBEDDING_LOOKUP EQUAL EXPAND_DIMS FILL FLOOR_DIV FLOOR_MOD"
+        " FULLY_CONNECTED GATHER GATHER_ND GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND"
+        " LOGICAL_OR MAXIMUM MEAN MINIMUM MIRROR_PAD MUL NOT_EQUAL PAD POW PRELU REDUCE_ALL"
+        " REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR"
+        " REVERSE_V2 SPLIT SQUARED_DIFFERENCE SUB SUM TILE TOPK_V2 TRANSPOSE",
+        3: "BATCH_TO_SPACE_ND DYNAMIC_UPDATE_SLICE PADV2 SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND"
+        " SPLIT_V TRANSPOSE_CONV",
+        4: "STRIDED_SLICE",
+        5: "SVDF",
+        20: "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    }.items()
+    for name in names.split()
+}
 # Inputs that a kernel takes for images or filters: TFLM reads four dimensions, stored or not.
 RANKS = {
     "AVERAGE_POOL_2D": {0: 4},
@@ -53,6 +75,12 @@ def check_kernel(graph: Any, operator: Any, name: str, where: str) -> None:
 
     ``name`` is the builtin operator's. Raises :class:`Contradiction`.
     """
+    fewest = FEWEST_INPUTS.get(name, 0)
+    count = operator.InputsLength()
+    if count < fewest:
+        raise Contradiction(f"{where}{name} has {count} inputs, and needs {fewest}")
+    if fewest and name != "IF" and name != "ASSIGN_VARIABLE" and not operator.OutputsLength():
+        raise Contradiction(f"{where}{name} has no output")
     if name not in OPTIONAL_INPUTS and -1 in ints(operator, "Inputs"):
         raise Contradiction(f"{where}{name} has an input left out, and needs them all")
     for position, rank in RANKS.get(name, {}).items():

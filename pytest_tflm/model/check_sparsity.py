@@ -5,6 +5,7 @@ The rules are those of VerifyAndCountSparseElements in tensorflow/lite/core/tool
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from pytest_tflm.model import accessors
@@ -35,7 +36,7 @@ def stored_elements(sparsity: Any, shape: list[int], where: str) -> int:
         sizes[order[rank + i]] = size
         sizes[mapped] //= size
     count = 1
-    for level, axis in zip(levels, order):
+    for level, axis in zip(levels, order, strict=False):
         if level.Format() == DENSE:
             if level.DenseSize() != sizes[axis]:
                 raise bad
@@ -45,7 +46,7 @@ def stored_elements(sparsity: Any, shape: list[int], where: str) -> int:
         indices = _index_vector(level.ArrayIndicesType(), level.ArrayIndices())
         if segments is None or indices is None or len(segments) != count + 1:
             raise bad
-        if segments[0] < 0 or any(a > b for a, b in zip(segments, segments[1:])):
+        if segments[0] < 0 or any(a > b for a, b in pairwise(segments)):
             raise bad
         if segments[-1] != len(indices) or not all(0 <= i < sizes[axis] for i in indices):
             raise bad

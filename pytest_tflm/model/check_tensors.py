@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from itertools import pairwise
 from typing import Any
 
 from pytest_tflm.model import accessors, dtypes
@@ -144,6 +145,6 @@ def _check_strings(buffer: Any, where: str) -> None:
     if count < 0 or len(text) < 4 * (count + 2):
         raise Contradiction(f"{where}: its strings are cut short")
     offsets = struct.unpack_from(f"<{count + 1}i", text, 4)
-    ordered = all(a <= b for a, b in zip(offsets, offsets[1:]))
+    ordered = all(a <= b for a, b in pairwise(offsets))
     if offsets[0] != 4 * (count + 2) or offsets[-1] != len(text) or not ordered:
         raise Contradiction(f"{where}: its strings begin or end outside of its buffer")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def quantize_sample(model: Model, sample: Any) -> tuple[NDArray[np.generic], ...]:
     """See :meth:`pytest_tflm.model.Model.quantize`."""
     values = _split(model, sample)
-    return tuple(_fit(tensor, value) for tensor, value in zip(model.inputs, values))
+    return tuple(_fit(tensor, value) for tensor, value in zip(model.inputs, values, strict=True))
 
 
 def dequantize_outputs(model: Model, arrays: Any) -> tuple[NDArray[np.generic], ...]:
@@ -49,13 +49,15 @@ def dequantize_outputs(model: Model, arrays: Any) -> tuple[NDArray[np.generic], 
         raise SampleError(
             f"{model.name}: got {len(found)} output arrays; the model has {len(model.outputs)}."
         )
-    for tensor, array in zip(model.outputs, found):
+    for tensor, array in zip(model.outputs, found, strict=True):
         if array.dtype != _numpy_dtype(tensor) or array.shape != tensor.shape:
             raise SampleError(
                 f"{_name('output', tensor)}: got {array.dtype} of shape {array.shape}; "
                 f"wanted {tensor.dtype} of shape {tensor.shape}."
             )
-    return tuple(dequantize_array(tensor, a) for tensor, a in zip(model.outputs, found))
+    return tuple(
+        dequantize_array(tensor, a) for tensor, a in zip(model.outputs, found, strict=True)
+    )
 
 
 def quantize_array(tensor: Tensor, values: Array) -> Array:

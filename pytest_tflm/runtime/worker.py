@@ -173,7 +173,6 @@ class Worker:
     def _started(self) -> _Process:
         if self._process is None:
             self._process = _Process(self._target, self.timeout)
-            self._open.clear()
             self.starts += 1
             # Also when this object is forgotten, and when Python exits.
             self._process.finalizer = weakref.finalize(self, self._process.stop)

@@ -116,7 +116,7 @@ def test_a_port_behind_which_nobody_answers(command, tcn):
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
-        ("nothing.tflite", None, ("nothing.tflite", "no file")),
+        ("nothing.tflite", None, ("nothing.tflite", "there is no model")),
         ("text.tflite", b"This is not a model.\n" * 20, ("text.tflite", "text")),
         ("empty.tflite", b"", ("empty.tflite", "empty")),
         ("cut.tflite", model_builders.conv_2d()[:-100], ("cut.tflite", "cut short")),

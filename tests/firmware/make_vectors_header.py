@@ -1,4 +1,4 @@
-"""Turn ``protocol/vectors.json`` into a C++ header: ``make_vectors_header.py vectors.json vectors.h``."""
+"""Turn the vectors into a C++ header: ``make_vectors_header.py vectors.json vectors.h``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def rows(kind: str, name: str, vectors: list[dict[str, Any]], *fields: str) -> s
 def conversation(number: int, vector: dict[str, Any]) -> tuple[str, str]:
     steps = rows("Step", f"kSteps{number}", vector["steps"], "note", "host", "board")
     board = vector["board"]
+    numbers = ("largest_frame", "window", "reply_store", "boot_id", "memory")
+    texts = ("firmware", "board", "kernels", "tflm", "reset_reason", "operators", "compiler")
     values = [text(vector["name"])]
-    for field in ("largest_frame", "window", "reply_store", "boot_id", "memory"):
-        values.append(f"{board[field]}u")
-    for field in ("firmware", "board", "kernels", "tflm", "reset_reason", "operators", "compiler"):
-        values.append(text(board[field]))
+    values += [f"{board[field]}u" for field in numbers]
+    values += [text(board[field]) for field in texts]
     values += [f"kSteps{number}", f"{len(vector['steps'])}u"]
     return steps, "    {" + ", ".join(values) + "},"
 

@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import model_builders as builders
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from bending import Bend, assign, bent, refused
 
 from pytest_tflm.errors import DamagedModel
 from pytest_tflm.model import model_from_bytes
-
-Bend = Callable[[Any], None]
-
-
-def bent(data: bytes, bend: Bend) -> bytes:
-    """The model with one thing changed."""
-    model = builders.unpack(data)
-    bend(model)
-    return builders.pack(model)
-
-
-def refused(data: bytes, bend: Bend, *words: str) -> str:
-    with pytest.raises(DamagedModel) as caught:
-        model_from_bytes(bent(data, bend), "some/model.tflite")
-    text = str(caught.value)
-    assert text.startswith("some/model.tflite is ")
-    assert len(text.splitlines()) <= 2
-    for word in words:
-        assert word in text, text
-    return text
 
 
 @pytest.fixture
 def fc() -> bytes:
     return builders.fully_connected()
-
-
-def assign(path: str, value: Any) -> Bend:
-    """Set ``subgraphs[0].tensors[1].type`` and the like."""
-
-    def bend(model: Any) -> None:
-        owner, _, attribute = f"model.{path}".rpartition(".")
-        target = eval(owner, {"model": model})
-        setattr(target, attribute, value)
-
-    return bend
 
 
 @pytest.mark.parametrize("name", sorted(builders.ALL))
@@ -391,42 +360,3 @@ class TestSparsity:
     )
     def test_refused(self, fc: bytes, changes: dict[str, Any]) -> None:
         refused(fc, self.bend(**changes), "sparsity")
-
-
-class TestKernels:
-    """What took an interpreter's process down when mutated models were fed to it."""
-
-    def test_input_left_out(self) -> None:
-        path = "subgraphs[0].operators[0].inputs"
-        refused(builders.identity("int32"), assign(path, [0, -1]), "RESHAPE", "left out")
-
-    @pytest.mark.parametrize("scale", [1e-44, 1e37, 0.0])
-    @pytest.mark.parametrize("tensor", [0, 1, 2])
-    def test_scales_of_a_sum(self, tensor: int, scale: float) -> None:
-        if tensor < 2 and scale == 1e-44:
-            return  # a tiny input is only lost beside the other
-        path = f"subgraphs[0].tensors[{tensor}].quantization.scale"
-        refused(builders.add_int8(), assign(path, [scale]), "ADD of int8 has the scales")
-
-    def test_sum_without_scales(self) -> None:
-        path = "subgraphs[0].tensors[0].quantization"
-        refused(builders.add_int8(), assign(path, None), "ADD of int8 has the scales 0 and")
-
-    @pytest.mark.parametrize("shape", [[1, 108], [6, 6, 3], [1, 1, 6, 6, 3]])
-    def test_rank_of_an_image(self, shape: list[int]) -> None:
-        path = "subgraphs[0].tensors[0].shape"
-        refused(builders.conv_2d(), assign(path, shape), "CONV_2D", "dimensions, and needs 4")
-
-    def test_scale_of_a_comparison(self) -> None:
-        def model(scale: float | None) -> bytes:
-            g = builders.Graph()
-            a = g.tensor("a", (1, 4), "int8", 0.5)
-            b = g.tensor("b", (1, 4), "int8", scale)
-            y = g.tensor("y", (1, 4), "bool")
-            g.operator("GREATER", (a, b), (y,), "GreaterOptions")
-            return g.finish((a, b), (y,))
-
-        model_from_bytes(model(0.9))
-        for scale in (None, 1.0):
-            with pytest.raises(DamagedModel, match="GREATER of int8 has the scale"):
-                model_from_bytes(model(scale))

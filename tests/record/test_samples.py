@@ -84,7 +84,7 @@ def test_several_inputs_go_by_tensor_name(tmp_path, mixed):
     sample = samples_for(mixed, tmp_path / "s.npz", 0)[0]
     assert [a.dtype for a in sample] == [np.int8, np.float32]
     np.savez(tmp_path / "s.npz", signal=signal)
-    with pytest.raises(SampleError, match="no array for input 'gain' of mixed.tflite: it holds"):
+    with pytest.raises(SampleError, match="no array for input 'gain' of mixed"):
         samples_for(mixed, tmp_path / "s.npz", 0)
     np.savez(tmp_path / "s.npz", gain=gain[:2], signal=signal)
     with pytest.raises(SampleError, match=r"different numbers of samples \(2, 4\)"):

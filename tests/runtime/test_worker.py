@@ -117,6 +117,8 @@ def test_a_crash_is_named_and_the_next_call_works(
     assert worker.pid is None
     assert worker.call("count") == 1
     assert worker.starts == 2
+    with pytest.raises(InterpreterCrashed, match="faulty died with SIGSEGV in another"):
+        worker.call("null", doing="in another")
 
 
 def test_a_crash_shows_what_was_printed_last(worker: Worker) -> None:
@@ -221,6 +223,7 @@ def test_replies_find_their_tickets(worker: Worker) -> None:
     worker.drop(tickets[0])
     mixed = [(worker.next(tickets[2]), worker.next(tickets[1])) for _ in range(100)]
     assert mixed == [(i, i) for i in range(100)]
+    assert not tickets[0].replies  # nobody would ever take them
     assert worker.call("echo", "after") == "after"
 
 

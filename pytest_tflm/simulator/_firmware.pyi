@@ -1,0 +1,42 @@
+from pytest_tflm.simulator.engine import Engine
+
+class Board:
+    """A board: the firmware core between a receive ring, a transmit queue and an engine.
+
+    Nothing happens but in its methods, and none of them waits. One thread at a time.
+
+    ``largest_frame``, ``window``, ``reply_store`` and ``log_store`` are bytes (SPEC §3);
+    ``ValueError`` if they contradict SPEC.md.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        boot_id: int,
+        board: str,
+        reset_reason: str,
+        largest_frame: int,
+        window: int,
+        reply_store: int,
+        log_store: int = 4096,
+    ) -> None: ...
+    def receive(self, data: bytes) -> int:
+        """Put bytes from the host into the receive ring of ``window`` + 64 bytes.
+
+        Returns how many fitted. The rest is lost, as on a UART.
+        """
+
+    def poll(self) -> bool:
+        """Look at what was received, until one request was performed or nothing is left.
+
+        True: call again at once, there may be more to do. What the engine raises, other than
+        :class:`~pytest_tflm.simulator.engine.Refusal`, is raised here; the host is then told that the
+        request failed, and the board can go on.
+        """
+
+    def transmit(self, limit: int) -> bytes:
+        """The next bytes for the host, at most ``limit``. What is not taken stays queued."""
+
+    def log(self, text: str) -> bool:
+        """Send one piece of log text, cut to what a frame holds. False: no room, it is lost."""

@@ -1,0 +1,146 @@
+"""Start a simulated board in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from types import TracebackType
+
+from pytest_tflm.errors import PortFailed
+from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 2.0
+_TAIL_LINES = 5
+
+
+class Simulator:
+    """A running simulated board. Also a context manager, which closes it.
+
+    ``port`` is what pyserial opens, ``pid`` the process, ``spec`` what it simulates.
+    """
+
+    def __init__(self, spec: SimulatorSpec) -> None:
+        self.spec = spec
+        # Files, not pipes: nobody has to read them while the board runs.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._native_text = tempfile.TemporaryFile()  # noqa: SIM115
+        native = self._native_text.fileno()
+        command = [sys.executable, "-m", "pytest_tflm.simulator", str(spec)]
+        command += ["--with-parent", "--native-text", str(native)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # its end tells the child that this process is gone
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                pass_fds=(native,),
+                # Ctrl-C in the terminal is for pytest, which closes the port first.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._close_files()
+            raise PortFailed(f"the simulator cannot be started: {error}") from error
+        self.pid = self._process.pid
+        try:
+            self.port = self._first_line()
+        except BaseException:
+            self.close()
+            raise
+
+    def _first_line(self) -> str:
+        assert self._process.stdout is not None
+        output = self._process.stdout.fileno()
+        deadline = time.monotonic() + _START_SECONDS
+        line = b""
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([output], [], [], max(0.0, left))
+            if not ready:
+                raise PortFailed(
+                    f"the simulator ({self.spec}) has not started in {_START_SECONDS:g} seconds",
+                    details=self._tail(),
+                )
+            data = os.read(output, 4096)
+            if not data:
+                self._process.wait()
+                raise PortFailed(f"the simulator ({self.spec}) did not start: {self._how_ended()}")
+            line += data
+        return line.decode("utf-8", "replace").splitlines()[0]
+
+    def exit_description(self) -> str | None:
+        """How it ended, or None while it runs.
+
+        For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native
+        code printed right before is part of it.
+        """
+        if self._process.poll() is None:
+            return None
+        return self._how_ended()
+
+    def close(self) -> None:
+        """End it and release its port. May be called twice."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # native code that does not return
+                self._process.kill()
+                self._process.wait()
+
+    def __enter__(self) -> Simulator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _how_ended(self) -> str:
+        status = self._process.returncode
+        if status < 0:
+            try:
+                how = f"killed by {signal.Signals(-status).name}"
+            except ValueError:
+                how = f"killed by signal {-status}"
+        else:
+            how = f"exited with status {status}"
+        tail = self._tail()
+        return f"{how}: {tail}" if tail else how
+
+    def _tail(self) -> str:
+        """The last lines that it wrote to stderr, native code's first."""
+        lines: list[str] = []
+        for file in (self._native_text, self._errors):
+            size = os.fstat(file.fileno()).st_size
+            text = os.pread(file.fileno(), 8192, max(0, size - 8192)).decode("utf-8", "replace")
+            lines += [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+        return "\n".join(lines)
+
+    def _close_files(self) -> None:
+        self._errors.close()
+        self._native_text.close()
+
+
+def start(spec: str) -> Simulator:
+    """Start a simulated board and wait until its port is there.
+
+    ``spec`` is as in :class:`~pytest_tflm.simulator.spec.SimulatorSpec`: ``sim``, ``sim?arena=64k``.
+    Raises SettingsError if it makes no sense, InterpreterMissing without tflite-micro, and
+    PortFailed if the process does not come up.
+    """
+    parsed = SimulatorSpec.parse(spec)
+    require_tflite_micro()
+    return Simulator(parsed)

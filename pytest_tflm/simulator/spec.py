@@ -1,0 +1,101 @@
+"""What ``--tflm-port=sim?arena=64k&without=CONV_2D`` says, and whether it can be had here."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pytest_tflm.errors import InterpreterMissing, SettingsError
+
+_SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
+
+
+def _size(least: int, most: int, default: int | None, what: str) -> Any:
+    metadata = {"least": least, "most": most, "what": what}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class SimulatorSpec:
+    """A simulated board. All sizes are bytes; in text ``k`` and ``m`` stand for 1024 and 1024²."""
+
+    memory: int = _size(1024, 1 << 30, 4 << 20, "model and arena together")
+    arena: int | None = _size(16, 1 << 30, None, "limit of the arena")
+    window: int = _size(67, 1 << 20, 4096, "receive buffer")
+    largest_frame: int = _size(64, 65535, 2048, "longest body of a frame")
+    reply_store: int = _size(67, 1 << 18, 4096, "replies kept for repetition")
+    without: tuple[str, ...] = field(
+        default=(), metadata={"what": "operators it lacks, separated by commas"}
+    )
+
+    def __post_init__(self) -> None:
+        needed = self.largest_frame + self.largest_frame // 254 + 3
+        if self.reply_store < needed:
+            raise SettingsError(
+                f"sim: reply_store={self.reply_store} does not hold a reply of "
+                f"largest_frame={self.largest_frame}: it must be at least {needed}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> SimulatorSpec:
+        """Read ``sim`` or ``sim?key=value&key=value``. Raises :class:`SettingsError`."""
+        name, _, rest = text.partition("?")
+        if name != "sim":
+            raise SettingsError(f"{text!r} is no simulator: write sim or sim?key=value&key=value")
+        known = {each.name: each for each in fields(cls)}
+        values: dict[str, Any] = {}
+        for part in rest.split("&") if rest else []:
+            key, equals, value = part.partition("=")
+            if not equals or key not in known:
+                keys = ", ".join(f"{each.name} ({each.metadata['what']})" for each in fields(cls))
+                raise SettingsError(f"sim does not know {part!r}. It knows: {keys}")
+            if key in values:
+                raise SettingsError(f"sim: {key} is given twice in {text!r}")
+            values[key] = (
+                _names(value) if key == "without" else _bytes(key, value, known[key].metadata)
+            )
+        return cls(**values)
+
+    def __str__(self) -> str:
+        """The shortest text that :meth:`parse` reads as this."""
+        parts = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value != each.default:
+                shown = ",".join(value) if isinstance(value, tuple) else str(value)
+                parts.append(f"{each.name}={shown}")
+        return "sim?" + "&".join(parts) if parts else "sim"
+
+
+def _bytes(key: str, text: str, metadata: Any) -> int:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise SettingsError(f"sim: {key}={text!r} is no size: write bytes, or 64k, or 1m")
+    # A number of more digits than any limit is not worth computing.
+    size = int(match[1][:20]) * _UNITS[match[2].lower()]
+    least, most = metadata["least"], metadata["most"]
+    if not least <= size <= most:
+        raise SettingsError(f"sim: {key}={text} must be from {least} to {most} bytes")
+    return size
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().upper() for name in text.split(",") if name.strip())
+    bad = [name for name in names if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name)]
+    if bad or not names:
+        raise SettingsError(f"sim: without={text!r}: write names of operators, such as CONV_2D,ADD")
+    return names
+
+
+def require_tflite_micro() -> None:
+    """Raises InterpreterMissing if what the simulator runs models with is not installed."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        raise InterpreterMissing(
+            "the simulator runs models with tflite-micro, which is not installed: "
+            "pip install --pre tflite-micro (Linux on x86-64 alone).\n"
+            "On another system run 'pytest-tflm simulate --tcp HOST:PORT' on a Linux x86-64 "
+            "machine, and use --tflm-port=socket://HOST:PORT here."
+        )
