@@ -215,8 +215,14 @@ class PythonEngine final : public pytest_tflm::Engine {
         // A Refusal that makes no sense is a bug like any other.
       }
     }
-    error_ = std::string("bug in the engine: ") + error.what();
     bug_ = std::current_exception();
+    error_ = "bug in the engine: ";
+    try {  // its name and message alone: the traceback would not fit
+      error_ += nb::cast<std::string>(nb::str(error.type().attr("__name__"))) + ": ";
+      error_ += nb::cast<std::string>(nb::str(error.value()));
+    } catch (const std::exception&) {
+      error_ += "one that cannot be shown";
+    }
     return outcome(pytest_tflm::kInvokeFailed);
   }
 
@@ -319,6 +325,8 @@ class Board {
 }  // namespace
 
 NB_MODULE(_firmware, module) {
+  // A process that ends in the middle of something leaks; its last words must be the reason.
+  nb::set_leak_warnings(false);
   module.doc() = "The firmware core (firmware/core), compiled for this machine.";
   nb::class_<Board>(module, "Board")
       .def(nb::init<nb::object, uint32_t, std::string, std::string, size_t, uint32_t, size_t,
