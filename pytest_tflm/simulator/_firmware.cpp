@@ -28,9 +28,10 @@ class RingPort final : public pytest_tflm::Port {
 
   size_t receive(const char* data, size_t size) {
     const size_t taken = std::min(size, ring_.size() - used_);
-    for (size_t i = 0; i < taken; ++i) {
-      ring_[(first_ + used_ + i) % ring_.size()] = static_cast<uint8_t>(data[i]);
-    }
+    const size_t end = (first_ + used_) % ring_.size();
+    const size_t straight = std::min(taken, ring_.size() - end);
+    std::copy_n(data, straight, ring_.begin() + end);
+    std::copy_n(data + straight, taken - straight, ring_.begin());
     used_ += taken;
     return taken;
   }
@@ -38,7 +39,9 @@ class RingPort final : public pytest_tflm::Port {
 
   size_t read(uint8_t* buffer, size_t size) override {
     const size_t count = std::min(size, used_);
-    for (size_t i = 0; i < count; ++i) buffer[i] = ring_[(first_ + i) % ring_.size()];
+    const size_t straight = std::min(count, ring_.size() - first_);
+    std::copy_n(ring_.begin() + first_, straight, buffer);
+    std::copy_n(ring_.begin(), count - straight, buffer + straight);
     first_ = (first_ + count) % ring_.size();
     used_ -= count;
     return count;

@@ -17,6 +17,7 @@ from simulator.raw_client import (
     LOADED,
     OUTPUT,
     OUTPUTS,
+    RESET,
     RESET_STATE,
     RUN,
     RawClient,
@@ -162,6 +163,36 @@ def test_what_is_no_model_never_reaches_native_code(
     board.load(TCN)
     board.ask(RESET_STATE)
     board.run(bytes(1000))
+
+
+def svdf() -> bytes:
+    """float32 (1, 1) → SVDF with a memory of two → float32 (1, 1): the sum of the last two."""
+    g = model_builders.Graph()
+    x = g.tensor("x", (1, 1), "float32")
+    feature = g.tensor("feature", (1, 1), "float32", data=np.ones((1, 1)))
+    time = g.tensor("time", (1, 2), "float32", data=np.ones((1, 2)))
+    # TFLM crashes in Prepare where SVDF's optional bias is left out (its TODO 1751).
+    bias = g.tensor("bias", (1,), "float32", data=np.zeros(1))
+    state = g.tensor("state", (1, 2), "float32")
+    y = g.tensor("y", (1, 1), "float32")
+    g.graph.tensors[state].isVariable = True
+    g.operator("SVDF", (x, feature, time, bias, state), (y,), "SVDFOptions", rank=1)
+    return g.finish((x,), (y,))
+
+
+def test_state_is_kept_until_it_is_reset(client: Callable[..., RawClient]) -> None:
+    board = client()
+    board.load(svdf())
+
+    def run(value: float, flags: int = OUTPUTS) -> float:
+        outputs = board.run(struct.pack("<f", value), flags).outputs
+        return float(struct.unpack("<f", outputs)[0])
+
+    assert [run(1), run(10), run(100)] == [1, 11, 110]
+    board.ask(RESET_STATE)
+    assert run(1) == 1
+    assert run(10, OUTPUTS | RESET) == 10
+    assert run(100) == 110
 
 
 def test_one_model_after_another(client: Callable[..., RawClient]) -> None:
