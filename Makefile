@@ -24,8 +24,7 @@ $(BIN)/python:
 	@touch $@
 
 demo: .venv/installed  ## the main job: the example TCN on the simulator against the TFLite interpreter
-	$(BIN)/python -m pytest -q -c /dev/null --rootdir=. -p no:cacheprovider \
-	  --tflm-port=sim --tflm-model=examples/tcn.tflite examples/test_tcn.py
+	cd examples && ../$(BIN)/pytest --tflm-port=sim --tflm-model=tcn.tflite
 
 test: test-firmware test-python  ## all tests (some minutes)
 

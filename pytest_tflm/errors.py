@@ -20,6 +20,7 @@
     │   ├── PortFailed            it cannot be opened, read or written
     │   ├── PortVanished          it was there and is gone: unplugged, or the simulator died
     │   ├── NoAnswer              nobody answers, or not any more
+    │   ├── LineTooNoisy          so much is damaged or lost that nothing gets through
     │   ├── ForeignPeer           something answers that does not speak this protocol
     │   └── ProtocolMismatch      no version in common, or the peer broke a promise of SPEC.md
     └── BoardError                the board answered, and said no
@@ -117,6 +118,10 @@ class PortVanished(LinkError):
 
 class NoAnswer(LinkError):
     """Nobody answers, or not any more."""
+
+
+class LineTooNoisy(LinkError):
+    """So much is damaged or lost that nothing gets through."""
 
 
 class ForeignPeer(LinkError):

@@ -94,3 +94,14 @@ def test_every_option_tells_its_default_and_names_in_its_help():
         assert option.ini in option.help_text
         assert option.environment in option.help_text
         assert "default" in option.help_text
+
+
+def test_the_documentation_has_every_option_with_its_default():
+    usage = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
+    for option in OPTIONS:
+        rows = [line for line in usage.splitlines() if line.startswith(f"| `{option.flag}=")]
+        assert len(rows) == 1, option.flag
+        assert option.help.replace("|", r"\|") in rows[0]
+        assert f"`{option.default}`" in rows[0] or not option.default
+        assert f"`{option.ini}`" in rows[0]
+        assert f"`{option.environment}`" in rows[0]

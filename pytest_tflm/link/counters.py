@@ -1,0 +1,61 @@
+"""What a link did, in numbers: in every link error and at the end of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Counters:
+    """Since the connection was opened. "Sent" and "received" are the host's view."""
+
+    frames_sent: int = 0
+    frames_received: int = 0
+    """Frames whose CRC is right, also those that were ignored."""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    requests: int = 0
+    """Requests sent for the first time."""
+    requests_resent: int = 0
+    replies_repeated: int = 0
+    """Replies that came although they had come before."""
+    replies_lost: int = 0
+    """Replies that had to be asked for again."""
+    ignored: int = 0
+    """Frames of another session, for no request, or against the protocol."""
+    damaged: int = 0
+    """Pieces that were neither a frame nor text."""
+    gaps: int = 0
+    """GAPs received: each is something that the board lost."""
+    pings: int = 0
+    text_bytes: int = 0
+    """Bytes that other code printed on the port."""
+    logs_missed: int = 0
+    longest_gap: float = 0.0
+    """Seconds: the longest silence of the board while something was asked of it."""
+    round_trip: float | None = None
+    """Seconds: the shortest time from a question to its answer. None before the first."""
+
+    def describe(self) -> str:
+        """One line; what never happened is left out."""
+        parts = [
+            f"sent {self.frames_sent} frames, {self.bytes_sent} bytes",
+            f"received {self.frames_received} frames, {self.bytes_received} bytes",
+        ]
+        for count, words in (
+            (self.requests_resent, "requests sent again"),
+            (self.replies_lost, "replies asked for again"),
+            (self.replies_repeated, "replies repeated"),
+            (self.ignored, "frames ignored"),
+            (self.damaged, "pieces damaged"),
+            (self.gaps, "GAPs"),
+            (self.pings, "PINGs"),
+            (self.text_bytes, "bytes of text"),
+            (self.logs_missed, "log lines missed"),
+        ):
+            if count:
+                parts.append(f"{count} {words}")
+        if self.round_trip is not None:
+            parts.append(f"round trip {self.round_trip * 1000:.1f} ms")
+        parts.append(f"longest gap {self.longest_gap * 1000:.0f} ms")
+        return "; ".join(parts)

@@ -1,0 +1,136 @@
+"""What to tell people when a session ends: the evidence in words. The port's name is put in front
+by the layer above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import ForeignPeer, LineTooNoisy, NoAnswer, ProtocolMismatch
+from pytest_tflm.link import frame, message
+from pytest_tflm.link.message import Type, Welcome
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link.outbox import Entry, Outbox
+
+_SHOWN = 60
+
+
+def describe(entry: Entry | None, box: Outbox) -> str:
+    """The oldest request without an answer: ``RUN 17 and 3 behind it``; empty if there is none."""
+    if entry is None or not box.outstanding:
+        return ""
+    behind = box.outstanding - 1
+    name = Type(entry.request.kind).name
+    return f"{name} {entry.number}" + (f" and {behind} behind it" if behind else "")
+
+
+def silent(box: Outbox, quiet: float, waited: float, heard_at: float) -> str:
+    """Why nobody answers any more. ``quiet``: seconds since the last frame; ``waited``: seconds
+    without progress; ``heard_at``: when that last frame came."""
+    entry = box.oldest()
+    what = describe(entry, box)
+    if entry is None or not what:
+        return f"no answer for {waited:.1f} s"
+    name = f"{Type(entry.request.kind).name} {entry.number}"
+    if entry.number < box.taken:
+        return (
+            f"no progress for {waited:.1f} s: the board took {name} but its reply does not arrive"
+        )
+    if heard_at > entry.left_at and quiet < waited / 2:
+        return f"no progress for {waited:.1f} s: the board answers PINGs but does not take {what}"
+    if entry.request.kind == Type.RUN:
+        return (
+            f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
+            " hangs or crashed in Invoke, or lost its power; if Invoke takes longer than that,"
+            " raise the timeout"
+        )
+    if entry.request.kind == Type.MODEL_PREPARE:
+        return (
+            f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
+            " hangs or crashed while it prepared the model"
+        )
+    return (
+        f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
+        " hangs, crashed, or lost its power"
+    )
+
+
+def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | ForeignPeer:
+    """Nobody said WELCOME. ``head``: the first bytes that came instead."""
+    if not head:
+        return NoAnswer(
+            f"no answer within {waited:.1f} s, not a single byte: is the board powered, is the"
+            " firmware of pytest-tflm flashed, is it this port?"
+        )
+    pieces = [frame.decode(piece) for piece in head.split(b"\0") if piece]
+    if any(found is not None and found.type == Type.HELLO for found in pieces):
+        return ForeignPeer(
+            "the port sends back what it is sent (an echo, or TX wired to RX); no board answers"
+        )
+    if counters.frames_received:
+        return NoAnswer(
+            f"no WELCOME within {waited:.1f} s, though {counters.frames_received} frames of this"
+            f" protocol came: a bad line? {counters.describe()}"
+        )
+    return ForeignPeer(
+        f"{counters.bytes_received} bytes came within {waited:.1f} s, but none of this protocol:"
+        f" {show(head)}. Is the firmware of pytest-tflm flashed, and is the baud rate the board's?"
+    )
+
+
+def show(data: bytes) -> str:
+    """The beginning of some bytes: as text if most of it is, else in hexadecimal."""
+    clipped = data[:_SHOWN]
+    printable = sum(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in clipped)
+    more = " …" if len(data) > len(clipped) else ""
+    if printable >= 0.9 * len(clipped):
+        return repr(clipped.decode("ascii", "replace")) + more
+    return clipped[: _SHOWN // 2].hex(" ") + (" …" if len(data) > _SHOWN // 2 else "")
+
+
+def no_version(welcome: Welcome) -> ProtocolMismatch:
+    """No version in common."""
+    return ProtocolMismatch(
+        f"the board speaks versions {welcome.lowest} to {welcome.highest} of the protocol, this"
+        f" host {message.LOWEST_VERSION} to {message.HIGHEST_VERSION}: update"
+        f" {'the firmware' if welcome.highest < message.LOWEST_VERSION else 'pytest-tflm'}"
+    )
+
+
+def sizes(welcome: Welcome) -> str:
+    """What is wrong with the sizes in WELCOME (SPEC §3); empty if nothing is."""
+    if welcome.largest_frame < message.SMALLEST_FRAME:
+        return f"the board announces a largest frame of {welcome.largest_frame} bytes, below 64"
+    if welcome.reply_store < frame.wire_length(welcome.largest_frame):
+        return (
+            f"the board announces a reply store of {welcome.reply_store} bytes, which does not hold"
+            f" one frame of {welcome.largest_frame}"
+        )
+    if welcome.window < frame.wire_length(message.SMALLEST_FRAME):
+        return f"the board announces a window of {welcome.window} bytes, below one frame of 64"
+    return ""
+
+
+def restarted(before: int, boot_id: int | None, outstanding: str) -> str:
+    """The board has another boot id than before; None if it could not be asked."""
+    ids = f"boot id {before:08x}, now " + ("unknown" if boot_id is None else f"{boot_id:08x}")
+    lost = f"; {outstanding} had no answer" if outstanding else ""
+    return f"the board restarted in the middle of the session ({ids}){lost}"
+
+
+def taken_by_another(boot_id: int) -> str:
+    """The board has forgotten the session but not restarted."""
+    return (
+        "another host has opened a session with the board, or it restarted with the boot id that"
+        f" it had ({boot_id:08x})"
+    )
+
+
+def too_noisy(outstanding: str, rounds: int, counters: Counters) -> LineTooNoisy:
+    """So many rounds of sending again, and nothing came through."""
+    return LineTooNoisy(
+        f"gave up {outstanding} after {rounds} rounds of sending again without progress: the line"
+        f" loses or damages too much ({counters.describe()}). Try a lower baud rate or another"
+        " cable"
+    )

@@ -1,0 +1,334 @@
+"""What frames mean: HELLO and WELCOME (SPEC §3), requests and their replies (SPEC §5)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import ClassVar, NamedTuple, Protocol
+
+LOWEST_VERSION = 1
+HIGHEST_VERSION = 1
+"""The versions of SPEC.md that this host speaks."""
+
+SMALLEST_FRAME = 64
+"""Bytes of body that every board takes (SPEC §1)."""
+
+
+class Type(IntEnum):
+    """Types of frames (SPEC §1); a reply's is its request's plus 0x80."""
+
+    HELLO = 0x01
+    PING = 0x02
+    REPEAT = 0x03
+    READ = 0x10
+    WRITE = 0x11
+    MODEL_OPEN = 0x12
+    MODEL_PREPARE = 0x13
+    RUN = 0x14
+    RESET_STATE = 0x15
+    WELCOME = 0x81
+    PONG = 0x82
+    GAP = 0x83
+    NO_SESSION = 0x84
+    LOG = 0x85
+
+
+FIRST_REPLY = 0x90
+LAST_REPLY = 0x9F
+
+
+class Status(IntEnum):
+    """What a reply says first (SPEC §5)."""
+
+    OK = 0
+    UNKNOWN_REQUEST = 1
+    MALFORMED = 2
+    OUT_OF_RANGE = 3
+    NO_MODEL = 4
+    MODEL_TOO_LARGE = 5
+    MODEL_DAMAGED = 6
+    ARENA_TOO_SMALL = 7
+    OPERATOR_MISSING = 8
+    MODEL_REJECTED = 9
+    INVOKE_FAILED = 10
+    NOT_SUPPORTED = 11
+    TOO_LARGE = 12
+
+
+class Region(IntEnum):
+    """What READ and WRITE address (SPEC §5)."""
+
+    BOARD = 0
+    LOADED = 1
+    MODEL = 2
+    INPUT = 3
+    OUTPUT = 4
+    ERROR = 5
+
+
+class RunFlag(IntFlag):
+    """How RUN gets its inputs and gives its outputs (SPEC §5)."""
+
+    INLINE = 1
+    OUTPUTS = 2
+    RESET = 4
+
+
+_WELCOME = struct.Struct("<BBBBIHII")
+_FAILURE = struct.Struct("<BII")
+_READ = struct.Struct("<BBIH")
+_WRITE = struct.Struct("<BBI")
+_PREPARE = struct.Struct("<II")
+_RESULT = struct.Struct("<II")
+
+FAILURE_BYTES = _FAILURE.size
+"""Payload of a failure reply."""
+
+WRITE_OVERHEAD = _WRITE.size
+RUN_OVERHEAD = 2
+RESULT_OVERHEAD = _RESULT.size
+"""Bytes in front of the data in a WRITE, of the inputs in a RUN, of the outputs in a result."""
+
+_NO_CLOCK = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """WELCOME (SPEC §3): what a board says of the link. Sizes in bytes."""
+
+    lowest: int
+    highest: int
+    version: int
+    flags: int
+    boot_id: int
+    largest_frame: int
+    window: int
+    reply_store: int
+
+    @property
+    def takes_models(self) -> bool:
+        """The board takes models over the link (MODEL_OPEN)."""
+        return bool(self.flags & 1)
+
+    def pack(self) -> bytes:
+        return _WELCOME.pack(
+            self.lowest,
+            self.highest,
+            self.version,
+            self.flags,
+            self.boot_id,
+            self.largest_frame,
+            self.window,
+            self.reply_store,
+        )
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Welcome | None:
+        """None if the payload is too short; what is behind the known fields is ignored."""
+        if len(payload) < _WELCOME.size:
+            return None
+        return cls(*_WELCOME.unpack_from(payload))
+
+
+def pack_hello(lowest: int = LOWEST_VERSION, highest: int = HIGHEST_VERSION) -> bytes:
+    """Payload of HELLO. A range of (0, 0) names no version and so opens no session (SPEC §2)."""
+    return bytes((lowest, highest))
+
+
+def pack_repeat(count: int) -> bytes:
+    """Payload of REPEAT."""
+    return count.to_bytes(2, "little")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A reply whose status is not OK. What the two numbers count: SPEC §5."""
+
+    status: int
+    needed: int
+    available: int
+
+    @property
+    def name(self) -> str:
+        """SPEC's name of the status, or its number if this version has none."""
+        try:
+            return Status(self.status).name
+        except ValueError:
+            return f"status {self.status}"
+
+
+class Request(Protocol):
+    """A request of SPEC §5."""
+
+    @property
+    def kind(self) -> int:
+        """Its type on the wire."""
+
+    def pack(self) -> bytes:
+        """Its payload."""
+
+    def largest_reply(self) -> int:
+        """Bytes of the longest payload that a reply to it may have, ``status`` included."""
+
+    def smallest_reply(self) -> int:
+        """Bytes that a reply with status OK must have, ``status`` included."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """READ: up to ``length`` bytes of a region from ``offset``."""
+
+    kind: ClassVar[int] = Type.READ
+
+    region: int
+    index: int
+    offset: int
+    length: int
+
+    def pack(self) -> bytes:
+        return _READ.pack(self.region, self.index, self.offset, self.length)
+
+    def largest_reply(self) -> int:
+        return max(FAILURE_BYTES, 1 + self.length)
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class Write:
+    """WRITE: ``data`` into a region from ``offset``."""
+
+    kind: ClassVar[int] = Type.WRITE
+
+    region: int
+    index: int
+    offset: int
+    data: bytes
+
+    def pack(self) -> bytes:
+        return _WRITE.pack(self.region, self.index, self.offset) + self.data
+
+    def largest_reply(self) -> int:
+        return FAILURE_BYTES
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class ModelOpen:
+    """MODEL_OPEN: make room for a model of ``size`` bytes."""
+
+    kind: ClassVar[int] = Type.MODEL_OPEN
+
+    size: int
+
+    def pack(self) -> bytes:
+        return self.size.to_bytes(4, "little")
+
+    def largest_reply(self) -> int:
+        return FAILURE_BYTES
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class ModelPrepare:
+    """MODEL_PREPARE: the model of ``size`` bytes with this CRC-32 has been written."""
+
+    kind: ClassVar[int] = Type.MODEL_PREPARE
+
+    size: int
+    crc32: int
+
+    def pack(self) -> bytes:
+        return _PREPARE.pack(self.size, self.crc32)
+
+    def largest_reply(self) -> int:
+        return FAILURE_BYTES
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+class Result(NamedTuple):
+    """One result of RUN. ``output`` is all output tensors' bytes with OUTPUTS, else their CRC-32
+    in four bytes. ``microseconds`` is None where the board has no clock."""
+
+    input_crc32: int
+    microseconds: int | None
+    output: bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """RUN: ``count`` samples. ``output_bytes`` is the size of all output tensors, which decides how
+    large the reply is; it is not sent."""
+
+    kind: ClassVar[int] = Type.RUN
+
+    flags: int
+    count: int
+    inputs: bytes
+    output_bytes: int
+
+    @property
+    def _result_bytes(self) -> int:
+        return RESULT_OVERHEAD + (self.output_bytes if self.flags & RunFlag.OUTPUTS else 4)
+
+    def pack(self) -> bytes:
+        return bytes((self.flags, self.count)) + self.inputs
+
+    def largest_reply(self) -> int:
+        return max(FAILURE_BYTES, self.smallest_reply())
+
+    def smallest_reply(self) -> int:
+        return 1 + self.count * self._result_bytes
+
+    def results(self, data: bytes) -> list[Result]:
+        """The results in a reply's data (what follows status OK)."""
+        step = self._result_bytes
+        found: list[Result] = []
+        for start in range(0, self.count * step, step):
+            crc32, microseconds = _RESULT.unpack_from(data, start)
+            output = data[start + RESULT_OVERHEAD : start + step]
+            found.append(Result(crc32, None if microseconds == _NO_CLOCK else microseconds, output))
+        return found
+
+
+@dataclass(frozen=True)
+class ResetState:
+    """RESET_STATE: the model's variables get their initial values."""
+
+    kind: ClassVar[int] = Type.RESET_STATE
+
+    def pack(self) -> bytes:
+        return b""
+
+    def largest_reply(self) -> int:
+        return FAILURE_BYTES
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+def is_reply_to(request: Request, kind: int, payload: bytes) -> bool:
+    """A frame of this type and payload can be the reply to the request: long enough (SPEC §1)."""
+    if kind != request.kind + 0x80 or not payload:
+        return False
+    if payload[0]:
+        return len(payload) >= FAILURE_BYTES
+    return len(payload) >= request.smallest_reply()
+
+
+def parse_reply(request: Request, payload: bytes) -> bytes | Failure:
+    """The data behind status OK, without what is too much, or the failure.
+
+    The payload must be one that :func:`is_reply_to` accepts.
+    """
+    if payload[0]:
+        return Failure(*_FAILURE.unpack_from(payload))
+    return payload[1 : request.largest_reply()]

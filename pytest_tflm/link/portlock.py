@@ -1,0 +1,144 @@
+"""Who uses a port: a lock file of our own, and a look at other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytest_tflm.errors import PortBusy
+
+_SHOWN_COMMAND = 80
+
+
+class PortLock:
+    """Held by one process at a time for one port, whatever name the port is called by.
+
+    The lock is the operating system's, so it ends with the process. Beside the lock file lies
+    another that says who holds it: process id and command line.
+    """
+
+    def __init__(self, lock: Any, owner: Path) -> None:
+        self._lock = lock
+        self._owner = owner
+
+    @classmethod
+    def take(cls, name: str) -> PortLock | None:
+        """Take the lock of a port. PortBusy, with its owner, if it is taken or if another process
+        has the device open. None where no lock file can be made."""
+        import filelock
+
+        path = _lock_path(name)
+        owner = path.with_suffix(".owner")
+        lock = filelock.FileLock(path, timeout=0, mode=0o666, thread_local=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise PortBusy(f"{name} is in use by {_read_owner(owner)}") from None
+        except OSError:
+            return None  # somebody else's file in a shared directory: the device's own lock is left
+        held = cls(lock, owner)
+        try:
+            if (holder := _foreign_holder(name)) is not None:
+                raise PortBusy(f"{name} is in use by {holder}")
+            held._say_who()
+        except BaseException:
+            held.release()
+            raise
+        return held
+
+    def _say_who(self) -> None:
+        me = {"pid": os.getpid(), "command": _clip(" ".join([sys.executable, *sys.argv]))}
+        with contextlib.suppress(OSError):  # it is only for the message
+            self._owner.write_text(json.dumps(me), "utf-8")
+
+    def release(self) -> None:
+        """Give the lock back. May be called twice."""
+        with contextlib.suppress(OSError):
+            self._owner.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def holder_of(name: str) -> str:
+    """Which other process has the device open, as far as this system and user can see; or ""."""
+    device = os.path.realpath(name)
+    for entry in _processes():
+        try:
+            files = list((entry / "fd").iterdir())
+        except OSError:
+            continue
+        for file in files:
+            try:
+                if str(file.readlink()) == device:
+                    return _describe(entry)
+            except OSError:
+                continue
+    return ""
+
+
+def _foreign_holder(name: str) -> str | None:
+    """Another process that reads a real serial device would take half of its bytes. The other end
+    of a pseudo-terminal is no such case: whoever made it may keep both ends open."""
+    device = os.path.realpath(name)
+    if "://" in name or not re.match(r"/dev/(?!pts/)", device) or not Path(device).exists():
+        return None
+    return holder_of(name) or None
+
+
+def _processes() -> list[Path]:
+    """Other processes, without our own children: they may have inherited a port of ours."""
+    me = os.getpid()
+    try:
+        found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    except OSError:
+        return []
+    return [entry for entry in found if not _descends_from(entry, me)]
+
+
+def _descends_from(entry: Path, ancestor: int) -> bool:
+    for _ in range(64):
+        if int(entry.name) == ancestor:
+            return True
+        try:
+            stat = (entry / "stat").read_text("utf-8", "replace")
+            parent = int(stat.rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return False
+        if parent <= 1:
+            return False
+        entry = entry.parent / str(parent)
+    return False
+
+
+def _describe(entry: Path) -> str:
+    try:
+        command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        command = ""
+    command = command.strip()
+    return f"process {entry.name}" + (f" ({_clip(command)})" if command else "")
+
+
+def _lock_path(name: str) -> Path:
+    port = name if "://" in name else os.path.realpath(name)
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", port).strip("-")[-40:]
+    digest = hashlib.sha256(port.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"pytest-tflm-{readable}-{digest}.lock"
+
+
+def _read_owner(owner: Path) -> str:
+    try:
+        found = json.loads(owner.read_text("utf-8"))
+        return f"process {int(found['pid'])} ({_clip(str(found['command']))})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run of pytest-tflm"
+
+
+def _clip(command: str) -> str:
+    return command if len(command) <= _SHOWN_COMMAND else command[: _SHOWN_COMMAND - 2] + " …"

@@ -1,0 +1,296 @@
+"""The soak: a session and a board in virtual time, and what must never be seen.
+
+Run by itself it goes on for long: ``python tests/link/soak.py SEED EXCHANGES``.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import sys
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from scripted_board import Board, TensorSpec
+from virtual_line import Faults, World
+
+from pytest_tflm.errors import BoardReset, LinkError, TflmError
+from pytest_tflm.link import message
+from pytest_tflm.link.message import Region, RunFlag
+from pytest_tflm.link.session import Session
+from pytest_tflm.link.states import Broken, Opened, Replied
+
+CLEAN = Faults()
+SAMPLE = 60
+OUTPUT = 16
+
+
+def answer(sample: bytes) -> bytes:
+    """What the soak's engine computes: depends on every byte."""
+    return struct.pack(
+        "<IIII", zlib.crc32(sample), zlib.adler32(sample), *struct.unpack_from("<II", sample)
+    )
+
+
+class SoakEngine:
+    inputs = (TensorSpec(9, (SAMPLE,), SAMPLE, 0.5, -3),)
+    outputs = (TensorSpec(9, (OUTPUT,), OUTPUT, 0.125, 7),)
+    memory = 4096
+    microseconds = 1500
+
+    def __init__(self) -> None:
+        self.invoked: list[bytes] = []
+
+    def prepare(self, model: bytes) -> tuple[int, int]:
+        return 640, self.memory - len(model)
+
+    def invoke(self, inputs: list[bytearray]) -> list[bytes]:
+        sample = bytes(inputs[0])
+        self.invoked.append(sample)
+        inputs[0][:] = b"\xee" * SAMPLE
+        return [answer(sample)]
+
+    def reset(self) -> None:
+        pass
+
+
+class Finding(AssertionError):
+    """A broken promise; ``kind`` names it."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+@dataclass
+class Soak:
+    """``exchanges`` requests over a line with ``faults``, all of it decided by ``seed``."""
+
+    seed: int
+    exchanges: int = 300
+    faults: Faults = CLEAN
+    session: Callable[..., Session] = Session
+    baud: int | None = None
+    delay: float = 0.0005
+    compute: float = 0.001
+    timeout: float = 20.0
+    give_up: float = 0.0
+    """Probability, per look, that the host drops the session and opens another."""
+    nonce: Callable[[], int] | None = None
+    dies: bool = False
+    """The board goes silent for ever in the middle."""
+    largest_frame: int = 400
+    window: int = 900
+    reply_store: int = 700
+    errors: list[TflmError] = field(default_factory=list)
+
+    def run(self) -> Soak:
+        try:
+            self._run()
+        except Finding as finding:
+            finding.args = (f"{finding.args[0]} (seed {self.seed}, {self.faults})",)
+            raise
+        except (AssertionError, ValueError, LookupError, TypeError, struct.error) as error:
+            raise Finding("crash", f"{error!r} (seed {self.seed}, {self.faults})") from error
+        return self
+
+    def _open(self) -> None:
+        assert len(self.errors) < self.exchanges + 50
+        nonce = self.nonce or (lambda: self.rng.randrange(1 << 16))
+        self.host = self.session(baud=self.baud, timeout=self.timeout, nonce=nonce)
+        self.asked: dict[int, tuple[str, list[bytes]]] = {}
+        self.due: deque[int] = deque()
+        self.host.open(self.world.now)
+        self.started = self.world.now
+
+    def _run(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.engine = SoakEngine()
+        self.board = Board(
+            self.engine,
+            largest_frame=self.largest_frame,
+            window=self.window,
+            reply_store=self.reply_store,
+            model=b"a model",
+        )
+        self.world = World(
+            self.board,
+            seed=self.rng.randrange(1 << 30),
+            faults=self.faults,
+            baud=self.baud,
+            delay=self.delay,
+            compute=self.compute,
+            ring=self.window + 64,
+            invoked=lambda: len(self.engine.invoked),
+            boot=self.board.boot,
+        )
+        self.made = self.results = self.submitted = 0
+        self.last_written: bytes | None = None
+        self._open()
+        looks = 0
+        while self.submitted < self.exchanges or self.due:
+            looks += 1
+            if looks > 400 * self.exchanges + 10_000:
+                raise Finding("hang", f"{looks} looks at {self.world.now:.1f} s")
+            out = self._fill()
+            self._collect()
+            if self.dies and self.submitted > self.exchanges // 2:
+                self.world.dead = True
+            if self.host.error is not None:
+                continue
+            if self.world.now - self.started > 10 * self.timeout:
+                raise Finding("hang", f"nothing for {self.world.now - self.started:.0f} s")
+            deadline = self.host.deadline()
+            if deadline is None and self.due:
+                raise Finding("hang", "requests outstanding and nothing to wait for")
+            data = self.world.exchange(out, deadline)
+            if data:
+                self.host.receive(data, self.world.now)
+            self._collect()
+            if self.give_up and self.rng.random() < self.give_up:
+                self._open()
+        self._check_board()
+
+    def _fill(self) -> bytes:
+        out = self.host.transmit(self.world.now)
+        while self.host.has_room and self.submitted < self.exchanges:
+            for kind, request, samples in self._requests():
+                number = self.host.submit(request)
+                self.asked[number] = (kind, samples)
+                self.due.append(number)
+                self.submitted += 1
+            out += self.host.transmit(self.world.now)
+        return out
+
+    def _sample(self) -> bytes:
+        self.made += 1
+        body = struct.pack("<II", self.made, self.seed & 0xFFFFFFFF)
+        return body + self.rng.randbytes(SAMPLE - len(body))
+
+    def _requests(self) -> list[tuple[str, message.Request, list[bytes]]]:
+        dice = self.rng.random()
+        if dice < 0.7:
+            samples = [self._sample() for _ in range(self.rng.choice((1, 1, 1, 3, 5)))]
+            flags = RunFlag.INLINE | RunFlag.OUTPUTS
+            request = message.Run(flags, len(samples), b"".join(samples), OUTPUT)
+            return [("run", request, samples)]
+        if dice < 0.8:
+            return [("board", message.Read(Region.BOARD, 0, 0, 300), [])]
+        sample = self._sample()
+        cut = self.rng.randrange(SAMPLE)
+        return [
+            ("write", message.Write(Region.INPUT, 0, 0, sample[:cut]), []),
+            ("write", message.Write(Region.INPUT, 0, cut, sample[cut:]), []),
+            ("crc", message.Run(0, 1, b"", OUTPUT), [sample]),
+            ("output", message.Read(Region.OUTPUT, 0, 0, OUTPUT), [sample]),
+        ]
+
+    def _collect(self) -> None:
+        for event in self.host.events():
+            if isinstance(event, Replied):
+                self._on_reply(event)
+            elif isinstance(event, Broken):
+                self._on_broken(event.error)
+                return
+            elif isinstance(event, Opened):
+                self.started = self.world.now
+
+    def _on_reply(self, event: Replied) -> None:
+        if not self.due or event.number != self.due[0]:
+            raise Finding("order", f"reply {event.number}, due {list(self.due)[:3]}")
+        self.due.popleft()
+        self.started = self.world.now
+        kind, samples = self.asked.pop(event.number)
+        reply = event.reply
+        if not isinstance(reply, bytes):
+            raise Finding("wrong result", f"{kind} failed: {reply}")
+        if kind == "run":
+            run = message.Run(3, len(samples), b"", OUTPUT)
+            for sample, result in zip(samples, run.results(reply), strict=True):
+                if result.input_crc32 != zlib.crc32(sample) or result.output != answer(sample):
+                    raise Finding("wrong result", f"of request {event.number}")
+        elif kind == "crc":
+            (result,) = message.Run(0, 1, b"", OUTPUT).results(reply)
+            if result.input_crc32 != zlib.crc32(samples[0]):
+                raise Finding("wrong result", f"input of request {event.number}")
+        elif kind == "output" and reply != answer(samples[0]):
+            raise Finding("wrong result", f"output of request {event.number}")
+        elif kind == "board" and len(reply) < 40:
+            raise Finding("wrong result", "of READ")
+        self.results += 1
+
+    def _on_broken(self, error: TflmError) -> None:
+        self.errors.append(error)
+        spent = self.world.now - self.started
+        if spent > 3 * self.timeout + 10:
+            raise Finding("late", f"{error!r} after {spent:.1f} s")
+        if not isinstance(error, LinkError | BoardReset):
+            raise Finding("unnamed", repr(error))
+        if self.world.dead:
+            self.due.clear()
+            self.submitted = self.exchanges
+            return
+        if not self.faults.reset and not self.give_up:
+            raise Finding("gave up", repr(error))
+        if self.faults.reset and not isinstance(error, BoardReset):
+            raise Finding("misnamed", repr(error))
+        self._open()
+
+    def _check_board(self) -> None:
+        seen: set[bytes] = set()
+        for sample in self.engine.invoked:
+            if sample in seen:
+                raise Finding("run twice", sample[:8].hex())
+            seen.add(sample)
+        counters = self.host.counters
+        if self.faults.clean and not self.give_up and not self.dies:
+            if self.world.overflowed:
+                raise Finding("window", f"{self.world.overflowed} bytes over it")
+            if counters.gaps or counters.requests_resent or counters.replies_repeated:
+                raise Finding("waste", counters.describe())
+            if len(self.engine.invoked) != self.made:
+                raise Finding("lost", f"{len(self.engine.invoked)} of {self.made} run")
+
+
+PROFILES = {
+    "clean": Faults(),
+    "flips": Faults(flip=1e-4),
+    "more flips": Faults(flip=5e-4),
+    "lost bytes": Faults(lose=5e-4),
+    "repeated bytes": Faults(repeat=5e-4),
+    "lost runs": Faults(lose_run=0.01),
+    "repeated runs": Faults(repeat_run=0.02),
+    "bursts": Faults(burst=3e-4),
+    "text": Faults(print_text=0.1),
+    "mixed": Faults(
+        flip=1e-4,
+        lose=1e-4,
+        repeat=1e-4,
+        lose_run=3e-3,
+        repeat_run=3e-3,
+        burst=5e-5,
+        print_text=0.02,
+        jitter=0.003,
+    ),
+    "resets": Faults(flip=5e-5, lose_run=1e-3, print_text=0.02, reset=0.002),
+}
+
+
+def main() -> None:
+    seed, exchanges = int(sys.argv[1]), int(sys.argv[2])
+    done = 0
+    while done < exchanges:
+        name = list(PROFILES)[seed % len(PROFILES)]
+        soak = Soak(seed, 500, PROFILES[name], baud=(None, 115200, 921600)[seed % 3]).run()
+        done += soak.submitted
+        seed += 1
+        print(f"seed {seed - 1}: {name}: {soak.results} results, {len(soak.errors)} named errors")
+
+
+if __name__ == "__main__":
+    main()

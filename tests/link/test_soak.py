@@ -1,0 +1,70 @@
+"""The promises of the link, over every kind of damage; and broken sessions, each of which is found.
+
+``python tests/link/soak.py SEED EXCHANGES`` goes on for longer.
+"""
+
+from __future__ import annotations
+
+import broken_sessions
+import pytest
+from soak import PROFILES, Finding, Soak
+from virtual_line import Faults
+
+BAUDS = [None, 115200, 921600]
+
+
+@pytest.mark.parametrize("baud", BAUDS)
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_the_promises_hold(profile, baud):
+    for seed in range(3):
+        soak = Soak(seed, 250, PROFILES[profile], baud=baud).run()
+        assert soak.results == soak.submitted or PROFILES[profile].reset
+
+
+def test_a_board_that_computes_for_long_is_not_given_up():
+    for seed in range(5):
+        Soak(seed, 40, PROFILES["mixed"], compute=3.0, timeout=30).run()
+
+
+def test_late_answers_to_a_host_that_gave_up():
+    """The board is slow, the host drops its session again and again: nothing of an old one is
+    taken for an answer, not even when the number of a session comes again."""
+    for seed in range(10):
+        Soak(seed, 150, give_up=0.1, delay=0.02, compute=0.01).run()
+        Soak(seed, 150, give_up=0.1, nonce=lambda: 7).run()
+        Soak(seed, 150, PROFILES["mixed"], give_up=0.05).run()
+
+
+def test_tiny_window_and_store():
+    for seed in range(5):
+        sizes = {"largest_frame": 360, "window": 380, "reply_store": 364}
+        Soak(seed, 100, PROFILES["mixed"], **sizes).run()
+
+
+def test_the_same_seed_is_the_same_run():
+    one, two = (Soak(5, 200, PROFILES["mixed"]).run() for _ in range(2))
+    assert one.world.now == two.world.now
+    assert one.host.counters == two.host.counters
+
+
+BROKEN = {broken.__name__: broken for broken in broken_sessions.BROKEN}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_session_is_found(name):
+    """A soak that finds no broken version proves nothing."""
+    broken = BROKEN[name]
+    with pytest.raises(Finding) as found:
+        for seed in range(30):
+            for profile in broken.profiles:
+                Soak(seed, 300, session=broken, **profile).run()
+    assert found.value.kind in broken.found_as, found.value
+
+
+def test_what_finds_them_finds_nothing_in_the_real_session():
+    from pytest_tflm.link.session import Session
+
+    for broken in broken_sessions.BROKEN:
+        for profile in broken.profiles:
+            Soak(1, 300, session=Session, **profile).run()
+    Soak(2, 300, Faults(flip=1e-4), session=Session).run()
