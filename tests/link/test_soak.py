@@ -21,6 +21,16 @@ def test_the_promises_hold(profile, baud):
         assert soak.results == soak.submitted or PROFILES[profile].reset
 
 
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_the_promises_hold_with_the_firmware(profile):
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    from compiled_board import compiled
+
+    for seed in range(4):
+        Soak(seed, 400, PROFILES[profile], baud=BAUDS[seed % 3], rig=compiled).run()
+        Soak(seed, 100, PROFILES[profile], give_up=0.05, rig=compiled).run()
+
+
 def test_a_board_that_computes_for_long_is_not_given_up():
     for seed in range(5):
         Soak(seed, 40, PROFILES["mixed"], compute=3.0, timeout=30).run()
