@@ -43,6 +43,10 @@ class NoCrcCheck(Session):
         "crash",
     )
 
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self._intake.decode = self._decode
+
     def _decode(self, piece):
         try:
             body = cobs.decode(piece)
