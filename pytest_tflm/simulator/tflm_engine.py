@@ -48,8 +48,8 @@ class TflmEngine:
     """Runs models in ``tflite_micro``, in memory as a board has it.
 
     ``memory`` bytes hold the model, rounded up to 16, and the arena, which takes the rest, but at
-    most ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it. ``printed``
-    gives, and forgets, what native code has printed.
+    most ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it.
+    ``printed`` gives, and forgets, what native code has printed.
     """
 
     kernels = "reference"
