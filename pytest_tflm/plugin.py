@@ -140,12 +140,14 @@ def pytest_runtest_makereport(
     if isinstance(error, TflmError | OutputMismatch):
         from pytest_tflm.suite.outcome import without_traceback
 
+        is_known = False
         if isinstance(error, TflmError):
             report.tflm_error = True  # type: ignore[attr-defined]
             error = state.pool.note(error)
-            if error.details and state.first_time(error):
+            is_known = not state.first_time(error)
+            if error.details and not is_known:
                 report.sections.append(("tflm: details", error.details))
-        report.longrepr = without_traceback(item, call.excinfo, error)
+        report.longrepr = without_traceback(item, call.excinfo, error, is_known)
     elif isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))
     state.comparison_text = ""
