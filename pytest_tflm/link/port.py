@@ -40,7 +40,8 @@ class Port:
 
     def __init__(self, name: str, device: Any, baud: int, lock: PortLock | None) -> None:
         self.name = name
-        self.line_baud = None if _NO_UART.search(os.path.realpath(name) + name) else baud
+        device_name = name if "://" in name else os.path.realpath(name)
+        self.line_baud = None if _NO_UART.search(device_name) else baud
         """Bits per second of the line, None where it is not a UART."""
         self._device = device
         self._lock = lock

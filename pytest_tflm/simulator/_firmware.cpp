@@ -28,9 +28,10 @@ class RingPort final : public pytest_tflm::Port {
 
   size_t receive(const char* data, size_t size) {
     const size_t taken = std::min(size, ring_.size() - used_);
-    for (size_t i = 0; i < taken; ++i) {
-      ring_[(first_ + used_ + i) % ring_.size()] = static_cast<uint8_t>(data[i]);
-    }
+    const size_t end = (first_ + used_) % ring_.size();
+    const size_t straight = std::min(taken, ring_.size() - end);
+    std::copy_n(data, straight, ring_.begin() + end);
+    std::copy_n(data + straight, taken - straight, ring_.begin());
     used_ += taken;
     return taken;
   }
@@ -38,7 +39,9 @@ class RingPort final : public pytest_tflm::Port {
 
   size_t read(uint8_t* buffer, size_t size) override {
     const size_t count = std::min(size, used_);
-    for (size_t i = 0; i < count; ++i) buffer[i] = ring_[(first_ + i) % ring_.size()];
+    const size_t straight = std::min(count, ring_.size() - first_);
+    std::copy_n(ring_.begin() + first_, straight, buffer);
+    std::copy_n(ring_.begin(), count - straight, buffer + straight);
     first_ = (first_ + count) % ring_.size();
     used_ -= count;
     return count;
@@ -215,8 +218,14 @@ class PythonEngine final : public pytest_tflm::Engine {
         // A Refusal that makes no sense is a bug like any other.
       }
     }
-    error_ = std::string("bug in the engine: ") + error.what();
     bug_ = std::current_exception();
+    error_ = "bug in the engine: ";
+    try {  // its name and message alone: the traceback would not fit
+      error_ += nb::cast<std::string>(nb::str(error.type().attr("__name__"))) + ": ";
+      error_ += nb::cast<std::string>(nb::str(error.value()));
+    } catch (const std::exception&) {
+      error_ += "one that cannot be shown";
+    }
     return outcome(pytest_tflm::kInvokeFailed);
   }
 
@@ -319,6 +328,8 @@ class Board {
 }  // namespace
 
 NB_MODULE(_firmware, module) {
+  // A process that ends in the middle of something leaks; its last words must be the reason.
+  nb::set_leak_warnings(false);
   module.doc() = "The firmware core (firmware/core), compiled for this machine.";
   nb::class_<Board>(module, "Board")
       .def(nb::init<nb::object, uint32_t, std::string, std::string, size_t, uint32_t, size_t,

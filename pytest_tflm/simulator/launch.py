@@ -17,7 +17,6 @@ from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 2.0
-_TAIL_LINES = 5
 
 
 class Simulator:
@@ -121,23 +120,28 @@ class Simulator:
         return f"{how}: {tail}" if tail else how
 
     def _tail(self) -> str:
-        """The last lines that it wrote to stderr, native code's first."""
-        lines: list[str] = []
-        for file in (self._native_text, self._errors):
-            size = os.fstat(file.fileno()).st_size
-            text = os.pread(file.fileno(), 8192, max(0, size - 8192)).decode("utf-8", "replace")
-            lines += [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
-        return "\n".join(lines)
+        """What tells most of what it wrote: native code's last lines, and Python's verdict."""
+        native, own = (_lines_at_end(file.fileno()) for file in (self._native_text, self._errors))
+        # faulthandler begins with the reason, a traceback ends with it.
+        fatal = [line for line in own if line.startswith("Fatal Python error")]
+        return "; ".join([*native[-2:], *(fatal[:1] or own[-1:])])
 
     def _close_files(self) -> None:
         self._errors.close()
         self._native_text.close()
 
 
+def _lines_at_end(fd: int) -> list[str]:
+    """The lines in the last 8 KB of a file, without empty ones."""
+    size = os.fstat(fd).st_size
+    text = os.pread(fd, 8192, max(0, size - 8192)).decode("utf-8", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def start(spec: str) -> Simulator:
     """Start a simulated board and wait until its port is there.
 
-    ``spec`` is as in :class:`~pytest_tflm.simulator.spec.SimulatorSpec`: ``sim``, ``sim?arena=64k``.
+    ``spec`` is what :meth:`SimulatorSpec.parse` reads: ``sim``, ``sim?arena=64k``, …
     Raises SettingsError if it makes no sense, InterpreterMissing without tflite-micro, and
     PortFailed if the process does not come up.
     """

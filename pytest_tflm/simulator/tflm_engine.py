@@ -48,8 +48,8 @@ class TflmEngine:
     """Runs models in ``tflite_micro``, in memory as a board has it.
 
     ``memory`` bytes hold the model, rounded up to 16, and the arena, which takes the rest, but at
-    most ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it. ``printed``
-    gives, and forgets, what native code has printed.
+    most ``arena``. Models with an operator of ``without`` are refused as if TFLM lacked it.
+    ``printed`` gives, and forgets, what native code has printed.
     """
 
     kernels = "reference"
@@ -146,8 +146,13 @@ class TflmEngine:
         self._outputs = []
 
     def _failed(self, what: str) -> Refusal:
+        return Refusal(Status.INVOKE_FAILED, _last([*self._take_printed(), what]))
+
+    def _take_printed(self) -> list[str]:
+        """The lines that TFLM printed. They go into the log, too."""
         lines = _lines(self._printed())
-        return Refusal(Status.INVOKE_FAILED, "\n".join([*lines, what]))
+        self._log += lines
+        return lines
 
     def _arena_for(self, model_size: int) -> int:
         rest = max(0, self.memory - (model_size + 15) // 16 * 16)
@@ -167,27 +172,19 @@ class TflmEngine:
         if arena < _SAFE_ARENA:
             need = arena_need(model)
             if need is None or need > arena:
-                raise self._too_small(need, arena, [])
+                raise _too_small(need, arena)
         self._log += _lines(self._printed())
         try:
             return runtime.Interpreter.from_bytes(model, arena_size=arena)
         except (RuntimeError, ValueError) as error:
-            lines = _lines(self._printed())
-            text = "\n".join(lines) or str(error)
-            if _MISSING.search(text):
-                raise Refusal(Status.OPERATOR_MISSING, text) from error
-            need = arena_need(model) if _NO_ROOM.search(text) else None
+            lines = self._take_printed() or [str(error)]
+            missing = [line for line in lines if _MISSING.search(line)]
+            if missing:
+                raise Refusal(Status.OPERATOR_MISSING, missing[0]) from error
+            need = arena_need(model) if any(map(_NO_ROOM.search, lines)) else None
             if need is not None and need > arena:
-                raise self._too_small(need, arena, lines) from error
-            raise Refusal(Status.MODEL_REJECTED, text) from error
-
-    @staticmethod
-    def _too_small(need: int | None, arena: int, lines: list[str]) -> Refusal:
-        shown = "more" if need is None else f"{need} bytes"
-        text = f"the model needs an arena of {shown}, there are {arena}"
-        return Refusal(
-            Status.ARENA_TOO_SMALL, "\n".join([text, *lines]), needed=need or 0, available=arena
-        )
+                raise _too_small(need, arena) from error
+            raise Refusal(Status.MODEL_REJECTED, _last(lines)) from error
 
 
 def _verified(model: bytes) -> Any:
@@ -199,6 +196,12 @@ def _verified(model: bytes) -> Any:
     except ModelError as error:
         raise Refusal(Status.MODEL_REJECTED, str(error)) from error
     return schema.Model.GetRootAsModel(model, 0)
+
+
+def _too_small(need: int | None, arena: int) -> Refusal:
+    needs = "a larger arena" if need is None else f"an arena of {need} bytes"
+    text = f"the model needs {needs}, there are {arena} bytes"
+    return Refusal(Status.ARENA_TOO_SMALL, text, needed=need or 0, available=arena)
 
 
 def _tensor(details: dict[str, Any]) -> EngineTensor:
@@ -216,6 +219,11 @@ def _tensor(details: dict[str, Any]) -> EngineTensor:
         scale=float(scales[0]) if len(scales) else 0.0,
         zero_point=int(zero_points[0]) if len(zero_points) else 0,
     )
+
+
+def _last(lines: list[str]) -> str:
+    """The last few different lines, as one: TFLM says what it did not like, then where."""
+    return "; ".join(list(dict.fromkeys(lines))[-3:])
 
 
 def _lines(text: str) -> list[str]:
