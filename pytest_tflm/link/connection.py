@@ -257,6 +257,10 @@ class Connection:
     def fail(self, error: TflmError) -> TflmError:
         """Break the connection: this error, with the port's name, is raised from now on."""
         if self._broken is None:
+            self.session.hang_up()
+            for event in self.session.events():
+                if isinstance(event, Said):
+                    self._on_text(event.text)
             text = str(error)
             text = text if text.startswith(self.name) else f"{self.name}: {text}"
             self._broken = type(error)(text, details=self.details())
