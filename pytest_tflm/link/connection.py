@@ -94,13 +94,16 @@ class Connection:
         timeout: float = 10.0,
         dtr: bool = True,
         rts: bool = True,
+        name: str = "",
     ) -> Connection:
         """Open ``port`` (see :func:`~pytest_tflm.link.port.open_port`) and greet the board.
 
         ``timeout``: seconds without progress after which the board is given up; longer than Invoke
-        takes. Raises SettingsError or any LinkError.
+        takes. ``name`` is what errors call the port, where that is not ``port``. Raises
+        SettingsError or any LinkError.
         """
         opened = open_port(port, baud=baud, dtr=dtr, rts=rts)
+        opened.name = name or opened.name
         try:
             return cls(opened, baud=opened.line_baud, timeout=timeout)
         except BaseException:

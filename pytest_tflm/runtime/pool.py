@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.interpreter import InterpreterRuntime
     from pytest_tflm.simulator.launch import Simulator
 
+_LAST_BREATH = 0.5
+"""Seconds that a process which closed its port may take to end, so that its end can be told."""
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -71,7 +74,10 @@ class Pool:
 
             self._simulator = start(port)
             return Connection.open(
-                self._simulator.port, baud=self._settings.baud, timeout=self._settings.timeout
+                self._simulator.port,
+                baud=self._settings.baud,
+                timeout=self._settings.timeout,
+                name=port,
             )
         return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
 
@@ -119,7 +125,7 @@ class Pool:
         if self._broken is not None:
             return self._broken
         if self._simulator is not None and isinstance(error, LinkError):
-            died = self._simulator.exit_description()
+            died = self._simulator.exit_description(wait=_LAST_BREATH)
             if died is not None:
                 error = PortVanished(
                     f"The simulator is gone: its process {self._simulator.pid} {died}. "
