@@ -77,6 +77,7 @@ class Session:
         self._cap = max(largest_frame, message.SMALLEST_FRAME)
         self._intake = Intake(self.counters)
         self._events: list[Event] = []
+        self._crashes = 0
         self._number = 0
         self._timing = Timing(baud, timeout, 0.0)
         self._outbox = Outbox(0, 0)
@@ -167,7 +168,9 @@ class Session:
 
     def _take(self, found: Frame, now: float) -> None:
         kind = found.type
-        if not self._is_ours(found):
+        if kind == Type.CRASH:
+            self._on_crash(found)
+        elif not self._is_ours(found):
             self.counters.ignored += 1
         elif self.state is State.OPEN and message.FIRST_REPLY <= kind <= message.LAST_REPLY:
             self._on_reply(found, now)
@@ -178,6 +181,18 @@ class Session:
 
     def _is_ours(self, found: Frame) -> bool:
         return found.session == self._number
+
+    def _on_crash(self, found: Frame) -> None:
+        crash = message.Crash.parse(found.payload)
+        if crash is None or self.state in (State.NEW, State.BROKEN):
+            self.counters.ignored += 1
+            return
+        # What a board said before it was reset may have waited in a buffer until now. One that lies
+        # there still says it again to each HELLO.
+        self._crashes += 1
+        if self.state is not State.GREETING or self._crashes > 1:
+            what = diagnosis.describe(self._outbox.oldest(), self._outbox)
+            self._break(diagnosis.crashed(crash, what))
 
     def _on_welcome(self, found: Frame, now: float) -> None:
         welcome = Welcome.parse(found.payload)
