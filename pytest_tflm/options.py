@@ -147,7 +147,8 @@ OPTIONS: tuple[Option, ...] = (
         "port",
         "PORT",
         "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, "
-        "or sim for the simulator (sim?arena=64k limits its arena)",
+        "sim for the simulator (sim?arena=64k limits its arena), or qemu:IMAGE.elf for an emulated "
+        "Cortex-M4 board",
         _text,
         "",
     ),
