@@ -54,7 +54,7 @@ DESCRIPTION = [
 
 HELLO, PING, REPEAT = 0x01, 0x02, 0x03
 READ, WRITE, MODEL_OPEN, MODEL_PREPARE, RUN, RESET_STATE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
-WELCOME, PONG, GAP, NO_SESSION, LOG = 0x81, 0x82, 0x83, 0x84, 0x85
+WELCOME, PONG, GAP, NO_SESSION, LOG, CRASH = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 OK, UNKNOWN_REQUEST, MALFORMED, OUT_OF_RANGE, NO_MODEL = 0, 1, 2, 3, 4
 MODEL_TOO_LARGE, MODEL_DAMAGED, ARENA_TOO_SMALL, OPERATOR_MISSING = 5, 6, 7, 8
 MODEL_REJECTED, INVOKE_FAILED, NOT_SUPPORTED, TOO_LARGE = 9, 10, 11, 12
@@ -221,6 +221,7 @@ def frame_vectors() -> list[dict[str, Any]]:
         number: int,
         ack: int,
         payload: bytes = b"",
+        /,
         **fields: int | str,
     ) -> None:
         entry: dict[str, Any] = {
@@ -334,6 +335,44 @@ def frame_vectors() -> list[dict[str, Any]]:
     add("NO_SESSION", "to_host", NO_SESSION, s, 9, 0)
     add("LOG", "to_host", LOG, s, 3, 12, "arena at 64 °C".encode())
     add("LOG, empty", "to_host", LOG, 0, 0, 0)
+    add(
+        "CRASH",
+        "to_host",
+        CRASH,
+        0,
+        0,
+        0,
+        struct.pack("<BI", 3, 0x00012344) + b"reading 0x90000000",
+        kind=3,
+        address=0x00012344,
+        text="reading 0x90000000",
+    )
+    longest = "assertion failed in the kernel, at 64 °C, abort"
+    assert len(longest.encode()) == 64 - 11 - 5
+    add(
+        "CRASH, nothing known",
+        "to_host",
+        CRASH,
+        0,
+        0,
+        0,
+        struct.pack("<BI", 0, 0),
+        kind=0,
+        address=0,
+        text="",
+    )
+    add(
+        "CRASH, longest text",
+        "to_host",
+        CRASH,
+        0,
+        0,
+        0,
+        struct.pack("<BI", 5, 0xFFFFFFFF) + longest.encode(),
+        kind=5,
+        address=0xFFFFFFFF,
+        text=longest,
+    )
     add("OK to WRITE", "to_host", WRITE | 0x80, s, 1, 2, b"\0", status=0)
     add("data of READ", "to_host", READ | 0x80, s, 0, 1, b"\0" + bytes(30), status=0)
     add(
@@ -955,6 +994,7 @@ def ignored() -> Conversation:
         GAP,
         NO_SESSION,
         LOG,
+        CRASH,
         0x90,
         0x9F,
         0xFF,

@@ -76,7 +76,7 @@ class State:
             reporter.rewrite("", erase=True)
 
     def first_time(self, error: Exception) -> bool:
-        """Whether this error has not been shown yet; its details are shown once."""
+        """Whether this error has not been shown yet; it is shown in full once."""
         if id(error) in self._shown:
             return False
         self._shown.add(id(error))

@@ -52,12 +52,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar=option.metavar,
             help=option.help_text,
         )
-        parser.addini(
-            option.ini,
-            help=option.help,
-            type="paths" if option.repeatable else "string",
-            default=[] if option.repeatable else "",
-        )
+        if option.repeatable:
+            parser.addini(option.ini, help=option.help, type="paths", default=[])
+        else:
+            parser.addini(option.ini, help=option.help, type="string", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -139,16 +137,17 @@ def pytest_runtest_makereport(
     if call.excinfo is None:
         return report
     error = call.excinfo.value
-    if isinstance(error, TflmError):
-        report.tflm_error = True  # type: ignore[attr-defined]
-        shown = state.pool.note(error)
-        report.longrepr = pytest.ExceptionInfo.from_exception(shown).getrepr(
-            style="value", chain=False
-        )
-        if shown.details and state.first_time(shown):
-            report.sections.append(("tflm: board and link", shown.details))
-    elif isinstance(error, OutputMismatch):
-        report.longrepr = call.excinfo.getrepr(style="value", chain=False)
+    if isinstance(error, TflmError | OutputMismatch):
+        from pytest_tflm.suite.outcome import without_traceback
+
+        is_known = False
+        if isinstance(error, TflmError):
+            report.tflm_error = True  # type: ignore[attr-defined]
+            error = state.pool.note(error)
+            is_known = not state.first_time(error)
+            if error.details and not is_known:
+                report.sections.append(("tflm: details", error.details))
+        report.longrepr = without_traceback(item, call.excinfo, error, is_known)
     elif isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))
     state.comparison_text = ""
@@ -166,7 +165,7 @@ def pytest_assertrepr_compare(
 ) -> list[str] | None:
     if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
         return None
-    from pytest_tflm.report.text import comparison_lines, headline
+    from pytest_tflm.verdict.describe import comparison_lines, headline
     from pytest_tflm.verdict.within import Within
 
     if isinstance(left, Within):

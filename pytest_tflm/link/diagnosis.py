@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import ForeignPeer, LineTooNoisy, NoAnswer, ProtocolMismatch
+from pytest_tflm.errors import BoardCrashed, ForeignPeer, LineTooNoisy, NoAnswer, ProtocolMismatch
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.message import Type, Welcome
+from pytest_tflm.link.message import Crash, CrashKind, Type, Welcome
 
 if TYPE_CHECKING:
     from pytest_tflm.link.counters import Counters
@@ -117,6 +117,27 @@ def restarted(before: int, boot_id: int | None, outstanding: str) -> str:
     ids = f"boot id {before:08x}, now " + ("unknown" if boot_id is None else f"{boot_id:08x}")
     lost = f"; {outstanding} had no answer" if outstanding else ""
     return f"the board restarted in the middle of the session ({ids}){lost}"
+
+
+_CRASHES = {
+    CrashKind.OTHER: "for a reason that it does not name",
+    CrashKind.HARD_FAULT: "with a hard fault",
+    CrashKind.MEMORY_FAULT: "with a memory fault",
+    CrashKind.BUS_FAULT: "with a bus fault",
+    CrashKind.USAGE_FAULT: "with a usage fault",
+    CrashKind.ABORTED: "by abort(), which is what a failed assertion does",
+}
+
+
+def crashed(crash: Crash, outstanding: str) -> BoardCrashed:
+    """The board told of its own end."""
+    where = f" at address 0x{crash.address:08x}" if crash.address else ""
+    said = f": {crash.text}" if crash.text else ""
+    lost = f" ({outstanding} had no answer)" if outstanding else ""
+    return BoardCrashed(
+        f"the board crashed {_CRASHES[crash.kind]}{where}{said}{lost}. It answers again after a"
+        " reset"
+    )
 
 
 def taken_by_another(boot_id: int) -> str:

@@ -31,7 +31,7 @@ def load(
             sent += len(part)
             under_way.append((sent, ticket))
             connection.pump(block=False)
-        if under_way and under_way[0][1].reply is None:
+        if not under_way or under_way[0][1].reply is None:
             connection.pump()
         while under_way and (reply := under_way[0][1].reply) is not None:
             arrived, _ = under_way.popleft()

@@ -32,6 +32,7 @@ class Type(IntEnum):
     GAP = 0x83
     NO_SESSION = 0x84
     LOG = 0x85
+    CRASH = 0x86
 
 
 FIRST_REPLY = 0x90
@@ -56,6 +57,17 @@ class Status(IntEnum):
     TOO_LARGE = 12
 
 
+class CrashKind(IntEnum):
+    """What stopped a board (SPEC §8)."""
+
+    OTHER = 0
+    HARD_FAULT = 1
+    MEMORY_FAULT = 2
+    BUS_FAULT = 3
+    USAGE_FAULT = 4
+    ABORTED = 5
+
+
 class Region(IntEnum):
     """What READ and WRITE address (SPEC §5)."""
 
@@ -75,6 +87,7 @@ class RunFlag(IntFlag):
     RESET = 4
 
 
+_CRASH = struct.Struct("<BI")
 _WELCOME = struct.Struct("<BBBBIHII")
 _FAILURE = struct.Struct("<BII")
 _READ = struct.Struct("<BBIH")
@@ -91,6 +104,25 @@ RESULT_OVERHEAD = _RESULT.size
 """Bytes in front of the data in a WRITE, of the inputs in a RUN, of the outputs in a result."""
 
 _NO_CLOCK = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Crash:
+    """CRASH (SPEC §8): the last words of a board. ``address`` is that of the instruction, 0 if it
+    is not known."""
+
+    kind: CrashKind
+    address: int
+    text: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Crash | None:
+        """None if the payload is shorter than it must be."""
+        if len(payload) < _CRASH.size:
+            return None
+        kind, address = _CRASH.unpack_from(payload)
+        known = CrashKind(kind) if kind in set(CrashKind) else CrashKind.OTHER
+        return cls(known, address, payload[_CRASH.size :].decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)

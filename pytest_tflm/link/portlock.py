@@ -65,10 +65,13 @@ class PortLock:
         self._lock.release()
 
 
-def holder_of(name: str) -> str:
-    """Which other process has the device open, as far as this system and user can see; or ""."""
+def holder_of(name: str, *, but_children: bool = False) -> str:
+    """Which other process has the device open, as far as this system and user can see; or "".
+
+    With ``but_children`` our own children do not count: they may have inherited a port of ours.
+    """
     device = os.path.realpath(name)
-    for entry in _processes():
+    for entry in _processes(but_children):
         try:
             files = list((entry / "fd").iterdir())
         except OSError:
@@ -88,17 +91,18 @@ def _foreign_holder(name: str) -> str | None:
     device = os.path.realpath(name)
     if "://" in name or not re.match(r"/dev/(?!pts/)", device) or not Path(device).exists():
         return None
-    return holder_of(name) or None
+    return holder_of(name, but_children=True) or None
 
 
-def _processes() -> list[Path]:
-    """Other processes, without our own children: they may have inherited a port of ours."""
+def _processes(but_children: bool) -> list[Path]:
     me = os.getpid()
     try:
         found = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     except OSError:
         return []
-    return [entry for entry in found if not _descends_from(entry, me)]
+    if but_children:
+        return [entry for entry in found if not _descends_from(entry, me)]
+    return [entry for entry in found if int(entry.name) != me]
 
 
 def _descends_from(entry: Path, ancestor: int) -> bool:

@@ -115,7 +115,7 @@ def run_many(
     while more or flights:
         while more and connection.session.has_room and not (flights and flights[0].landed):
             fill()
-        if flights and not flights[0].landed:
+        if (more or flights) and not (flights and flights[0].landed):
             connection.pump()
         while flights and flights[0].landed:
             yield from _land(connection, plan, flights.popleft())

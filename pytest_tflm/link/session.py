@@ -29,6 +29,7 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link import diagnosis, frame, message
 from pytest_tflm.link.counters import Counters
+from pytest_tflm.link.intake import Intake
 from pytest_tflm.link.message import Type, Welcome
 from pytest_tflm.link.outbox import Answer, Outbox
 from pytest_tflm.link.recovery import Recovery
@@ -42,8 +43,6 @@ _HELLO_WAITS = (0.25, 0.5, 1.0)
 """Seconds between HELLOs; the last one from then on."""
 _ASKING_FOR_BOOT_ID = 1.0
 """Seconds to find out why a board has forgotten its session."""
-_HEAD_BYTES = 240
-"""Bytes kept of what came before WELCOME, to show what a foreign peer says."""
 _SMALLEST_PART = 256
 """Bytes of body below which :attr:`Session.frame_limit` does not go for the window's sake."""
 
@@ -76,11 +75,9 @@ class Session:
         self._timeout = timeout
         self._nonce = nonce
         self._cap = max(largest_frame, message.SMALLEST_FRAME)
-        self._largest_heard = frame.LONGEST_BODY
-        self._splitter = frame.Splitter()
+        self._intake = Intake(self.counters)
         self._events: list[Event] = []
-        self._head = bytearray()
-        self._last_log: int | None = None
+        self._crashes = 0
         self._number = 0
         self._timing = Timing(baud, timeout, 0.0)
         self._outbox = Outbox(0, 0)
@@ -92,11 +89,6 @@ class Session:
         self._ping_at = 0.0
 
     # What the layer above asks.
-
-    @property
-    def head(self) -> bytes:
-        """The first bytes that came, before WELCOME."""
-        return bytes(self._head)
 
     @property
     def has_room(self) -> bool:
@@ -146,6 +138,11 @@ class Session:
         self._events = []
         return events
 
+    def hang_up(self) -> None:
+        """No more bytes will come: what has come and not ended is text, or nothing."""
+        if (said := self._intake.last_words()) is not None:
+            self._events.append(said)
+
     def deadline(self) -> float | None:
         """When to call :meth:`transmit` at the latest; None if there is nothing to wait for."""
         if self.state is State.GREETING:
@@ -163,31 +160,16 @@ class Session:
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes from the board; any bytes at all."""
         self._look_after(now)
-        self.counters.bytes_received += len(data)
-        if self.state is State.GREETING and len(self._head) < _HEAD_BYTES:
-            self._head += data[: _HEAD_BYTES - len(self._head)]
-        for piece, whole in self._splitter.feed(data):
-            found = self._decode(piece) if whole else None
-            if found is None:
-                self._not_a_frame(piece)
+        for found in self._intake.feed(data):
+            if isinstance(found, Said):
+                self._events.append(found)
             else:
                 self._take(found, now)
 
-    def _decode(self, piece: bytes) -> Frame | None:
-        return frame.decode(piece, self._largest_heard)
-
-    def _not_a_frame(self, piece: bytes) -> None:
-        if frame.is_text(piece):
-            self.counters.text_bytes += len(piece)
-            self._events.append(Said(piece.decode("utf-8"), printed=True))
-        else:
-            self.counters.damaged += 1
-
     def _take(self, found: Frame, now: float) -> None:
-        self.counters.frames_received += 1
         kind = found.type
-        if kind == Type.LOG:
-            self._on_log(found)
+        if kind == Type.CRASH:
+            self._on_crash(found)
         elif not self._is_ours(found):
             self.counters.ignored += 1
         elif self.state is State.OPEN and message.FIRST_REPLY <= kind <= message.LAST_REPLY:
@@ -200,17 +182,17 @@ class Session:
     def _is_ours(self, found: Frame) -> bool:
         return found.session == self._number
 
-    def _on_log(self, found: Frame) -> None:
-        if found.number == self._last_log:
-            self.counters.ignored += 1  # a line that repeats bytes
+    def _on_crash(self, found: Frame) -> None:
+        crash = message.Crash.parse(found.payload)
+        if crash is None or self.state in (State.NEW, State.BROKEN):
+            self.counters.ignored += 1
             return
-        if self._last_log is not None:
-            missed = (found.number - self._last_log - 1) & 0xFFFF
-            if missed < 0x8000:  # otherwise the count began anew: the board has restarted
-                self.counters.logs_missed += missed
-        self._last_log = found.number
-        text = found.payload.decode("utf-8", "replace")
-        self._events.append(Said(text, printed=False))
+        # What a board said before it was reset may have waited in a buffer until now. One that lies
+        # there still says it again to each HELLO.
+        self._crashes += 1
+        if self.state is not State.GREETING or self._crashes > 1:
+            what = diagnosis.describe(self._outbox.oldest(), self._outbox)
+            self._break(diagnosis.crashed(crash, what))
 
     def _on_welcome(self, found: Frame, now: float) -> None:
         welcome = Welcome.parse(found.payload)
@@ -229,7 +211,7 @@ class Session:
             self._timing.heard(now, now)
             self._timing.progress(now)
             self.welcome = welcome
-            self._largest_heard = welcome.largest_frame
+            self._intake.largest = welcome.largest_frame
             self._outbox = Outbox(welcome.window, welcome.reply_store)
             self._recovery = Recovery(self._outbox)
             self._move(State.OPEN)
@@ -335,7 +317,8 @@ class Session:
             self._break(self._reset_error(None))
             return b""
         if self.state is State.GREETING and now >= self._timing.lost_at(0):
-            self._break(diagnosis.no_welcome(self.head, self.counters, self._timing.waited(now)))
+            waited = self._timing.waited(now)
+            self._break(diagnosis.no_welcome(self._intake.head, self.counters, waited))
             return b""
         if now < self._hello_due:
             return b""
@@ -452,9 +435,7 @@ class Session:
     def _break(self, error: TflmError) -> None:
         if self.state is State.BROKEN:
             return
-        rest = self._splitter.flush()  # the last words of a board that crashed have no zero behind
-        if frame.is_text(rest):
-            self._not_a_frame(rest)
+        self.hang_up()
         self._move(State.BROKEN)
         self.error = error
         self._events.append(Broken(error))

@@ -27,6 +27,7 @@ class State(Enum):
     OPEN     WELCOME with another boot id               BROKEN
     OPEN     patience ends, or too many rounds          BROKEN
     ASKING   WELCOME without a version, or time's up    BROKEN
+    any      CRASH; while GREETING the second one       BROKEN
     ======== ========================================== ========
     """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import LinkError, PortVanished, TflmError
+from pytest_tflm.errors import BoardError, LinkError, PortVanished, TflmError
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Connection
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.runtime.interpreter import InterpreterRuntime
     from pytest_tflm.simulator.launch import Simulator
+
+_LAST_BREATH = 0.5
+"""Seconds that a process which closed its port may take to end, so that its end can be told."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -36,6 +39,7 @@ class Pool:
         self._connection: Connection | None = None
         self._board: BoardRuntime | None = None
         self._broken: TflmError | None = None
+        self._refused: dict[str, BoardError] = {}
         self._references: dict[tuple[str, str, str], InterpreterRuntime] = {}
 
     @property
@@ -70,22 +74,32 @@ class Pool:
 
             self._simulator = start(port)
             return Connection.open(
-                self._simulator.port, baud=self._settings.baud, timeout=self._settings.timeout
+                self._simulator.port,
+                baud=self._settings.baud,
+                timeout=self._settings.timeout,
+                name=port,
             )
         return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
 
     def board(self, model: Model) -> Runtime:
         """The board with ``model`` loaded.
 
-        Raises LinkError if the link broke, BoardError if the board does not take the model; after a
-        BoardError about the model the board can be asked for with another.
+        Raises LinkError if the link broke, BoardError if the board does not take the model. A
+        refused model is not sent a second time; the board can be asked for with another.
         """
         from pytest_tflm.runtime.board import BoardRuntime
 
         connection = self.connection()
+        if model.sha256 in self._refused:
+            raise self._refused[model.sha256]
         if self._board is None or self._board.model.sha256 != model.sha256:
             self._board = None
-            self._board = BoardRuntime(connection, model, progress=self._report(model))
+            try:
+                self._board = BoardRuntime(connection, model, progress=self._report(model))
+            except BoardError as error:
+                if connection.broken is None:
+                    self._refused[model.sha256] = error
+                raise
         return self._board
 
     def _report(self, model: Model) -> Callable[[int, int], None] | None:
@@ -111,7 +125,7 @@ class Pool:
         if self._broken is not None:
             return self._broken
         if self._simulator is not None and isinstance(error, LinkError):
-            died = self._simulator.exit_description()
+            died = self._simulator.exit_description(wait=_LAST_BREATH)
             if died is not None:
                 error = PortVanished(
                     f"The simulator is gone: its process {self._simulator.pid} {died}. "

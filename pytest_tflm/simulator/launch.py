@@ -73,13 +73,15 @@ class Simulator:
             line += data
         return line.decode("utf-8", "replace").splitlines()[0]
 
-    def exit_description(self) -> str | None:
-        """How it ended, or None while it runs.
+    def exit_description(self, wait: float = 0.0) -> str | None:
+        """How it ended, or None if it still runs after ``wait`` seconds.
 
         For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native
         code printed right before is part of it.
         """
-        if self._process.poll() is None:
+        try:
+            self._process.wait(wait)
+        except subprocess.TimeoutExpired:
             return None
         return self._how_ended()
 

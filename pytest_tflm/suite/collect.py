@@ -67,7 +67,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         short = {path: str(path) for path in short}
     values, ids = [], []
     for model, index in cases:
-        value = [] if in_suite else [model.path]
+        value: list[object] = [] if in_suite else [model.path]
         label = [] if in_suite else [short[model.path]]
         if index >= 0:
             value.append(index)

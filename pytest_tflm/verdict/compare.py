@@ -41,7 +41,8 @@ class TensorComparison:
     def magnitudes(self) -> NDArray[Any]:
         import numpy as np
 
-        return np.abs(self.differences)
+        magnitudes: NDArray[Any] = np.abs(self.differences)
+        return magnitudes
 
     @property
     def largest(self) -> float:

@@ -46,7 +46,7 @@ class Within:
         tolerance: for use where no ``assert`` is rewritten."""
         comparison = self.compare(got)
         if not comparison.passed:
-            from pytest_tflm.report.text import comparison_lines
+            from pytest_tflm.verdict.describe import comparison_lines
 
             raise OutputMismatch("\n".join(comparison_lines(comparison)))
         return comparison

@@ -33,8 +33,19 @@ class _WithOutbox(Session):
 
 
 class NoCrcCheck(Session):
-    profiles = [FLIPS]
-    found_as = {"wrong result", "order", "misnamed", "gave up", "run twice", "crash"}
+    profiles = (FLIPS,)
+    found_as = (
+        "wrong result",
+        "order",
+        "misnamed",
+        "gave up",
+        "run twice",
+        "crash",
+    )
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self._intake.decode = self._decode
 
     def _decode(self, piece):
         try:
@@ -50,16 +61,27 @@ class NoCrcCheck(Session):
 class SameSessionNumberAgain(Session):
     """Takes WELCOME although the board still has a session of that number."""
 
-    profiles = [{"give_up": 0.1, "nonce": lambda: 7}]
-    found_as = {"wrong result", "order", "misnamed", "gave up", "hang", "lost", "crash"}
+    profiles = ({"give_up": 0.1, "nonce": lambda: 7},)
+    found_as = (
+        "wrong result",
+        "order",
+        "misnamed",
+        "gave up",
+        "hang",
+        "lost",
+        "crash",
+    )
 
     def _is_old_session(self, found):
         return False
 
 
 class RepliesDeliveredTwice(Session):
-    profiles = [REPEATS, MIXED]
-    found_as = {"order"}
+    profiles = (
+        REPEATS,
+        MIXED,
+    )
+    found_as = ("order",)
 
     def _on_reply(self, found, now):
         box = self._outbox
@@ -73,23 +95,30 @@ class RepliesDeliveredTwice(Session):
 class RepliesDeliveredAsTheyCome(_WithOutbox):
     """A reply behind a lost one is handed on in its place."""
 
-    profiles = [FLIPS]
-    found_as = {"order", "wrong result", "crash"}
+    profiles = (FLIPS,)
+    found_as = (
+        "order",
+        "wrong result",
+        "crash",
+    )
 
     class outbox(Outbox):  # noqa: N801
         def answer(self, number, kind, payload):
             oldest = self.oldest()
-            if oldest is not None and number > self.first and number in self._entries:
-                if oldest.reply is None and oldest.request.kind + 0x80 == kind:
-                    oldest.reply = payload
+            behind = number > self.first and number in self._entries
+            if behind and oldest.reply is None and oldest.request.kind + 0x80 == kind:
+                oldest.reply = payload
             return super().answer(number, kind, payload)
 
 
 class LostAnswerAskedAgainAsNewRequest(Session):
     """Sends a request again, under a new number, when its reply is lost."""
 
-    profiles = [FLIPS]
-    found_as = {"run twice", "order"}
+    profiles = (FLIPS,)
+    found_as = (
+        "run twice",
+        "order",
+    )
 
     def _ask_for_missing(self, before):
         for first, count in self._outbox.missing(before, 99):
@@ -104,8 +133,8 @@ class LostAnswerAskedAgainAsNewRequest(Session):
 class RestartNotNoticed(Session):
     """Ignores NO_SESSION."""
 
-    profiles = [RESETS]
-    found_as = {"misnamed"}
+    profiles = (RESETS,)
+    found_as = ("misnamed",)
 
     def _on_forgotten(self, found, now):
         pass
@@ -119,8 +148,11 @@ class RunsAgainAfterRestart(Session):
     """Opens a new session by itself when the board has restarted, and sends all again that had no
     answer: what the board had run just before is run twice."""
 
-    profiles = [RESETS]
-    found_as = {"run twice", "wrong result"}
+    profiles = (RESETS,)
+    found_as = (
+        "run twice",
+        "wrong result",
+    )
     base = 0
     again = False
 
@@ -159,16 +191,16 @@ class RunsAgainAfterRestart(Session):
 class GapIgnoredAndPongToo(Session):
     """Never sends a request again."""
 
-    profiles = [FLIPS]
-    found_as = {"gave up"}
+    profiles = (FLIPS,)
+    found_as = ("gave up",)
 
     def _send_again(self, number):
         pass
 
 
 class LostRepliesNotAskedFor(Session):
-    profiles = [FLIPS]
-    found_as = {"gave up"}
+    profiles = (FLIPS,)
+    found_as = ("gave up",)
 
     def _ask_for_missing(self, before):
         pass
@@ -177,8 +209,8 @@ class LostRepliesNotAskedFor(Session):
 class NeverPings(Session):
     """Waits for ever for what was lost at the end."""
 
-    profiles = [FLIPS]
-    found_as = {"gave up"}
+    profiles = (FLIPS,)
+    found_as = ("gave up",)
 
     def _transmit_open(self, now):
         self._timing.silent_at = lambda wire: float("inf")
@@ -186,8 +218,8 @@ class NeverPings(Session):
 
 
 class WindowIgnored(_WithOutbox):
-    profiles = [CLEAN]
-    found_as = {"window"}
+    profiles = (CLEAN,)
+    found_as = ("window",)
 
     class outbox(Outbox):  # noqa: N801
         def next_to_send(self):
@@ -196,8 +228,12 @@ class WindowIgnored(_WithOutbox):
 
 
 class ReplyStoreIgnored(_WithOutbox):
-    profiles = [{**CLEAN, "reply_store": 420, "delay": 0.02}]
-    found_as = {"waste", "lost", "gave up"}
+    profiles = ({**CLEAN, "reply_store": 420, "delay": 0.02},)
+    found_as = (
+        "waste",
+        "lost",
+        "gave up",
+    )
 
     class outbox(Outbox):  # noqa: N801
         def next_to_send(self):
@@ -208,16 +244,19 @@ class ReplyStoreIgnored(_WithOutbox):
 class AcknowledgesWhatItDoesNotHave(Session):
     """Says that all it has asked for has arrived, so the board forgets it."""
 
-    profiles = [FLIPS]
-    found_as = {"gave up"}
+    profiles = (FLIPS,)
+    found_as = ("gave up",)
 
     def _frame(self, kind, number, payload, now, ack=None):
         return super()._frame(kind, number, payload, now, self._outbox.cursor if ack is None else 0)
 
 
 class SendsAgainWithoutNeed(Session):
-    profiles = [CLEAN]
-    found_as = {"waste", "window"}
+    profiles = (CLEAN,)
+    found_as = (
+        "waste",
+        "window",
+    )
 
     def _on_reply(self, found, now):
         super()._on_reply(found, now)
@@ -227,8 +266,11 @@ class SendsAgainWithoutNeed(Session):
 class PatienceWithoutEnd(Session):
     """Waits for a board that is dead."""
 
-    profiles = [{"faults": PROFILES["clean"], "dies": True}]
-    found_as = {"hang", "late"}
+    profiles = ({"faults": PROFILES["clean"], "dies": True},)
+    found_as = (
+        "hang",
+        "late",
+    )
 
     def _transmit_open(self, now):
         self._timing.lost_at = lambda wire: float("inf")
@@ -238,8 +280,16 @@ class PatienceWithoutEnd(Session):
 class RepliesMatchedInOrderOfArrival(_WithOutbox):
     """Takes any reply for the answer to the oldest request: no numbers."""
 
-    profiles = [FLIPS, MIXED]
-    found_as = {"wrong result", "order", "run twice", "crash"}
+    profiles = (
+        FLIPS,
+        MIXED,
+    )
+    found_as = (
+        "wrong result",
+        "order",
+        "run twice",
+        "crash",
+    )
 
     class outbox(Outbox):  # noqa: N801
         def answer(self, number, kind, payload):
@@ -249,8 +299,16 @@ class RepliesMatchedInOrderOfArrival(_WithOutbox):
 class RepeatedReplyTakenForTheNext(_WithOutbox):
     """A reply that comes a second time is taken for the answer that is due."""
 
-    profiles = [REPEATS, MIXED]
-    found_as = {"wrong result", "order", "run twice", "crash"}
+    profiles = (
+        REPEATS,
+        MIXED,
+    )
+    found_as = (
+        "wrong result",
+        "order",
+        "run twice",
+        "crash",
+    )
 
     class outbox(Outbox):  # noqa: N801
         def answer(self, number, kind, payload):

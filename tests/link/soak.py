@@ -1,6 +1,7 @@
 """The soak: a session and a board in virtual time, and what must never be seen.
 
-Run by itself it goes on for long: ``python tests/link/soak.py SEED EXCHANGES``.
+Run by itself it goes on for long: ``python tests/link/soak.py SEED EXCHANGES [compiled]``, with
+the compiled firmware core instead of the board in Python.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from scripted_board import Board, TensorSpec
-from virtual_line import Faults, World
+from virtual_line import BoardEnd, Faults, World
 
 from pytest_tflm.errors import BoardReset, LinkError, TflmError
 from pytest_tflm.link import message
@@ -59,6 +60,24 @@ class SoakEngine:
         pass
 
 
+@dataclass
+class Rig:
+    """What is soaked besides the host's session: a board that has the soak's model loaded, the
+    inputs of all its Invokes so far, and what resets it."""
+
+    board: BoardEnd
+    invoked: list[bytes]
+    boot: Callable[[], object]
+
+
+def scripted(largest_frame: int, window: int, reply_store: int) -> Rig:
+    """The board in Python."""
+    engine = SoakEngine()
+    sizes = {"largest_frame": largest_frame, "window": window, "reply_store": reply_store}
+    board = Board(engine, **sizes, model=b"a model")
+    return Rig(board, engine.invoked, board.boot)
+
+
 class Finding(AssertionError):
     """A broken promise; ``kind`` names it."""
 
@@ -75,6 +94,7 @@ class Soak:
     exchanges: int = 300
     faults: Faults = CLEAN
     session: Callable[..., Session] = Session
+    rig: Callable[[int, int, int], Rig] = scripted
     baud: int | None = None
     delay: float = 0.0005
     compute: float = 0.001
@@ -110,24 +130,18 @@ class Soak:
 
     def _run(self) -> None:
         self.rng = random.Random(self.seed)
-        self.engine = SoakEngine()
-        self.board = Board(
-            self.engine,
-            largest_frame=self.largest_frame,
-            window=self.window,
-            reply_store=self.reply_store,
-            model=b"a model",
-        )
+        self.made_of = self.rig(self.largest_frame, self.window, self.reply_store)
+        self.invoked = self.made_of.invoked
         self.world = World(
-            self.board,
+            self.made_of.board,
             seed=self.rng.randrange(1 << 30),
             faults=self.faults,
             baud=self.baud,
             delay=self.delay,
             compute=self.compute,
             ring=self.window + 64,
-            invoked=lambda: len(self.engine.invoked),
-            boot=self.board.boot,
+            invoked=lambda: len(self.invoked),
+            boot=self.made_of.boot,
         )
         self.made = self.results = self.submitted = 0
         self.last_written: bytes | None = None
@@ -243,7 +257,7 @@ class Soak:
 
     def _check_board(self) -> None:
         seen: set[bytes] = set()
-        for sample in self.engine.invoked:
+        for sample in self.invoked:
             if sample in seen:
                 raise Finding("run twice", sample[:8].hex())
             seen.add(sample)
@@ -253,8 +267,8 @@ class Soak:
                 raise Finding("window", f"{self.world.overflowed} bytes over it")
             if counters.gaps or counters.requests_resent or counters.replies_repeated:
                 raise Finding("waste", counters.describe())
-            if len(self.engine.invoked) != self.made:
-                raise Finding("lost", f"{len(self.engine.invoked)} of {self.made} run")
+            if len(self.invoked) != self.made:
+                raise Finding("lost", f"{len(self.invoked)} of {self.made} run")
 
 
 PROFILES = {
@@ -283,13 +297,19 @@ PROFILES = {
 
 def main() -> None:
     seed, exchanges = int(sys.argv[1]), int(sys.argv[2])
-    done = 0
+    rig = scripted
+    if sys.argv[3:] == ["compiled"]:
+        from compiled_board import compiled as rig
+    done = named = 0
     while done < exchanges:
         name = list(PROFILES)[seed % len(PROFILES)]
-        soak = Soak(seed, 500, PROFILES[name], baud=(None, 115200, 921600)[seed % 3]).run()
+        baud = (None, 115200, 921600)[seed % 3]
+        soak = Soak(seed, 500, PROFILES[name], baud=baud, rig=rig).run()
         done += soak.submitted
+        named += len(soak.errors)
         seed += 1
-        print(f"seed {seed - 1}: {name}: {soak.results} results, {len(soak.errors)} named errors")
+        if seed % 20 == 0:
+            print(f"{done} exchanges, {named} named errors, next seed {seed}", flush=True)
 
 
 if __name__ == "__main__":

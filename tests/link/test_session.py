@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_tflm.errors import (
+    BoardCrashed,
     BoardReset,
     ForeignPeer,
     LineTooNoisy,
@@ -572,3 +573,54 @@ def test_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CRASH = b"\x03\x44\x23\x01\x00nothing at 0x90000000"
+
+
+def test_a_crash_ends_the_session_whatever_session_it_carries():
+    talk = Talk()
+    talk.session.submit(READ)
+    talk.out()
+    talk.hear(Type.CRASH, 0, CRASH, session=0)
+    error = talk.events()[0].error
+    assert isinstance(error, BoardCrashed)
+    assert "bus fault at address 0x00012344: nothing at 0x90000000" in str(error)
+    assert "READ 0 had no answer" in str(error)
+    talk.hear(Type.CRASH, 0, CRASH, session=0)
+    assert talk.events() == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [
+        (b"\0\0\0\0\0", "does not name"),
+        (b"\xff\0\0\0\0later", "does not name: later"),
+        (b"\x05\1\0\0\0\xff", "abort()"),
+    ],
+)
+def test_a_crash_of_any_kind_is_told(payload, shown):
+    talk = Talk()
+    talk.hear(Type.CRASH, 0, payload, session=0)
+    assert shown in str(talk.events()[0].error)
+
+
+def test_half_a_crash_is_ignored():
+    talk = Talk()
+    talk.hear(Type.CRASH, 0, b"\x03\0\0\0", session=0)
+    assert talk.events() == []
+
+
+def test_a_board_that_lies_there_says_so_to_each_hello_and_an_old_crash_is_no_such_board():
+    talk = Talk(welcome=None)
+    talk.out()
+    talk.hear(Type.CRASH, 0, CRASH, session=0)
+    assert talk.events() == []
+    talk.hear(Type.WELCOME, 0, WELCOME.pack(), ack=0)
+    assert isinstance(talk.events()[0], Opened)
+
+    talk = Talk(welcome=None)
+    talk.out()
+    talk.hear(Type.CRASH, 0, CRASH, session=0)
+    talk.hear(Type.CRASH, 0, CRASH, session=0)
+    assert isinstance(talk.events()[0].error, BoardCrashed)

@@ -21,6 +21,17 @@ def test_the_promises_hold(profile, baud):
         assert soak.results == soak.submitted or PROFILES[profile].reset
 
 
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_the_promises_hold_with_the_firmware(profile):
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    from compiled_board import compiled
+
+    for seed in range(4):
+        Soak(seed, 400, PROFILES[profile], baud=BAUDS[seed % 3], rig=compiled).run()
+        Soak(seed, 100, PROFILES[profile], give_up=0.05, rig=compiled).run()
+        Soak(seed, 100, PROFILES[profile], give_up=0.05, nonce=lambda: 7, rig=compiled).run()
+
+
 def test_a_board_that_computes_for_long_is_not_given_up():
     for seed in range(5):
         Soak(seed, 40, PROFILES["mixed"], compute=3.0, timeout=30).run()
@@ -47,6 +58,12 @@ def test_the_same_seed_is_the_same_run():
     assert one.host.counters == two.host.counters
 
 
+def _soak(broken, seeds):
+    for seed in seeds:
+        for profile in broken.profiles:
+            Soak(seed, 300, session=broken, **profile).run()
+
+
 BROKEN = {broken.__name__: broken for broken in broken_sessions.BROKEN}
 
 
@@ -55,9 +72,7 @@ def test_a_broken_session_is_found(name):
     """A soak that finds no broken version proves nothing."""
     broken = BROKEN[name]
     with pytest.raises(Finding) as found:
-        for seed in range(30):
-            for profile in broken.profiles:
-                Soak(seed, 300, session=broken, **profile).run()
+        _soak(broken, range(30))
     assert found.value.kind in broken.found_as, found.value
 
 

@@ -18,6 +18,7 @@ enum FrameType : uint8_t {
   kGap = 0x83,
   kNoSession = 0x84,
   kLog = 0x85,
+  kCrash = 0x86,
   kReply = 0x80,  // added to the type of the request
 };
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from pytest_tflm.model import Tensor
-from pytest_tflm.report.summary import summary_lines
-from pytest_tflm.report.text import comparison_lines, histogram_rows
 from pytest_tflm.runtime.base import Outputs
 from pytest_tflm.verdict.compare import compare
+from pytest_tflm.verdict.describe import comparison_lines, histogram_rows
 
 
 def tensor(name, array, scale=None, zero_point=None):
@@ -77,17 +76,3 @@ def test_a_float_output_is_told_in_its_own_unit():
     lines = report([np.array([1.5], np.float32)], [np.array([1.0], np.float32)])
     assert "float tolerance" in lines[0]
     assert "largest: 0.5 at [0]: board simulator 1.5, litert builtin_ref 1" in lines[-1]
-
-
-def test_the_summary_has_a_line_for_each_model_and_pair():
-    def sample(model, lsb, **more):
-        return {"tflm_model": model, "tflm_runtimes": "a against b", "tflm_largest_lsb": lsb} | more
-
-    found = [sample("m", 0), sample("m", 0), sample("m", 2), sample("n", 0)]
-    assert summary_lines(found) == [
-        "m: a against b, 3 samples: 2 equal, largest difference 2 LSB",
-        "n: a against b, 1 sample: equal, bit for bit",
-    ]
-    assert summary_lines([sample("f", 0, tflm_largest_float=0.25)]) == [
-        "f: a against b, 1 sample: largest float difference 0.25"
-    ]

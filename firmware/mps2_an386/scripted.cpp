@@ -1,0 +1,158 @@
+// The board of protocol/vectors.json on the emulated processor, for the tests of the link and of
+// the fault handler. Its engine computes something that is easy to foresee; vectors.json says what.
+#include <stdlib.h>
+#include <string.h>
+
+#include "mps2.h"
+#include "pytest_tflm_core.h"
+
+namespace {
+
+using namespace pytest_tflm;
+
+Uart uart;
+
+// The vectors want each Invoke to take 1500 microseconds.
+class ScriptedClock final : public Clock {
+ public:
+  uint32_t microseconds() override { return now; }
+  uint32_t now = 0;
+} scripted_clock;
+
+// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what.
+void misbehave(uint8_t what) {
+  volatile uint32_t zero = 0;
+  switch (what) {
+    case 'n':  // read through null
+      *reinterpret_cast<volatile uint32_t*>(zero + 4);
+      break;
+    case 'w':  // write to code
+      *reinterpret_cast<volatile uint32_t*>(zero + 0x1000) = 1;
+      break;
+    case 'b':  // among the peripherals, where nothing answers
+      *reinterpret_cast<volatile uint32_t*>(zero + 0x50000000);
+      break;
+    case 'x':  // nowhere
+      *reinterpret_cast<volatile uint32_t*>(zero + 0x90000000);
+      break;
+    case 'd':
+      zero = 1000 / zero;
+      break;
+    case 'u':
+      __asm volatile("udf #0");
+      break;
+    case 's': {  // more stack than there is
+      volatile uint8_t* deep = static_cast<uint8_t*>(__builtin_alloca(128 * 1024 + zero));
+      deep[0] = 1;
+      break;
+    }
+    case 'a':
+      abort();
+    case 'h':  // never comes back
+      for (;;) {
+      }
+  }
+}
+
+class ScriptedEngine final : public Engine {
+ public:
+  const char* kernels() const override { return "none"; }
+  const char* tflm() const override { return nullptr; }
+  const char* operators() const override { return "ADD CONV_2D"; }
+  uint32_t memory() const override { return sizeof memory_; }
+
+  bool takes_models() const override { return true; }
+  Outcome open(uint32_t size) override {
+    unload();
+    if (size > sizeof memory_) return fail(kModelTooLarge, "too large", size, sizeof memory_);
+    size_ = size;
+    return outcome(kOk);
+  }
+  uint8_t* model() override { return memory_; }
+  Outcome prepare(uint32_t) override {
+    switch (memory_[0]) {
+      case 'A':
+        return fail(kArenaTooSmall, "arena too small", 9999, 2048);
+      case 'O':
+        return fail(kOperatorMissing, "no CONV_2D");
+      case 'R':
+        return fail(kModelRejected, "rejected");
+    }
+    loaded_ = true;
+    state_ = 0;
+    memset(a_, 0, sizeof a_);
+    memset(b_, 0, sizeof b_);
+    return outcome(kOk);
+  }
+  void unload() override {
+    loaded_ = false;
+    size_ = 0;
+  }
+
+  bool loaded() const override { return loaded_; }
+  uint32_t model_size() const override { return size_; }
+  uint32_t arena_used() const override { return 640; }
+  uint32_t arena_size() const override { return sizeof memory_ - size_; }
+  uint8_t input_count() const override { return 2; }
+  uint8_t output_count() const override { return 2; }
+  Tensor input(uint8_t index) const override {
+    static const int kA[] = {2, 2}, kB[] = {2};
+    if (index == 0) return Tensor{9, 2, -3, 0.5f, 4, kA, a_};
+    return Tensor{7, 1, 0, 0.25f, 4, kB, b_};
+  }
+  Tensor output(uint8_t index) const override {
+    static const int kC[] = {4};
+    if (index == 0) return Tensor{9, 1, 7, 0.125f, 4, kC, c_};
+    return Tensor{2, 0, 0, 0.0f, 4, nullptr, d_};
+  }
+  Outcome invoke() override {
+    scripted_clock.now += 1500;
+    if (a_[0] == 127) return fail(kInvokeFailed, "scripted failure");
+    if (memcmp(a_,
+               "\x7E"
+               "DO",
+               3) == 0)
+      misbehave(a_[3]);
+    ++state_;
+    int16_t b[2];
+    memcpy(b, b_, sizeof b);
+    for (int i = 0; i < 4; ++i) c_[i] = static_cast<uint8_t>(a_[i] + 1);
+    const int32_t d = state_ * 1000 + b[0] + b[1];
+    memcpy(d_, &d, sizeof d);
+    memset(a_, 0xEE, sizeof a_);
+    memset(b_, 0xEE, sizeof b_);
+    return outcome(kOk);
+  }
+  Outcome reset_state() override {
+    state_ = 0;
+    return outcome(kOk);
+  }
+  const char* error() const override { return error_; }
+
+ private:
+  Outcome fail(Status status, const char* why, uint32_t needed = 0, uint32_t available = 0) {
+    error_ = why;
+    return outcome(status, needed, available);
+  }
+
+  bool loaded_ = false;
+  int32_t state_ = 0;
+  uint32_t size_ = 0;
+  const char* error_ = nullptr;
+  mutable uint8_t a_[4], b_[4], c_[4], d_[4];
+  alignas(16) uint8_t memory_[4096];
+} engine;
+
+const Identity kIdentity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
+BoardMemory<128, 262, 160> memory;
+
+}  // namespace
+
+int main() {
+  uart.start();
+  static Board board(uart, scripted_clock, engine, kIdentity, memory.buffers(), 512);
+  for (;;) {
+    const bool busy = board.poll();
+    if (!busy && !board.push()) uart.wait();
+  }
+}

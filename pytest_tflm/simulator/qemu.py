@@ -1,0 +1,166 @@
+"""The emulated board: an image of firmware/mps2_an386 in QEMU, with its UART as a port."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
+
+PREFIX = "qemu:"
+"""What ``--tflm-port`` begins with to mean an emulated board; the image's path follows."""
+
+_PROGRAM = "qemu-system-arm"
+_MACHINE = "mps2-an386"
+_START_SECONDS = 10.0
+_STOP_SECONDS = 2.0
+_ARM = b"\x28\x00"
+"""An ELF file's machine, at offset 18."""
+_SET_DEATH_SIGNAL = 1
+
+
+class EmulatedBoard:
+    """A running QEMU. Also a context manager, which ends it.
+
+    ``port`` is what pyserial opens, ``pid`` the process, ``image`` what it executes.
+    """
+
+    def __init__(self, image: Path, program: str) -> None:
+        self.image = image
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        # QEMU is given a socket that listens already: no port is free now and taken a moment
+        # later, and whoever connects early waits in its queue.
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = server.getsockname()
+            line = f"socket,id=uart0,fd={server.fileno()},server=on,wait=on,nodelay=on"
+            try:
+                self._process = subprocess.Popen(
+                    [
+                        *(program, "-M", _MACHINE, "-kernel", str(image)),
+                        *("-display", "none", "-monitor", "none", "-parallel", "none"),
+                        *("-chardev", line, "-serial", "chardev:uart0"),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self._errors,
+                    pass_fds=(server.fileno(),),
+                    # Ctrl-C in the terminal is for pytest, which closes the port first.
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                )
+            except OSError as error:
+                self._errors.close()
+                raise PortFailed(f"{program} cannot be started: {error}") from error
+        self.pid = self._process.pid
+        self.port = f"socket://127.0.0.1:{address[1]}"
+        try:
+            self._wait_for_start(address)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_for_start(self, address: tuple[str, int]) -> None:
+        """Until the image has said the first zero: an UART that is not switched on yet loses what
+        it is sent. QEMU starts the processor when this connects, and then awaits the next."""
+        try:
+            with socket.create_connection(address, _START_SECONDS) as line:
+                if line.recv(1) == b"\0":
+                    return
+        except TimeoutError:
+            pass
+        except OSError:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+        ended = self.exit_description()
+        raise PortFailed(
+            f"{self.image} did not start: QEMU {ended}"
+            if ended
+            else f"{self.image} did not start: nothing came from its UART in {_START_SECONDS:g} s."
+            " Is it an image of firmware/mps2_an386?"
+        )
+
+    def exit_description(self) -> str | None:
+        """How QEMU ended, such as ``killed by SIGKILL`` or ``exited with status 1: …``; None
+        while it runs."""
+        status = self._process.poll()
+        if status is None:
+            return None
+        if status < 0:
+            try:
+                return f"killed by {signal.Signals(-status).name}"
+            except ValueError:
+                return f"killed by signal {-status}"
+        said = self._said()
+        return f"exited with status {status}" + (f": {said}" if said else "")
+
+    def close(self) -> None:
+        """End QEMU and release its port. May be called twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def __enter__(self) -> EmulatedBoard:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").split("\n")
+        return "; ".join([line.strip() for line in lines if line.strip()][-2:])
+
+
+def start(port: str) -> EmulatedBoard:
+    """Start QEMU with the image that ``port`` (``qemu:PATH.elf``) names.
+
+    Raises PortNotFound without the image, PortFailed if it is none for this processor or QEMU
+    cannot be started, InterpreterMissing without QEMU.
+    """
+    image = Path(port.removeprefix(PREFIX)).expanduser()
+    if not image.is_file():
+        what = "is not a file" if image.exists() else "does not exist"
+        raise PortNotFound(
+            f"{port}: the image {str(image)!r} {what}. firmware/README.md tells how to make one."
+        )
+    try:
+        with image.open("rb") as file:
+            head = file.read(20)
+    except OSError as error:
+        raise PortFailed(f"{port}: the image cannot be read: {error}") from error
+    if head[:5] != b"\x7fELF\x01" or head[18:20] != _ARM:
+        raise PortFailed(f"{port}: this is no 32-bit ELF image for Arm")
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise InterpreterMissing(
+            f"{port} needs {_PROGRAM}, which is not installed or not in PATH. On Debian and Ubuntu"
+            f" it is in the package {_PROGRAM}: apt install {_PROGRAM}"
+        )
+    return EmulatedBoard(image, program)
+
+
+def is_emulated(port: str) -> bool:
+    """Whether ``--tflm-port=PORT`` means an emulated board."""
+    return port.startswith(PREFIX)
+
+
+def _die_with_parent() -> None:
+    # A pytest that is killed cannot end QEMU, so that the kernel does. Runs in the child.
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)

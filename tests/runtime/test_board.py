@@ -1,0 +1,170 @@
+"""A board as a runtime, over the scripted board and a virtual line; models made here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "link"))
+
+from scripted_board import Board, TensorSpec, VectorEngine
+from virtual_line import VirtualPort, World
+
+from pytest_tflm.errors import ArenaTooSmall, BoardReset, ModelTooLarge, SampleError, WrongModel
+from pytest_tflm.link.connection import Connection
+from pytest_tflm.model.model import Model, Tensor
+from pytest_tflm.runtime.board import BoardRuntime
+
+
+def tensor(index, name, shape, dtype, scale=None, zero_point=None) -> Tensor:
+    scales = () if scale is None else (scale,)
+    points = () if zero_point is None else (zero_point,)
+    return Tensor(index, name, shape, None, dtype, scale, zero_point, scales, points)
+
+
+def model(data: bytes = b"the model", name: str = "m.tflite") -> Model:
+    """Of the scripted engine: c = a + 1, d = state * 1000 + b[0] + b[1]."""
+    tensors = (
+        tensor(0, "a", (2, 2), "int8", 0.5, -3),
+        tensor(1, "b", (2,), "int16", 0.25, 0),
+        tensor(2, "c", (4,), "int8", 0.125, 7),
+        tensor(3, "d", (), "int32"),
+    )
+    return Model(name, None, data, tensors[:2], tensors[2:], (), tensors)
+
+
+SAMPLE = (np.array([[1, 2], [3, 4]], np.int8), np.array([10, 20], np.int16))
+
+
+def connect(**settings) -> Connection:
+    engine = settings.pop("engine", None) or VectorEngine()
+    sizes = {"largest_frame": 512, "window": 2048, "reply_store": 1500}
+    board = Board(engine, **{**sizes, **settings})
+    world = World(board, ring=2112, invoked=lambda: len(engine.invoked), boot=board.boot)
+    port = VirtualPort(world)
+    connection = Connection(port, clock=port.clock, timeout=5)
+    connection.world, connection.board = world, board
+    return connection
+
+
+def test_run():
+    runtime = BoardRuntime(connect(), model())
+    assert runtime.name == "board scripted"
+    assert runtime.describe() == "scripted, vectors 1, kernels none"
+    assert runtime.loaded.arena_used == 640
+    outputs = runtime.run(SAMPLE)
+    assert outputs.runtime == "board scripted"
+    assert outputs.invoke_microseconds == 1500
+    assert outputs[0].dtype == np.int8
+    assert outputs[0].tolist() == [2, 3, 4, 5]
+    assert outputs[1].shape == ()
+    assert outputs[1] == 1030
+    assert runtime.run({"b": SAMPLE[1], "a": SAMPLE[0]})[1] == 2030
+    runtime.reset_state()
+    assert [int(each[1]) for each in runtime.run_many([SAMPLE] * 5)] == [
+        1030, 2030, 3030, 4030, 5030,
+    ]  # fmt: skip
+    runtime.check_identity()
+    assert runtime.link.requests > 0
+    runtime.close()
+    runtime.close()
+
+
+def test_read_back():
+    runtime = BoardRuntime(connect(), model())
+    for sent, found in zip(SAMPLE, runtime.read_back(SAMPLE), strict=True):
+        assert sent.dtype == found.dtype
+        assert np.array_equal(sent, found)
+
+
+def test_a_model_that_is_there_is_not_sent_again():
+    connection = connect()
+    BoardRuntime(connection, model())
+    opened = []
+    prepare = connection.board._prepare
+    connection.board._prepare = lambda data: (opened.append(len(data)), prepare(data))
+    assert BoardRuntime(connection, model()).run(SAMPLE)[1] == 1030
+    assert opened == []
+    BoardRuntime(connection, model(b"another"))
+    assert opened == [7]
+
+
+def test_the_one_of_two_that_is_asked_is_loaded():
+    connection = connect()
+    progress = []
+    one = BoardRuntime(connection, model(), progress=lambda *at: progress.append(at))
+    two = BoardRuntime(connection, model(b"another"))
+    assert one.run(SAMPLE)[1] == 1030
+    assert progress == [(9, 9), (9, 9)]
+    assert [int(each[1]) for each in two.run_many([SAMPLE] * 2)] == [1030, 2030]
+    with pytest.raises(WrongModel):
+        one.check_identity()
+
+
+def test_a_board_with_another_model_built_in():
+    for built_in, words in ((b"another", "7 bytes, CRC-32"), (None, "has no model")):
+        connection = connect(takes_models=False, model=built_in)
+        with pytest.raises(WrongModel) as raised:
+            BoardRuntime(connection, model())
+        text = str(raised.value)
+        assert words in text
+        assert "m.tflite has 9 bytes, CRC-32" in text
+        assert f"{model().crc32:08x}" in text
+        assert "link: sent" in raised.value.details
+
+
+def test_a_board_with_this_model_built_in():
+    connection = connect(takes_models=False, model=b"the model")
+    assert BoardRuntime(connection, model()).run(SAMPLE)[1] == 1030
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "words"),
+    [
+        (b"A model", ArenaTooSmall, "m.tflite: virtual: .*9999 bytes are needed"),
+        (b"m" * 9999, ModelTooLarge, "m.tflite: virtual: .*model and arena 4096"),
+    ],
+)
+def test_a_model_that_does_not_go_and_then_one_that_does(data, error, words):
+    connection = connect()
+    good = BoardRuntime(connection, model())
+    with pytest.raises(error, match=words):
+        BoardRuntime(connection, model(data))
+    assert good.run(SAMPLE)[1] == 1030
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ((TensorSpec(9, (2, 2), 4, 0.5, -3),), "1 inputs, not 2"),
+        ((TensorSpec(3, (2, 2), 4, 0.5, -3), VectorEngine.inputs[1]), "type uint8, not int8"),
+        ((TensorSpec(9, (2, 3), 6, 0.5, -3), VectorEngine.inputs[1]), "6 bytes, not 4"),
+        ((TensorSpec(9, (2, 2), 4, 0.51, -3), VectorEngine.inputs[1]), "scale 0.5"),
+        ((TensorSpec(9, (2, 2), 4, 0.5, -4), VectorEngine.inputs[1]), "zero point -4, not -3"),
+    ],
+)
+def test_tensors_that_are_not_the_file_s(inputs, words):
+    engine = VectorEngine()
+    engine.inputs = inputs
+    with pytest.raises(WrongModel, match=words):
+        BoardRuntime(connect(engine=engine), model())
+
+
+def test_a_sample_that_does_not_fit_is_the_test_s_fault():
+    runtime = BoardRuntime(connect(), model())
+    with pytest.raises(SampleError):
+        runtime.run(np.zeros(3, np.int8))
+    assert runtime.run(SAMPLE)[1] == 1030
+
+
+def test_a_restart():
+    connection = connect()
+    runtime = BoardRuntime(connection, model())
+    connection.world.reset()
+    for _ in range(2):
+        with pytest.raises(BoardReset, match="virtual: the board restarted") as raised:
+            runtime.run(SAMPLE)
+        assert "POWERON_RESET" in raised.value.details
