@@ -94,13 +94,16 @@ class Connection:
         timeout: float = 10.0,
         dtr: bool = True,
         rts: bool = True,
+        name: str = "",
     ) -> Connection:
         """Open ``port`` (see :func:`~pytest_tflm.link.port.open_port`) and greet the board.
 
         ``timeout``: seconds without progress after which the board is given up; longer than Invoke
-        takes. Raises SettingsError or any LinkError.
+        takes. ``name`` is what errors call the port, where that is not ``port``. Raises
+        SettingsError or any LinkError.
         """
         opened = open_port(port, baud=baud, dtr=dtr, rts=rts)
+        opened.name = name or opened.name
         try:
             return cls(opened, baud=opened.line_baud, timeout=timeout)
         except BaseException:
@@ -257,6 +260,10 @@ class Connection:
     def fail(self, error: TflmError) -> TflmError:
         """Break the connection: this error, with the port's name, is raised from now on."""
         if self._broken is None:
+            self.session.hang_up()
+            for event in self.session.events():
+                if isinstance(event, Said):
+                    self._on_text(event.text)
             text = str(error)
             text = text if text.startswith(self.name) else f"{self.name}: {text}"
             self._broken = type(error)(text, details=self.details())

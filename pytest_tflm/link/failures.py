@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_tflm.errors import (
     ArenaTooSmall,
     InvokeFailed,
@@ -23,24 +25,32 @@ SAYS_MORE = {
 """Failures whose text is in region ERROR."""
 
 
-def _sizes(failure: Failure) -> str:
-    needed = f"{failure.needed} bytes are needed" if failure.needed else "it is not known how many"
-    return f"{needed}, {failure.available} are there"
+_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'")
 
 
 def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
     """The error for a failure. ``doing`` says what was asked, ``text`` is region ERROR's."""
     said = f' The board says: "{text}"' if text else ""
+    needed, available = failure.needed, failure.available
     if failure.status == Status.MODEL_TOO_LARGE:
         return ModelTooLarge(
-            f"the model does not fit into the board's memory: {_sizes(failure)}.{said}"
+            f"the model does not fit: it has {needed} bytes, the board's memory for model and arena"
+            f" {available}. Use a smaller model or a board with more memory"
         )
     if failure.status == Status.ARENA_TOO_SMALL:
+        bytes_needed = f"{needed} bytes are needed" if needed else "more is needed"
         return ArenaTooSmall(
-            f"the arena does not fit into the board's memory: {_sizes(failure)}.{said}"
+            f"the arena does not fit: {bytes_needed}, the board has {available} bytes for it. Use a"
+            " model with smaller tensors, or firmware or a board with a larger arena"
         )
     if failure.status == Status.OPERATOR_MISSING:
-        return OperatorMissing(f"the board's firmware lacks an operator of the model.{said}")
+        named = _OPERATOR.search(text)
+        return OperatorMissing(
+            f"the board's firmware lacks the operator {named[1]}. Add it to the firmware's op"
+            " resolver and flash it again"
+            if named
+            else f"the board's firmware lacks an operator of the model.{said}"
+        )
     if failure.status == Status.MODEL_DAMAGED:
         return ModelRejected(
             "the model arrived whole but is damaged in the board's memory (wrong CRC-32)"

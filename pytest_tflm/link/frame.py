@@ -21,6 +21,7 @@ MAX_PIECE = LONGEST_BODY + LONGEST_BODY // 254 + 1
 """Bytes between two zeros of the longest frame."""
 
 _SHORTEST_TEXT = 4
+_SHORTEST_LAST_WORDS = 12
 _TEXT_BYTES = bytes([0x09, 0x0A, 0x0D, 0x1B, *range(0x20, 0x7F)])
 
 
@@ -95,6 +96,16 @@ def is_text(piece: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def text_at_end(piece: bytes) -> bytes:
+    """What the piece ends with, if that is at least 12 bytes of printable ASCII; else nothing.
+
+    Tensor data is near noise, of which a third is printable: 12 bytes of it in a row come once in
+    half a million.
+    """
+    kept = len(piece.rstrip(_TEXT_BYTES))
+    return piece[kept:] if len(piece) - kept >= _SHORTEST_LAST_WORDS else b""
 
 
 def classify(piece: bytes, largest: int = LONGEST_BODY) -> Frame | Text | Damage:

@@ -52,9 +52,11 @@ class Intake:
         return frame.decode(piece, self.largest)
 
     def last_words(self) -> Said | None:
-        """Text that has no zero behind it yet: what a board said when it crashed."""
+        """Text that has no zero behind it yet: what a board said when it crashed, perhaps in the
+        middle of a frame."""
         rest = self._splitter.flush()
-        return self._not_a_frame(rest) if frame.is_text(rest) else None
+        words = rest if frame.is_text(rest) else frame.text_at_end(rest)
+        return self._not_a_frame(words) if words else None
 
     def _not_a_frame(self, piece: bytes) -> Said | None:
         if frame.is_text(piece):

@@ -66,8 +66,8 @@ class Outbox:
         self._in_flight = 0
         self._owed = 0
         self._entries: dict[int, Entry] = {}
-        self._calm = 0
-        """Replies since something was last sent again."""
+        self._through = 0
+        """Bytes of requests that the board took since something was last sent again."""
 
     @property
     def outstanding(self) -> int:
@@ -136,7 +136,10 @@ class Outbox:
         for each in range(self.taken, min(number, self.cursor)):
             self._in_flight -= self._entries[each].wire
         for each in range(self.taken, number):
-            self._entries[each].payload = b""  # never needed again: a reply is asked for by REPEAT
+            entry = self._entries[each]
+            entry.payload = b""  # never needed again: a lost reply is asked for by REPEAT
+            self._through += entry.wire
+        self.room = min(self.window, self.room + (number - self.taken) * self.window // 16)
         self.taken = number
         self.cursor = max(self.cursor, number)
         return True
@@ -149,9 +152,10 @@ class Outbox:
         for each in range(number, self.cursor):
             self._in_flight -= self._entries[each].wire
         self.cursor = number
-        if self._calm < 16:
+        if self._through < self.room:
+            # Lost again before a window's worth was taken: the board cannot hold what it announced.
             self.room = max(self.room // 2, min(self.window, 4 * message.SMALLEST_FRAME))
-        self._calm = 0
+        self._through = 0
         return True
 
     def answer(self, number: int, kind: int, payload: bytes) -> Answer:
@@ -165,8 +169,6 @@ class Outbox:
             return Answer.UNASKED
         self.note_taken(number + 1)
         entry.reply = payload
-        self._calm += 1
-        self.room = min(self.window, self.room + self.window // 16)
         return Answer.NEW
 
     def delivered(self) -> list[Entry]:

@@ -67,16 +67,28 @@ class Port:
     def _exchange_ready(self, fd: int, out: bytes, timeout: float) -> tuple[int, bytes]:
         readable, writable, _ = select.select([fd], [fd] if out else [], [], timeout)
         written, data = 0, b""
-        try:
-            if writable:
-                written = os.write(fd, out[:_WRITE_AT_ONCE])
+        with contextlib.suppress(BlockingIOError):
             if readable:
                 data = os.read(fd, _READ_AT_ONCE)
                 if not data:  # ready, and nothing there: the end of it
                     raise PortVanished(f"{self.name} is gone: it was closed at the other end")
-        except BlockingIOError:
-            pass
+        with contextlib.suppress(BlockingIOError):
+            if writable:
+                try:
+                    written = os.write(fd, out[:_WRITE_AT_ONCE])
+                except OSError:
+                    # A port that vanished has its last words still to be read; the next call fails.
+                    data = data or self._last_words(fd)
+                    if not data:
+                        raise
         return written, data
+
+    @staticmethod
+    def _last_words(fd: int) -> bytes:
+        with contextlib.suppress(OSError):
+            if select.select([fd], [], [], 0)[0]:
+                return os.read(fd, _READ_AT_ONCE)
+        return b""
 
     def _exchange_blocking(self, out: bytes, timeout: float) -> tuple[int, bytes]:
         written = 0

@@ -138,6 +138,11 @@ class Session:
         self._events = []
         return events
 
+    def hang_up(self) -> None:
+        """No more bytes will come: what has come and not ended is text, or nothing."""
+        if (said := self._intake.last_words()) is not None:
+            self._events.append(said)
+
     def deadline(self) -> float | None:
         """When to call :meth:`transmit` at the latest; None if there is nothing to wait for."""
         if self.state is State.GREETING:
@@ -430,8 +435,7 @@ class Session:
     def _break(self, error: TflmError) -> None:
         if self.state is State.BROKEN:
             return
-        if (said := self._intake.last_words()) is not None:
-            self._events.append(said)
+        self.hang_up()
         self._move(State.BROKEN)
         self.error = error
         self._events.append(Broken(error))

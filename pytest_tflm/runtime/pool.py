@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.runtime.interpreter import InterpreterRuntime
     from pytest_tflm.simulator.launch import Simulator
+    from pytest_tflm.simulator.qemu import EmulatedBoard
+
+_LAST_BREATH = 0.5
+"""Seconds that a process which closed its port may take to end, so that its end can be told."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -32,7 +36,7 @@ class Pool:
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self._settings = settings
         self._progress = progress
-        self._simulator: Simulator | None = None
+        self._simulator: Simulator | EmulatedBoard | None = None
         self._connection: Connection | None = None
         self._board: BoardRuntime | None = None
         self._broken: TflmError | None = None
@@ -66,12 +70,13 @@ class Pool:
 
         port = self._settings.port
         assert port is not None, "ask only where a port was asked for"
-        if is_simulator(port):
-            from pytest_tflm.simulator.launch import start
-
-            self._simulator = start(port)
+        self._simulator = _start(port)
+        if self._simulator is not None:
             return Connection.open(
-                self._simulator.port, baud=self._settings.baud, timeout=self._settings.timeout
+                self._simulator.port,
+                baud=self._settings.baud,
+                timeout=self._settings.timeout,
+                name=port,
             )
         return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
 
@@ -119,10 +124,10 @@ class Pool:
         if self._broken is not None:
             return self._broken
         if self._simulator is not None and isinstance(error, LinkError):
-            died = self._simulator.exit_description()
+            died = self._simulator.exit_description(wait=_LAST_BREATH)
             if died is not None:
                 error = PortVanished(
-                    f"The simulator is gone: its process {self._simulator.pid} {died}. "
+                    f"{self._settings.port} is gone (process {self._simulator.pid}: {died}). "
                     "The board's tests cannot go on.",
                     details=error.details,
                 )
@@ -148,6 +153,14 @@ class Pool:
                 continue  # closing what is broken: there is nobody left to tell
 
 
-def is_simulator(port: str) -> bool:
-    """Whether ``--tflm-port=PORT`` means the simulator (``sim``, ``sim?arena=64k``)."""
-    return port == "sim" or port.startswith("sim?")
+def _start(port: str) -> Simulator | EmulatedBoard | None:
+    """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
+    if port == "sim" or port.startswith("sim?"):
+        from pytest_tflm.simulator import launch
+
+        return launch.start(port)
+    if port.startswith("qemu:"):
+        from pytest_tflm.simulator import qemu
+
+        return qemu.start(port)
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import time
 from types import TracebackType
 
 from pytest_tflm.errors import PortFailed
+from pytest_tflm.simulator import ending
 from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _START_SECONDS = 30.0
@@ -68,20 +68,20 @@ class Simulator:
                 )
             data = os.read(output, 4096)
             if not data:
-                self._process.wait()
-                raise PortFailed(f"the simulator ({self.spec}) did not start: {self._how_ended()}")
+                how = self.exit_description(wait=_STOP_SECONDS)
+                raise PortFailed(f"the simulator ({self.spec}) did not start: {how}")
             line += data
         return line.decode("utf-8", "replace").splitlines()[0]
 
-    def exit_description(self) -> str | None:
-        """How it ended, or None while it runs.
+    def exit_description(self, wait: float = 0.0) -> str | None:
+        """How it ended, or None if it still runs after ``wait`` seconds.
 
         For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native
         code printed right before is part of it.
         """
-        if self._process.poll() is None:
-            return None
-        return self._how_ended()
+        how = ending.describe(self._process, wait)
+        tail = how and self._tail()
+        return f"{how}: {tail}" if tail else how
 
     def close(self) -> None:
         """End it and release its port. May be called twice."""
@@ -106,18 +106,6 @@ class Simulator:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _how_ended(self) -> str:
-        status = self._process.returncode
-        if status < 0:
-            try:
-                how = f"killed by {signal.Signals(-status).name}"
-            except ValueError:
-                how = f"killed by signal {-status}"
-        else:
-            how = f"exited with status {status}"
-        tail = self._tail()
-        return f"{how}: {tail}" if tail else how
 
     def _tail(self) -> str:
         """What tells most of what it wrote: native code's last lines, and Python's verdict."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
+from pytest_tflm.simulator import ending
 
 PREFIX = "qemu:"
 """What ``--tflm-port`` begins with to mean an emulated board; the image's path follows."""
@@ -87,19 +88,12 @@ class EmulatedBoard:
             " Is it an image of firmware/mps2_an386?"
         )
 
-    def exit_description(self) -> str | None:
-        """How QEMU ended, such as ``killed by SIGKILL`` or ``exited with status 1: …``; None
-        while it runs."""
-        status = self._process.poll()
-        if status is None:
-            return None
-        if status < 0:
-            try:
-                return f"killed by {signal.Signals(-status).name}"
-            except ValueError:
-                return f"killed by signal {-status}"
-        said = self._said()
-        return f"exited with status {status}" + (f": {said}" if said else "")
+    def exit_description(self, wait: float = 0.0) -> str | None:
+        """How QEMU ended, such as ``killed by SIGKILL`` or ``exited with status 1: …``; None if it
+        still runs after ``wait`` seconds."""
+        how = ending.describe(self._process, wait)
+        said = how and self._said()
+        return f"{how}: {said}" if said else how
 
     def close(self) -> None:
         """End QEMU and release its port. May be called twice."""
@@ -125,7 +119,8 @@ class EmulatedBoard:
     def _said(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
-        return "; ".join([line.strip() for line in lines if line.strip()][-2:])
+        told = [line.strip() for line in lines if line.strip() and ": info: " not in line]
+        return "; ".join(told[-2:])
 
 
 def start(port: str) -> EmulatedBoard:

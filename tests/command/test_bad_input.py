@@ -181,7 +181,7 @@ def test_an_operator_that_the_board_lacks(command, model_file):
         f"--tflm-model={other}",
         "--tflm-samples=1",
     )
-    says(done, "OperatorMissing", "CONV_2D")
+    says(done, "OperatorMissing", "conv.tflite", "lacks the operator CONV_2D")
     assert done.outcomes == {"error": 5, "passed": 5}, "the other model still runs\n" + done.output
 
 
@@ -193,7 +193,7 @@ def test_an_arena_that_is_too_small(command, tcn, model_file):
         f"--tflm-model={small}",
         "--tflm-samples=1",
     )
-    says(done, "ArenaTooSmall", "8192", "bytes")
+    says(done, "ArenaTooSmall", "tcn.tflite", "bytes are needed, the board has 8192")
     assert done.outcomes == {"error": 5, "passed": 5}, done.output
 
 

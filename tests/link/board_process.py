@@ -45,6 +45,10 @@ def main() -> None:
         if mode == "sketch":
             out += b"temperature 21.5 C\r\n"
         if mode == "dies" and len(engine.invoked) > 100:
+            os.write(fd, b"Guru Meditation Error: Core 0 panic'ed")  # no zero behind it
+            # What was never read makes TCP drop what was sent and not read either.
+            while select.select([fd], [], [], 0.2)[0] and os.read(fd, 4096):
+                pass
             os._exit(0)
         if writable and out:
             out = out[os.write(fd, out[:512]) :]

@@ -85,6 +85,7 @@ def test_a_board_that_dies_in_the_middle(kind):
             list(connection.run_many([bytes(8)] * 50_000))
         assert name in str(raised.value)
         assert "link: sent" in raised.value.details
+        assert "Guru Meditation" in raised.value.details
         with pytest.raises(PortVanished):
             connection.reset_state()
         connection.close()

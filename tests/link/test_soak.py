@@ -29,6 +29,7 @@ def test_the_promises_hold_with_the_firmware(profile):
     for seed in range(4):
         Soak(seed, 400, PROFILES[profile], baud=BAUDS[seed % 3], rig=compiled).run()
         Soak(seed, 100, PROFILES[profile], give_up=0.05, rig=compiled).run()
+        Soak(seed, 100, PROFILES[profile], give_up=0.05, nonce=lambda: 7, rig=compiled).run()
 
 
 def test_a_board_that_computes_for_long_is_not_given_up():

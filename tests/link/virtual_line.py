@@ -199,7 +199,7 @@ class World:
             self.board.poll()
         out = self.board.transmit()
         done = self.now + (self.invoked() - before) * self.compute
-        if done > self.now:
+        if done > self.now or self._unread:
             self._busy_until = done
             self._at(done, "idle")
         for at in range(0, len(out), 192):

@@ -125,7 +125,7 @@ def test_a_board_with_this_model_built_in():
     ("data", "error", "words"),
     [
         (b"A model", ArenaTooSmall, "m.tflite: virtual: .*9999 bytes are needed"),
-        (b"m" * 9999, ModelTooLarge, "m.tflite: virtual: .*4096 are there"),
+        (b"m" * 9999, ModelTooLarge, "m.tflite: virtual: .*model and arena 4096"),
     ],
 )
 def test_a_model_that_does_not_go_and_then_one_that_does(data, error, words):
