@@ -510,3 +510,10 @@ def test_a_board_with_any_number_of_operators(count, settings):
     assert list(connection.identity.operators or ()) == names
     assert connection.current().size == 1
     assert connection.counters.gaps == connection.counters.requests_resent == 0
+
+
+def test_a_model_that_was_refused_since_the_greeting():
+    connection = connect(model=b"old")
+    with pytest.raises(ModelRejected):
+        connection.load(b"R")
+    assert connection.current() is None
