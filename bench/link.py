@@ -35,15 +35,22 @@ SIZES = {"window": 4096, "largest_frame": 2048, "reply_store": 4096}
 """The board, as the simulator's by default: it announces 4 KB of receive buffer."""
 DAMAGE = 0.001
 """Share of frames damaged."""
-COMPUTE = 0.02
-"""Seconds of Invoke in the table of what overlaps."""
+OVERLAPS = (
+    (115200, 1000, 0.02, 4096),
+    (921600, 1000, 0.02, 4096),
+    (3000000, 1000, 0.02, 4096),
+    ("usb", 1000, 0.02, 4096),
+    (921600, 8000, 0.2, 4096),
+    (921600, 8000, 0.2, 8192),
+)
+"""What is computed for while the next is sent: line, input bytes, seconds of Invoke, window."""
 
 
-def made(count: int) -> list[bytes]:
+def made(count: int, size: int = INPUT_BYTES) -> list[bytes]:
     """Samples near the ends of int8, as quantised inputs often are, with zeros among them."""
     rng = random.Random(0)
     codes = bytes([0x80, 0x81, 0x7F, 0x7E, 0x00, 0xFF])
-    return [bytes(rng.choices(codes, k=INPUT_BYTES)) for _ in range(count)]
+    return [bytes(rng.choices(codes, k=size)) for _ in range(count)]
 
 
 def run_link(wire: Any, samples: list[bytes]) -> list[bytes]:
@@ -67,7 +74,7 @@ def measured(run: Any, wire: Any, samples: list[bytes]) -> dict[str, float]:
     results = run(wire, samples)
     host = time.process_time() - began - wire.line_seconds
     assert results == [answer(sample) for sample in samples]
-    carried = len(samples) * INPUT_BYTES
+    carried = sum(map(len, samples))
     return {
         "seconds": wire.now,
         "share": carried / (wire.now * wire.bytes_per_second),
@@ -132,22 +139,28 @@ def overlap(count: int) -> list[dict[str, Any]]:
     from link_ends import Core
     from paced_line import Wire
 
-    samples = made(count)
+    names = {line: name for name, line in LINES}
     rows = []
-    for name, line in LINES:
+    for line, size, compute, window in OVERLAPS:
+        samples = made(count, size)
         times = []
-        for seconds in (0.0, COMPUTE):
-            board = Core(INPUT_BYTES, **SIZES, seconds=seconds)
+        for seconds in (0.0, compute):
+            board = Core(size, **(SIZES | {"window": window}), seconds=seconds)
             wire = Wire(board, line, 0.001)
             measured(run_link, wire, samples)
+            assert not board.lost
             times.append(wire.now)
+        larger = max(times[0], count * compute)
         rows.append(
             {
-                "line": name,
+                "line": names[line],
+                "input_bytes": size,
+                "invoke_seconds": compute,
+                "window": window,
                 "transfer_seconds": times[0],
-                "compute_seconds": count * COMPUTE,
+                "compute_seconds": count * compute,
                 "both_seconds": times[1],
-                "over_the_larger": times[1] / max(times[0], count * COMPUTE),
+                "over_the_larger": times[1] / larger,
             }
         )
     return rows
@@ -173,11 +186,13 @@ def report(found: dict[str, Any]) -> None:
             f"{row['line']:16}{row['turnaround_ms']:>3} ms{row['frames_damaged']:>9}"
             f"{row['clean_seconds']:>9.2f}{row['damaged_seconds']:>11.2f}{row['ratio']:>8.3f}"
         )
-    print(f"\nInvoke of {COMPUTE * 1000:.0f} ms, turn-around 1 ms, {found['samples']} samples")
-    print(f"{'line':16}{'transfer s':>12}{'compute s':>11}{'both s':>8}{'of larger':>11}")
+    print(f"\nsending while computing, turn-around 1 ms, {found['samples']} samples")
+    head = f"{'line':16}{'input':>7}{'Invoke':>9}{'window':>8}{'transfer s':>12}{'compute s':>11}"
+    print(f"{head}{'both s':>8}{'of larger':>11}")
     for row in found["overlap"]:
         print(
-            f"{row['line']:16}{row['transfer_seconds']:>12.2f}{row['compute_seconds']:>11.2f}"
+            f"{row['line']:16}{row['input_bytes']:>7}{row['invoke_seconds'] * 1000:>6.0f} ms"
+            f"{row['window']:>8}{row['transfer_seconds']:>12.2f}{row['compute_seconds']:>11.2f}"
             f"{row['both_seconds']:>8.2f}{row['over_the_larger']:>11.3f}"
         )
 

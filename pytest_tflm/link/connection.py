@@ -82,10 +82,10 @@ class Connection:
         while self.session.welcome is None:
             self.pump()
         welcome = self.session.welcome
-        # One round trip for both: the description of a board with every operator takes about three
-        # pieces, that of most models one.
-        board = reading.ask_ahead(self, Region.BOARD, 3)
+        # One round trip for both: the description of a board with every operator takes three or
+        # four pieces, that of most models one. Behind the end of either there is little to send.
         self._asked_loaded = reading.ask_ahead(self, Region.LOADED, 1)
+        board = reading.ask_ahead(self, Region.BOARD, 4)
         data = self._need(reading.collect(self, Region.BOARD, board), "read who the board is")
         self.identity: BoardIdentity = self._parsed(lambda: parse_identity(data, welcome))
 
