@@ -19,8 +19,9 @@ _AT_ONCE = 4
 
 
 def longest(connection: Connection) -> int:
-    """Bytes of data in the longest reply to READ."""
-    return connection.session.largest_body - REPLY_OVERHEAD
+    """Bytes of data to ask for at once. Not the largest reply there can be: on a bad line the
+    longest frames hardly ever pass."""
+    return connection.session.frame_limit - REPLY_OVERHEAD
 
 
 def ask_ahead(connection: Connection, region: Region, pieces: int) -> list[Ticket]:

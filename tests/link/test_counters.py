@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from test_connection import SizedEngine, connect, samples
-from virtual_line import Faults
 
 from pytest_tflm.errors import (
     BoardReset,
@@ -33,10 +32,12 @@ def _taken(connection):
 
 
 def _noise(connection):
-    def damage(data):
-        return data if len(data) < 60 else data[:50] + b"noise" + data[55:]
+    honest = connection.world.up.send
 
-    connection.world.up.damage = damage  # PINGs come through, inputs do not
+    def damage(data, now):  # PINGs come through, inputs do not
+        return honest(data if len(data) < 60 else data[:50] + b"noise" + data[55:], now)
+
+    connection.world.up.send = damage
 
 
 def _vanishes(connection):
@@ -66,7 +67,7 @@ def _lies(connection):
     ],
 )
 def test_every_error_has_the_counters(happens, error):
-    connection = connect(SizedEngine(60, 4), model=b"m", faults=Faults(jitter=1e-4))
+    connection = connect(SizedEngine(60, 4), model=b"m")
     connection.run(bytes(60))
     sent = connection.counters.frames_sent
     assert sent >= 5

@@ -44,15 +44,15 @@ def test_chance_does_not_shrink_it():
     """One frame lost now and then says nothing about the board's buffer."""
     connection = connect(SizedEngine(200, 8), window=ANNOUNCED, model=b"m", baud=921600)
     world = connection.world
-    damage, zeros = world.up.damage, 0
+    honest, zeros = world.up.send, 0
 
-    def one_in_a_hundred(data):
+    def one_in_a_hundred(data, now):
         nonlocal zeros
         zeros += data.count(0)  # two for each frame
         hit, zeros = zeros >= 200, zeros % 200
-        return bytes([data[0] ^ 0x40]) + data[1:] if hit else damage(data)
+        return honest(bytes([data[0] ^ 0x40]) + data[1:] if hit else data, now)
 
-    world.up.damage = one_in_a_hundred
+    world.up.send = one_in_a_hundred
     rooms: list[int] = []
     run(connection, 4000, rooms)
     assert connection.counters.gaps >= 5
