@@ -127,12 +127,12 @@ class Connection:
 
     def loaded(self) -> LoadedModel | None:
         """The model that the board has prepared; None without one."""
-        ticket = self.ask(message.Read(Region.LOADED, 0, 0, self._read_length))
-        reply = self.wait(ticket)
+        length = self._read_length
+        reply = self.wait(self.ask(message.Read(Region.LOADED, 0, 0, length)))
         if isinstance(reply, Failure) and reply.status == Status.NO_MODEL:
             return None
         data = self._need(reply, "read what is loaded")
-        if len(data) == self._read_length:
+        if len(data) == length:
             data += self.read_region(Region.LOADED, offset=len(data))
         self._loaded = self._parsed(lambda: parse_loaded(data))
         return self._loaded
@@ -327,4 +327,5 @@ class Connection:
 
     @property
     def _read_length(self) -> int:
-        return self.session.largest_body - frame.SHORTEST_BODY - 1
+        # Not the largest reply there can be: on a bad line the longest frames hardly ever pass.
+        return self.session.frame_limit - frame.SHORTEST_BODY - 1

@@ -76,4 +76,3 @@ def test_a_float_output_is_told_in_its_own_unit():
     lines = report([np.array([1.5], np.float32)], [np.array([1.0], np.float32)])
     assert "float tolerance" in lines[0]
     assert "largest: 0.5 at [0]: board simulator 1.5, litert builtin_ref 1" in lines[-1]
-
