@@ -17,6 +17,7 @@ BUILD = ROOT / "build" / "fuzz"
 COVERAGE = ROOT / "build" / "fuzz-coverage"
 CORPUS = BUILD / "corpus"
 LONGEST_INPUT = 420
+SESSION_TEST = ROOT / "tests" / "link" / "test_stateful.py"
 
 
 def build(folder: Path, *options: str) -> Path:
@@ -63,8 +64,7 @@ def show_coverage() -> None:
 def fuzz_session(seconds: int) -> int:
     """Hypothesis over the host's session."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rP", "-k", "make_fuzz"]
-        + [str(ROOT / "tests" / "link" / "test_stateful.py")],
+        [sys.executable, "-m", "pytest", "-q", "-rP", "-k", "make_fuzz", SESSION_TEST],
         check=False,
         env=os.environ | {"FUZZ_SECONDS": str(seconds)},
         cwd=ROOT,
@@ -72,7 +72,9 @@ def fuzz_session(seconds: int) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="libFuzzer over the core, Hypothesis over the host")
+    parser = argparse.ArgumentParser(
+        description="libFuzzer over the core, Hypothesis over the host"
+    )
     parser.add_argument("--seconds", type=int, default=60, help="for each of the two")
     parser.add_argument("--coverage", action="store_true", help="show what the corpus reaches")
     options = parser.parse_args()

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from soak import OUTPUT, SAMPLE, SoakEngine, answer, scripted
+from soak import OUTPUT, SAMPLE, answer, scripted
 
 from pytest_tflm.errors import BoardReset, LineTooNoisy, NoAnswer
 from pytest_tflm.link.message import Run, RunFlag
@@ -200,6 +200,7 @@ TestLink.settings = settings(
 
 def test_a_broken_session_is_found() -> None:
     """A search that finds nothing proves nothing."""
+
     class BrokenLink(Link):
         session_class = broken_sessions.RepliesDeliveredTwice
 

@@ -1,10 +1,11 @@
 """A client of a board, written from protocol/SPEC.md alone: stop and wait, the standard library.
 
-``python client.py PORT MODEL < INPUT > OUTPUT``: loads the model, runs the input tensors' bytes once and
-writes the output tensors' bytes. PORT is a terminal device. The section signs are those of SPEC.md.
+``python client.py PORT MODEL < INPUT > OUTPUT``: loads the model, runs the input's bytes once
+and writes the output's bytes. PORT is a terminal device. The section signs are SPEC.md's.
 """
 
 import os
+import pathlib
 import random
 import select
 import struct
@@ -74,7 +75,7 @@ class Board:
             frame = encode(kind, self.session, number, self.number, payload)
             while frame:
                 frame = frame[os.write(self.port, frame) :]
-            for found in self.frames(1.0):
+            for found in self.frames(0.5):
                 if found[:3] == (wanted, self.session, number):
                     return found[4]
         sys.exit("the board does not answer")
@@ -120,6 +121,5 @@ class Board:
 
 if __name__ == "__main__":
     board = Board(sys.argv[1])
-    with open(sys.argv[2], "rb") as file:
-        board.load(file.read())
+    board.load(pathlib.Path(sys.argv[2]).read_bytes())
     sys.stdout.buffer.write(board.run(sys.stdin.buffer.read()))

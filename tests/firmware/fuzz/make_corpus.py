@@ -1,4 +1,4 @@
-"""Turn the vectors' conversations into the fuzzer's first inputs: ``make_corpus.py vectors.json DIR``."""
+"""Turn the vectors' conversations into first inputs: ``make_corpus.py vectors.json DIR``."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
       break;
     case 5:
     case 6:
-      step.bytes = step.bytes + new_frame({steps.begin(), steps.begin() + static_cast<long>(at) + 1},
-                                          random);
+      step.bytes = step.bytes +
+                   new_frame({steps.begin(), steps.begin() + static_cast<long>(at) + 1}, random);
       break;
     case 7:
       steps.push_back(Step{kBytes, new_frame(steps, random)});
