@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import broken_boards
 import broken_sessions
 import pytest
 from soak import Finding, Soak
@@ -80,6 +81,15 @@ def test_a_broken_session_is_found(name):
     with pytest.raises(Finding) as found:
         _soak(broken, range(30))
     assert found.value.kind in broken.found_as, found.value
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in broken_boards.BROKEN])
+def test_a_broken_board_is_found(name):
+    broken = getattr(broken_boards, name)
+    with pytest.raises(Finding):
+        for seed in range(30):
+            for profile in broken.profiles:
+                Soak(seed, 300, rig=broken_boards.rig_of(broken), **profile).run()
 
 
 def test_what_finds_them_finds_nothing_in_the_real_session():
