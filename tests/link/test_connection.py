@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from scripted_board import Board, Refused, TensorSpec, VectorEngine
-from virtual_line import Faults, VirtualPort, World
+from virtual_line import VirtualPort, World
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
@@ -26,9 +26,10 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link.connection import Connection
 from pytest_tflm.link.session import Session
+from pytest_tflm.simulator.faults import Faults
 
 CLEAN = Faults()
-MIXED = Faults(flip=1e-4, lose=1e-4, lose_run=2e-3, repeat_run=2e-3, print_text=0.02)
+MIXED = Faults(flip=1e-4, lose=1e-4, lose_run=2e-3, repeat_run=2e-3, prints=0.02)
 
 
 class SizedEngine(VectorEngine):
