@@ -35,7 +35,7 @@ def test_no_board_no_counters(command, model_file):
     (command.directory / "test_nothing.py").write_text("def test_nothing(): pass\n")
     done = command.pytest("-v", "test_nothing.py")
     assert done.outcomes == {"passed": 1}
-    assert "tflm" not in done.output.split("collected")[1]
+    assert "tflm:" not in done.output.split("collected")[1]
 
 
 def test_the_fixture_has_them(command, model_file):
