@@ -59,7 +59,7 @@ def throughput(name: str, model: Any, count: int, rounds: int) -> dict[str, Any]
     from pytest_tflm.runtime.pool import Pool
 
     source = RandomSamples(model, count, seed=0)
-    samples = [source[i] for i in range(count)]
+    samples = [model.quantize(source[i]) for i in range(count)]
     pool = Pool(settings())
     try:
         board = pool.board(model)

@@ -28,7 +28,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from pytest_tflm import model_from_bytes
+from pytest_tflm.runtime.interpreter import InterpreterRuntime
 
 WINDOW = 1000  # samples in a window
 SAMPLE_RATE = 1000.0  # Hz
@@ -107,24 +109,15 @@ def to_int8(model: keras.Model, representative: np.ndarray) -> bytes:
     return tflite
 
 
-def predict_int8(tflite: bytes, inputs: np.ndarray) -> np.ndarray:
+def predict_int8(name: str, tflite: bytes, inputs: np.ndarray) -> np.ndarray:
     """Run `inputs`, (N, 1000, 1) in g, with the reference kernels; return float32 (N,) in Hz."""
-    interpreter = Interpreter(
-        model_content=tflite, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-    )
-    interpreter.allocate_tensors()
-    source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    scale, zero_point = source["quantization"]
-    codes = inputs / np.float32(scale)
-    codes = np.trunc(codes + np.copysign(np.float32(0.5), codes))  # TFLite: half away from zero
-    codes = np.clip(codes + zero_point, -128, 127).astype(np.int8)
-    outputs: np.ndarray = np.empty(len(inputs), np.float32)
-    for index, window in enumerate(codes):
-        interpreter.set_tensor(source["index"], window[None])
-        interpreter.invoke()
-        outputs[index] = interpreter.get_tensor(result["index"])[0, 0]
-    scale, zero_point = result["quantization"]
-    return (outputs - zero_point) * np.float32(scale)
+    model = model_from_bytes(tflite, name)
+    interpreter = InterpreterRuntime("litert", model, resolver="builtin_ref")
+    try:
+        outputs = interpreter.run_many(inputs)
+        return np.array([model.dequantize(out.arrays)[0].item() for out in outputs], np.float32)
+    finally:
+        interpreter.close()
 
 
 def spectral_peak(inputs: np.ndarray) -> np.ndarray:
@@ -178,7 +171,7 @@ def main() -> None:
     score("largest spectral line", spectral_peak(held_out), speeds)
     score("Keras, float32", dynamic.predict(held_out, verbose=0)[:, 0], speeds)
     for name, content in tflite.items():
-        score(f"{name}, int8", predict_int8(content, held_out), speeds)
+        score(f"{name}, int8", predict_int8(name, content, held_out), speeds)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
             f" {available}. Use a smaller model or a board with more memory"
         )
     if failure.status == Status.ARENA_TOO_SMALL:
-        bytes_needed = f"{needed} bytes are needed" if needed else "more is needed"
+        bytes_needed = f"at least {needed} bytes are needed" if needed else "more is needed"
         return ArenaTooSmall(
             f"the arena does not fit: {bytes_needed}, the board has {available} bytes for it. Use a"
             " model with smaller tensors, or firmware or a board with a larger arena"

@@ -8,8 +8,8 @@ from typing import Any
 
 def summary_lines(compared: Iterable[Mapping[str, Any]]) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
-    suite records for each sample: tflm_model, tflm_runtimes, tflm_largest_lsb,
-    tflm_largest_float."""
+    suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
+    tflm_largest_lsb, tflm_largest_float."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in compared:
         groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
@@ -28,7 +28,10 @@ def _differences(samples: list[Mapping[str, Any]]) -> str:
     )
     if equal == len(samples):
         return "equal, bit for bit"
-    parts = [f"{equal} equal"] if equal else []
+    within = sum(bool(found["tflm_within"]) for found in samples) - equal
+    beyond = len(samples) - equal - within
+    counts = ((equal, "equal"), (within, "within tolerance"), (beyond, "beyond tolerance"))
+    parts = [f"{count} {what}" for count, what in counts if count]
     if any(steps):
         parts.append(f"largest difference {max(steps)} LSB")
     if any(floats):

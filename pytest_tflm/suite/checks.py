@@ -58,6 +58,7 @@ def test_outputs(
     comparison = allowed.compare(got)
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
+    record_property("tflm_within", comparison.passed)
     record_property("tflm_largest_lsb", comparison.largest_lsb)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)

@@ -297,7 +297,7 @@ def test_a_sample_of_another_size():
 @pytest.mark.parametrize(
     ("model", "error", "words"),
     [
-        (b"A" * 50, ArenaTooSmall, ["9999 bytes are needed, the board has 2048"]),
+        (b"A" * 50, ArenaTooSmall, ["at least 9999 bytes are needed, the board has 2048"]),
         (b"O" * 50, OperatorMissing, ["SPACE_TO_BATCH_ND"]),
         (b"R" * 50, ModelRejected, ["rejected"]),
         (b"m" * 5000, ModelTooLarge, ["it has 5000 bytes", "memory for model and arena 4096"]),

@@ -19,8 +19,6 @@ namespace pytest_tflm {
 
 class Arena final : public tflite::SingleArenaBufferAllocator {
  public:
-  TF_LITE_REMOVE_VIRTUAL_DELETE
-
   // `memory` is aligned to 16. Memory that is missing is reported by a jump to `*escape`, with
   // value 1, until disarm().
   Arena(uint8_t* memory, size_t size, jmp_buf* escape)

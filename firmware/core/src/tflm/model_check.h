@@ -10,8 +10,9 @@
 #include "../engine.h"
 #include "tflm_log.h"
 
-// The flatbuffer is verified unless this is 0, which saves some 8 KB of flash (docs/boards.md) and
-// leaves a damaged model that arrived as it was sent to crash the board.
+// The flatbuffer is verified unless this is 0. That saves 9.5 KB of flash, and leaves a model that
+// was damaged before it was sent to crash the board: of 100 such models 26 did, instead of none or
+// one (docs/boards.md).
 #ifndef PYTEST_TFLM_VERIFY
 #define PYTEST_TFLM_VERIFY 1
 #endif

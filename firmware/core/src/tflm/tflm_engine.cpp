@@ -178,6 +178,7 @@ Arena& TflmEngine::arena() const {
 const char* TflmEngine::check_tensors() const {
   const auto& inputs = *graph().inputs();
   const auto& outputs = *graph().outputs();
+  if (inputs.size() == 0 || outputs.size() == 0) return "The model has no input or no output.";
   if (inputs.size() > 255 || outputs.size() > 255) {
     return "The model has more than 255 inputs or outputs.";
   }
