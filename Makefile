@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
 
-.PHONY: help demo test test-python test-firmware check format bench wheel-check clean
+.PHONY: help demo test test-python test-firmware soak fuzz size check format bench wheel-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,12 +29,24 @@ demo: .venv/installed  ## the main job: the example TCN on the simulator against
 test: test-firmware test-python  ## all tests (some minutes)
 
 test-python: .venv/installed-dev
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n auto
 
 test-firmware: .venv/installed-dev  ## the C++ core's tests under ASan and UBSan
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/firmware -G Ninja -DPYTEST_TFLM_TESTS=ON
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/firmware
 	$(BIN)/ctest --test-dir build/firmware --output-on-failure
+
+N ?= 100000
+SEED ?= 0
+soak: .venv/installed-dev  ## the link in virtual time, over every kind of fault: make soak N=1000000 SEED=0
+	$(BIN)/python tools/soak.py --exchanges $(N) --seed $(SEED)
+
+SECONDS ?= 60
+fuzz: .venv/installed-dev  ## libFuzzer over the core and Hypothesis over the host, SECONDS=60 each
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/fuzz.py --seconds $(SECONDS) --coverage
+
+size:  ## flash, RAM and stack frames of the core on a Cortex-M4, against their limits
+	$(MAKE) --no-print-directory -C firmware/core size
 
 check: .venv/installed-dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -50,6 +62,7 @@ format: .venv/installed-dev  ## put everything into format
 
 bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/simulator.py
+	$(BIN)/python bench/link.py
 
 wheel-check: $(BIN)/python  ## the wheel, in an environment of its own and outside the checkout
 	$(BIN)/python tools/wheel_check.py

@@ -10,6 +10,7 @@ import pytest
 from pytest_tflm.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_tflm.link.counters import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Sample, Samples
@@ -61,6 +62,11 @@ class State:
 
             self._pool = Pool(self.settings, self._progress)
         return self._pool
+
+    @property
+    def link(self) -> Counters | None:
+        """What the link to the board did in this run; None if no board was greeted."""
+        return self._pool.link if self._pool is not None else None
 
     def show_progress(self, reporter: Any) -> None:
         """Show the progress of long work through pytest's terminal reporter."""

@@ -188,9 +188,11 @@ def pytest_terminal_summary(
         if getattr(report, "when", None) == "call" and report.user_properties
     ]
     compared = [found for found in properties if "tflm_model" in found]
-    if compared:
+    state = config.stash.get(STATE, None)
+    link = state.link if state is not None and config.get_verbosity() > 0 else None
+    if compared or link is not None:
         from pytest_tflm.report.summary import summary_lines
 
         terminalreporter.section("tflm")
-        for line in summary_lines(compared):
+        for line in summary_lines(compared, link):
             terminalreporter.line(line)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_tflm.errors import LinkError, ProtocolMismatch, TflmError
-from pytest_tflm.link import failures, frame, loading, message, running
+from pytest_tflm.link import failures, loading, message, reading, running
 from pytest_tflm.link.entries import BoardIdentity, LoadedModel, parse_identity, parse_loaded
 from pytest_tflm.link.message import Failure, Region, Status
 from pytest_tflm.link.port import open_port
@@ -27,7 +27,6 @@ _LOG_LINE = 300
 _SHOWN_LOG_LINES = 20
 _LONGEST_WAIT = 0.5
 """Seconds in one wait for the port: a limit for what no timer covers."""
-_LARGEST_REGION = 1 << 20
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|.)?")
 
 
@@ -82,7 +81,12 @@ class Connection:
         self.session.open(clock())
         while self.session.welcome is None:
             self.pump()
-        welcome, data = self.session.welcome, self.read_region(Region.BOARD)
+        welcome = self.session.welcome
+        # One round trip for both: the description of a board with every operator takes three or
+        # four pieces, that of most models one. Behind the end of either there is little to send.
+        self._asked_loaded = reading.ask_ahead(self, Region.LOADED, 1)
+        board = reading.ask_ahead(self, Region.BOARD, 4)
+        data = self._need(reading.collect(self, Region.BOARD, board), "read who the board is")
         self.identity: BoardIdentity = self._parsed(lambda: parse_identity(data, welcome))
 
     @classmethod
@@ -130,13 +134,14 @@ class Connection:
 
     def loaded(self) -> LoadedModel | None:
         """The model that the board has prepared; None without one."""
-        ticket = self.ask(message.Read(Region.LOADED, 0, 0, self._read_length))
-        reply = self.wait(ticket)
+        return self._take_loaded(reading.ask_ahead(self, Region.LOADED, 1))
+
+    def _take_loaded(self, asked: list[Ticket]) -> LoadedModel | None:
+        self._asked_loaded = []
+        reply = reading.collect(self, Region.LOADED, asked)
         if isinstance(reply, Failure) and reply.status == Status.NO_MODEL:
             return None
         data = self._need(reply, "read what is loaded")
-        if len(data) == self._read_length:
-            data += self.read_region(Region.LOADED, offset=len(data))
         self._loaded = self._parsed(lambda: parse_loaded(data))
         return self._loaded
 
@@ -147,7 +152,7 @@ class Connection:
         OperatorMissing or ModelRejected; then the board has no model, and goes on answering.
         """
         self._check()
-        self._loaded = None
+        self._loaded, self._asked_loaded = None, []
         loading.load(self, data, progress)
         loaded = self.loaded()
         if loaded is None:
@@ -199,6 +204,8 @@ class Connection:
     def current(self) -> LoadedModel | None:
         """:meth:`loaded`, but asked for only once per model."""
         self._check()
+        if self._loaded is None and self._asked_loaded:
+            return self._take_loaded(self._asked_loaded)
         return self._loaded or self.loaded()
 
     def model(self) -> LoadedModel:
@@ -237,19 +244,7 @@ class Connection:
         self, region: Region, index: int = 0, size: int | None = None, offset: int = 0
     ) -> bytes:
         """All of a region from ``offset`` on, or ``size`` bytes of it."""
-        data = b""
-        while size is None or len(data) < size:
-            length = self._read_length
-            if size is not None:
-                length = min(length, size - len(data))
-            read = message.Read(region, index, offset + len(data), length)
-            part = self.call(read, f"read region {region.name}")
-            data += part
-            if len(part) < length:
-                break
-            if len(data) > _LARGEST_REGION:
-                raise self.fail(ProtocolMismatch(f"region {region.name} has no end"))
-        return data
+        return reading.read_region(self, region, index, size, offset)
 
     def details(self) -> str:
         """For the report of a test: the board's last words and the counters."""
@@ -327,7 +322,3 @@ class Connection:
             return parse()
         except ProtocolMismatch as error:
             raise self.fail(error) from None
-
-    @property
-    def _read_length(self) -> int:
-        return self.session.largest_body - frame.SHORTEST_BODY - 1

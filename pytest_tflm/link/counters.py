@@ -28,6 +28,8 @@ class Counters:
     gaps: int = 0
     """GAPs received: each is something that the board lost."""
     pings: int = 0
+    resets: int = 0
+    """Restarts of the board; the first ends the session."""
     text_bytes: int = 0
     """Bytes that other code printed on the port."""
     logs_missed: int = 0
@@ -50,6 +52,7 @@ class Counters:
             (self.damaged, "pieces damaged"),
             (self.gaps, "GAPs"),
             (self.pings, "PINGs"),
+            (self.resets, "restarts of the board"),
             (self.text_bytes, "bytes of text"),
             (self.logs_missed, "log lines missed"),
         ):

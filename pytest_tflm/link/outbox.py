@@ -10,6 +10,11 @@ from pytest_tflm.link import frame, message
 _MOST_OUTSTANDING = 0x7FFF
 """Numbers on the wire are modulo 65 536, and "before" reaches half as far."""
 
+_STEPS = 16
+"""Fillings of the window after which it would have grown back from nothing."""
+_SOON = 4
+"""Fillings of the window between two losses that chance does not explain."""
+
 _HEAD = frame.SHORTEST_BODY
 
 
@@ -135,11 +140,15 @@ class Outbox:
             return False
         for each in range(self.taken, min(number, self.cursor)):
             self._in_flight -= self._entries[each].wire
+        through = 0
         for each in range(self.taken, number):
             entry = self._entries[each]
             entry.payload = b""  # never needed again: a lost reply is asked for by REPEAT
-            self._through += entry.wire
-        self.room = min(self.window, self.room + (number - self.taken) * self.window // 16)
+            through += entry.wire
+        self._through += through
+        # Back by a sixteenth for each filling that went well: a board that cannot hold what it
+        # announced loses something once in several fillings, not in each.
+        self.room = min(self.window, self.room + through * self.window // (_STEPS * self.room))
         self.taken = number
         self.cursor = max(self.cursor, number)
         return True
@@ -152,8 +161,8 @@ class Outbox:
         for each in range(number, self.cursor):
             self._in_flight -= self._entries[each].wire
         self.cursor = number
-        if self._through < self.room:
-            # Lost again before a window's worth was taken: the board cannot hold what it announced.
+        if self._through < _SOON * self.room:
+            # Lost again so soon: the board cannot hold what it announced.
             self.room = max(self.room // 2, min(self.window, 4 * message.SMALLEST_FRAME))
         self._through = 0
         return True

@@ -428,6 +428,7 @@ class Session:
         return diagnosis.silent(self._outbox, now - heard, self._timing.waited(now), heard)
 
     def _reset_error(self, boot_id: int | None) -> LinkError | BoardReset:
+        self.counters.resets += 1
         before = self.welcome.boot_id if self.welcome else 0
         what = diagnosis.describe(self._outbox.oldest(), self._outbox)
         return BoardReset(diagnosis.restarted(before, boot_id, what))

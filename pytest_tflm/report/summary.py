@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.counters import Counters
 
 
-def summary_lines(compared: Iterable[Mapping[str, Any]]) -> list[str]:
+def summary_lines(compared: Iterable[Mapping[str, Any]], link: Counters | None = None) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
-    tflm_largest_lsb, tflm_largest_float."""
+    tflm_largest_lsb, tflm_largest_float. Then one with the counters of the link, if given."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in compared:
         groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
@@ -17,6 +20,8 @@ def summary_lines(compared: Iterable[Mapping[str, Any]]) -> list[str]:
     for (model, runtimes), samples in groups.items():
         count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
         lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
+    if link is not None:
+        lines.append(f"link: {link.describe()}")
     return lines
 
 

@@ -13,6 +13,7 @@ from pytest_tflm.errors import BoardError, LinkError, PortVanished, TflmError
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Connection
+    from pytest_tflm.link.counters import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.base import Runtime
@@ -52,6 +53,11 @@ class Pool:
     def simulator_pid(self) -> int | None:
         """The simulator's process, if there is one."""
         return self._simulator.pid if self._simulator is not None else None
+
+    @property
+    def link(self) -> Counters | None:
+        """What the link to the board did; None if no board has been greeted."""
+        return self._connection.counters if self._connection is not None else None
 
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""

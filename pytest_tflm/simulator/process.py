@@ -16,13 +16,15 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from pytest_tflm.errors import SettingsError, TflmError
+from pytest_tflm.errors import PortVanished, SettingsError, TflmError
+from pytest_tflm.simulator.bad_line import BadLine
+from pytest_tflm.simulator.faults import profile
 from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _CHUNK = 65536
 
 
-class Line(Protocol):
+class Port(Protocol):
     """The board's end of a serial line. ``read`` and ``write`` never wait."""
 
     @property
@@ -40,6 +42,9 @@ class Line(Protocol):
 
     def write(self, data: bytes) -> int:
         """Send; returns how many bytes were taken."""
+
+    def vanish(self) -> None:
+        """Be gone, as if unplugged. Raises PortVanished where it cannot come back."""
 
     def close(self) -> None:
         """Release the port."""
@@ -73,6 +78,10 @@ class PseudoTerminal:
             return os.write(self._master, data)
         except BlockingIOError:
             return 0
+
+    def vanish(self) -> None:
+        # For good: another pseudo-terminal would have another name, which nobody is told.
+        raise PortVanished(f"{self.port} has vanished, as its faults say")
 
     def close(self) -> None:
         os.close(self._master)
@@ -126,6 +135,9 @@ class TcpServer:
             self._hang_up()
             return 0
 
+    def vanish(self) -> None:
+        self._hang_up()
+
     def close(self) -> None:
         self._hang_up()
         self._listener.close()
@@ -166,61 +178,83 @@ def serve(
     """
     parsed = SimulatorSpec.parse(spec)
     require_tflite_micro()
-    line: Line | None = None
+    port: Port | None = None
     handlers = [(each, signal.signal(each, _stop)) for each in (signal.SIGTERM, signal.SIGINT)]
     try:
-        line = TcpServer(tcp) if tcp is not None else PseudoTerminal()
-        _run(parsed, line, native_text, parent)
+        port = TcpServer(tcp) if tcp is not None else PseudoTerminal()
+        _run(parsed, port, native_text, parent)
     except _Stop:
         pass
     finally:
         for each, handler in handlers:
             signal.signal(each, handler)
-        if line is not None:
-            line.close()
+        if port is not None:
+            port.close()
     return 0
 
 
-def _run(spec: SimulatorSpec, line: Line, native_text: int | None, parent: int | None) -> None:
-    """Run a board on ``line`` until file descriptor ``parent`` ends, or something is raised."""
-    from pytest_tflm.simulator._firmware import Board
-    from pytest_tflm.simulator.native_text import NativeText
-    from pytest_tflm.simulator.tflm_engine import TflmEngine
+class _Machine:
+    """A board that can be reset: the firmware core and its engine, both without any memory."""
 
-    text = NativeText(native_text)
-    engine = TflmEngine(
-        memory=spec.memory, arena=spec.arena, without=spec.without, printed=text.take
-    )
-    board = Board(
-        engine,
-        boot_id=secrets.randbits(32),
-        board="simulator",
-        reset_reason="power on",
-        largest_frame=spec.largest_frame,
-        window=spec.window,
-        reply_store=spec.reply_store,
-    )
-    print(line.port, flush=True)
-    waiting = b""  # bytes on their way to the client
+    def __init__(self, spec: SimulatorSpec, native_text: int | None) -> None:
+        from pytest_tflm.simulator.native_text import NativeText
+
+        self._spec = spec
+        self._text = NativeText(native_text)
+        self.boot("power on")
+
+    def reset(self) -> None:
+        """Start again, in whatever it is doing."""
+        self.boot("brown-out")
+
+    def boot(self, reason: str) -> None:
+        from pytest_tflm.simulator._firmware import Board
+        from pytest_tflm.simulator.tflm_engine import TflmEngine
+
+        spec = self._spec
+        self.engine = TflmEngine(
+            memory=spec.memory, arena=spec.arena, without=spec.without, printed=self._text.take
+        )
+        self.board = Board(
+            self.engine,
+            boot_id=secrets.randbits(32),
+            board="simulator",
+            reset_reason=reason,
+            largest_frame=spec.largest_frame,
+            window=spec.window,
+            reply_store=spec.reply_store,
+        )
+
+    def poll(self) -> bool:
+        """Do a piece of work. True: there may be more."""
+        again = self.board.poll()
+        for printed in self.engine.take_log():
+            self.board.log(printed)
+        return again
+
+
+def _run(spec: SimulatorSpec, port: Port, native_text: int | None, parent: int | None) -> None:
+    """Run a board on ``port`` until file descriptor ``parent`` ends, or something is raised."""
+    machine = _Machine(spec, native_text)
+    line = BadLine(port, profile(spec.faults).faults, spec.seed, machine.reset)
+    print(port.port, flush=True)
     while True:
-        again = board.poll()
-        for printed in engine.take_log():
-            board.log(printed)
-        if line.connected():
-            waiting = waiting or board.transmit(_CHUNK)
-            sent = line.write(waiting) if waiting else 0
-            if sent:
-                waiting = waiting[sent:]
-                again = True  # more may be queued
-        else:
-            waiting = b""
-        readers = [line.readable(), *([] if parent is None else [parent])]
-        writers = [line.readable()] if waiting and line.connected() else []
-        ready, _, _ = select.select(readers, writers, [], 0 if again else None)
+        if arrived := line.for_board():
+            machine.board.receive(arrived)
+        again = machine.poll()
+        if port.connected() and line.has_room:
+            said = machine.board.transmit(_CHUNK)
+            line.said(said)
+            again = again or bool(said)  # more may be queued
+        line.push()
+        client = port.readable()
+        readers = [client, *([] if parent is None else [parent])]
+        writers = [client] if line.is_blocked and port.connected() else []
+        ready, _, _ = select.select(readers, writers, [], 0 if again else line.wait())
         if parent in ready and not os.read(parent, _CHUNK):
             return
-        if line.readable() in ready:
-            board.receive(line.read())
+        if client in ready:
+            line.heard(port.read())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -229,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m pytest_tflm.simulator",
         description="A simulated board: the firmware core, with TFLM of this machine.",
     )
-    parser.add_argument("spec", nargs="?", default="sim", help="sim or sim?arena=64k&memory=1m")
+    parser.add_argument("spec", nargs="?", default="sim", help="sim or sim?arena=64k&faults=mixed")
     parser.add_argument("--tcp", metavar="HOST:PORT", help="listen there; port 0 is any free one")
     parser.add_argument(
         "--with-parent", action="store_true", help="end when stdin does (its parent has died)"

@@ -1,4 +1,4 @@
-"""What ``--tflm-port=sim?arena=64k&without=CONV_2D`` says, and whether it can be had here."""
+"""What ``--tflm-port=sim?arena=64k&faults=mixed`` says, and whether it can be had here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pytest_tflm.errors import InterpreterMissing, SettingsError
+from pytest_tflm.simulator.faults import profile
 
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
@@ -31,7 +32,11 @@ class SimulatorSpec:
         default=(), metadata={"what": "operators it lacks, separated by commas"}
     )
 
+    faults: str = field(default="clean", metadata={"what": "how bad its line is"})
+    seed: int = field(default=0, metadata={"what": "of the faults"})
+
     def __post_init__(self) -> None:
+        profile(self.faults)
         needed = self.largest_frame + self.largest_frame // 254 + 3
         if self.reply_store < needed:
             raise SettingsError(
@@ -54,9 +59,7 @@ class SimulatorSpec:
                 raise SettingsError(f"sim does not know {part!r}. It knows: {keys}")
             if key in values:
                 raise SettingsError(f"sim: {key} is given twice in {text!r}")
-            values[key] = (
-                _names(value) if key == "without" else _bytes(key, value, known[key].metadata)
-            )
+            values[key] = _value(key, value, known[key].metadata)
         return cls(**values)
 
     def __str__(self) -> str:
@@ -68,6 +71,18 @@ class SimulatorSpec:
                 shown = ",".join(value) if isinstance(value, tuple) else str(value)
                 parts.append(f"{each.name}={shown}")
         return "sim?" + "&".join(parts) if parts else "sim"
+
+
+def _value(key: str, text: str, metadata: Any) -> Any:
+    if key == "without":
+        return _names(text)
+    if key == "faults":
+        return text
+    if key == "seed":
+        if not re.fullmatch(r"[0-9]{1,18}", text):
+            raise SettingsError(f"sim: seed={text!r} is no number: write one from 0 on")
+        return int(text)
+    return _bytes(key, text, metadata)
 
 
 def _bytes(key: str, text: str, metadata: Any) -> int:

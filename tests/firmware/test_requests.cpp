@@ -178,19 +178,27 @@ TEST(a_batch_as_large_as_a_frame) {
 }
 
 TEST(an_engine_whose_outputs_grow_breaks_nothing) {
-  Sizes sizes;
-  sizes.reply_store = 131;
-  TestBoard board(sizes);
-  Client client(board);
-  client.load(text("model"));
-  board.engine.context = &board.engine;
-  board.engine.during_invoke = [](void* engine) {
-    static_cast<ScriptedEngine*>(engine)->c_bytes = 500;
+  // The first reply would not fit the store; the second would, but is longer than a frame.
+  struct {
+    size_t reply_store;
+    void (*grow)(void*);
+  } const cases[] = {
+      {131, [](void* engine) { static_cast<ScriptedEngine*>(engine)->c_bytes = 500; }},
+      {262, [](void* engine) { static_cast<ScriptedEngine*>(engine)->c_bytes = 130; }},
   };
-  CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)), failure(10));
-  board.engine.during_invoke = nullptr;
-  board.engine.c_bytes = 4;
-  CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)).size(), 17u);
+  for (const auto& each : cases) {
+    Sizes sizes;
+    sizes.reply_store = each.reply_store;
+    TestBoard board(sizes);
+    Client client(board);
+    client.load(text("model"));
+    board.engine.context = &board.engine;
+    board.engine.during_invoke = each.grow;
+    CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)), failure(10));
+    board.engine.during_invoke = nullptr;
+    board.engine.c_bytes = 4;
+    CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)).size(), 17u);
+  }
 }
 
 TEST(every_payload_of_every_request_has_one_reply) {

@@ -31,8 +31,15 @@ def main() -> None:
     board = Board(engine, largest_frame=512, window=2048, reply_store=1500, model=b"a model")
     out = b""
     while True:
+        dying = mode == "dies" and len(engine.invoked) > 100
+        if dying and not out:  # or the text would lie in the middle of a frame
+            os.write(fd, b"Guru Meditation Error: Core 0 panic'ed")  # no zero behind it
+            # What was never read makes TCP drop what was sent and not read either.
+            while select.select([fd], [], [], 0.2)[0] and os.read(fd, 4096):
+                pass
+            os._exit(0)
         readable, writable, _ = select.select([fd], [fd] if out else [], [], 0.2)
-        if readable:
+        if readable and not dying:
             data = os.read(fd, 4096)
             if not data:
                 return
@@ -44,12 +51,6 @@ def main() -> None:
                 out += board.transmit()
         if mode == "sketch":
             out += b"temperature 21.5 C\r\n"
-        if mode == "dies" and len(engine.invoked) > 100:
-            os.write(fd, b"Guru Meditation Error: Core 0 panic'ed")  # no zero behind it
-            # What was never read makes TCP drop what was sent and not read either.
-            while select.select([fd], [], [], 0.2)[0] and os.read(fd, 4096):
-                pass
-            os._exit(0)
         if writable and out:
             out = out[os.write(fd, out[:512]) :]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from cobs import cobs
-from soak import PROFILES
 
 from pytest_tflm.link import frame
 from pytest_tflm.link.frame import Frame
@@ -13,12 +12,13 @@ from pytest_tflm.link.message import Type
 from pytest_tflm.link.outbox import Outbox
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Replied, State
+from pytest_tflm.simulator.faults import PROFILES, Faults
 
-MIXED = {"faults": PROFILES["mixed"]}
-FLIPS = {"faults": PROFILES["more flips"]}
-CLEAN = {"faults": PROFILES["clean"]}
-RESETS = {"faults": PROFILES["resets"]}
-REPEATS = {"faults": PROFILES["repeated runs"]}
+MIXED = {"faults": PROFILES["mixed"].faults}
+FLIPS = {"faults": PROFILES["more-flips"].faults}
+CLEAN = {"faults": PROFILES["clean"].faults}
+RESETS = {"faults": PROFILES["resets"].faults}
+REPEATS = {"faults": PROFILES["repeated-runs"].faults}
 
 
 class _WithOutbox(Session):
@@ -266,7 +266,7 @@ class SendsAgainWithoutNeed(Session):
 class PatienceWithoutEnd(Session):
     """Waits for a board that is dead."""
 
-    profiles = ({"faults": PROFILES["clean"], "dies": True},)
+    profiles = ({"faults": Faults(peer="mute", peer_after=4096)},)
     found_as = (
         "hang",
         "late",

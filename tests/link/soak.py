@@ -1,30 +1,34 @@
 """The soak: a session and a board in virtual time, and what must never be seen.
 
-Run by itself it goes on for long: ``python tests/link/soak.py SEED EXCHANGES [compiled]``, with
-the compiled firmware core instead of the board in Python.
+``tools/soak.py`` runs it for long (``make soak``).
 """
 
 from __future__ import annotations
 
 import random
 import struct
-import sys
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from scripted_board import Board, TensorSpec
-from virtual_line import BoardEnd, Faults, World
+from virtual_line import BoardEnd, World
 
-from pytest_tflm.errors import BoardReset, LinkError, TflmError
+from pytest_tflm.errors import (
+    BoardReset,
+    ForeignPeer,
+    LineTooNoisy,
+    LinkError,
+    NoAnswer,
+    PortVanished,
+    TflmError,
+)
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region, RunFlag
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Broken, Opened, Replied
+from pytest_tflm.simulator.faults import Faults
 
 CLEAN = Faults()
 SAMPLE = 60
@@ -102,8 +106,6 @@ class Soak:
     give_up: float = 0.0
     """Probability, per look, that the host drops the session and opens another."""
     nonce: Callable[[], int] | None = None
-    dies: bool = False
-    """The board goes silent for ever in the middle."""
     largest_frame: int = 400
     window: int = 900
     reply_store: int = 700
@@ -143,18 +145,17 @@ class Soak:
             invoked=lambda: len(self.invoked),
             boot=self.made_of.boot,
         )
-        self.made = self.results = self.submitted = 0
+        self.made = self.results = self.submitted = self.dropped = 0
         self.last_written: bytes | None = None
         self._open()
+        self.over = False
         looks = 0
-        while self.submitted < self.exchanges or self.due:
+        while (self.submitted < self.exchanges or self.due) and not self.over:
             looks += 1
             if looks > 400 * self.exchanges + 10_000:
                 raise Finding("hang", f"{looks} looks at {self.world.now:.1f} s")
             out = self._fill()
             self._collect()
-            if self.dies and self.submitted > self.exchanges // 2:
-                self.world.dead = True
             if self.host.error is not None:
                 continue
             if self.world.now - self.started > 10 * self.timeout:
@@ -162,11 +163,17 @@ class Soak:
             deadline = self.host.deadline()
             if deadline is None and self.due:
                 raise Finding("hang", "requests outstanding and nothing to wait for")
-            data = self.world.exchange(out, deadline)
+            try:
+                data = self.world.exchange(out, deadline)
+            except PortVanished as error:
+                self._on_broken(error)
+                self.world.vanished = False
+                continue
             if data:
                 self.host.receive(data, self.world.now)
             self._collect()
             if self.give_up and self.rng.random() < self.give_up:
+                self.dropped += len(self.due)
                 self._open()
         self._check_board()
 
@@ -241,19 +248,30 @@ class Soak:
     def _on_broken(self, error: TflmError) -> None:
         self.errors.append(error)
         spent = self.world.now - self.started
-        if spent > 3 * self.timeout + 10:
+        if spent > 3 * self.timeout + 10 + 2 * self.faults.stall_seconds:
             raise Finding("late", f"{error!r} after {spent:.1f} s")
         if not isinstance(error, LinkError | BoardReset):
             raise Finding("unnamed", repr(error))
-        if self.world.dead:
-            self.due.clear()
-            self.submitted = self.exchanges
-            return
-        if not self.faults.reset and not self.give_up:
+        expected = self._expected_errors()
+        if not expected and not self.give_up:
             raise Finding("gave up", repr(error))
-        if self.faults.reset and not isinstance(error, BoardReset):
+        if expected and not isinstance(error, expected):
             raise Finding("misnamed", repr(error))
+        if self.world.taken_over:  # there is no board any more to go on with
+            self.over = True
+            return
         self._open()
+
+    def _expected_errors(self) -> tuple[type[TflmError], ...]:
+        faults = self.faults
+        found: list[type[TflmError]] = [BoardReset] if faults.reset else []
+        if faults.vanish:
+            found.append(PortVanished)
+        if faults.stall_seconds > self.timeout:
+            found.append(NoAnswer)
+        if faults.peer:
+            found += [NoAnswer, LineTooNoisy] if faults.peer_after else [NoAnswer, ForeignPeer]
+        return tuple(found)
 
     def _check_board(self) -> None:
         seen: set[bytes] = set()
@@ -262,55 +280,10 @@ class Soak:
                 raise Finding("run twice", sample[:8].hex())
             seen.add(sample)
         counters = self.host.counters
-        if self.faults.clean and not self.give_up and not self.dies:
+        if self.faults.clean and not (self.give_up or self.faults.stall or self.faults.peer):
             if self.world.overflowed:
                 raise Finding("window", f"{self.world.overflowed} bytes over it")
             if counters.gaps or counters.requests_resent or counters.replies_repeated:
                 raise Finding("waste", counters.describe())
             if len(self.invoked) != self.made:
                 raise Finding("lost", f"{len(self.invoked)} of {self.made} run")
-
-
-PROFILES = {
-    "clean": Faults(),
-    "flips": Faults(flip=1e-4),
-    "more flips": Faults(flip=5e-4),
-    "lost bytes": Faults(lose=5e-4),
-    "repeated bytes": Faults(repeat=5e-4),
-    "lost runs": Faults(lose_run=0.01),
-    "repeated runs": Faults(repeat_run=0.02),
-    "bursts": Faults(burst=3e-4),
-    "text": Faults(print_text=0.1),
-    "mixed": Faults(
-        flip=1e-4,
-        lose=1e-4,
-        repeat=1e-4,
-        lose_run=3e-3,
-        repeat_run=3e-3,
-        burst=5e-5,
-        print_text=0.02,
-        jitter=0.003,
-    ),
-    "resets": Faults(flip=5e-5, lose_run=1e-3, print_text=0.02, reset=0.002),
-}
-
-
-def main() -> None:
-    seed, exchanges = int(sys.argv[1]), int(sys.argv[2])
-    rig = scripted
-    if sys.argv[3:] == ["compiled"]:
-        from compiled_board import compiled as rig
-    done = named = 0
-    while done < exchanges:
-        name = list(PROFILES)[seed % len(PROFILES)]
-        baud = (None, 115200, 921600)[seed % 3]
-        soak = Soak(seed, 500, PROFILES[name], baud=baud, rig=rig).run()
-        done += soak.submitted
-        named += len(soak.errors)
-        seed += 1
-        if seed % 20 == 0:
-            print(f"{done} exchanges, {named} named errors, next seed {seed}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

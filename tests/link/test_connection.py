@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from scripted_board import Board, Refused, TensorSpec, VectorEngine
-from virtual_line import Faults, VirtualPort, World
+from virtual_line import VirtualPort, World
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
@@ -26,9 +26,10 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link.connection import Connection
 from pytest_tflm.link.session import Session
+from pytest_tflm.simulator.faults import Faults
 
 CLEAN = Faults()
-MIXED = Faults(flip=1e-4, lose=1e-4, lose_run=2e-3, repeat_run=2e-3, print_text=0.02)
+MIXED = Faults(flip=1e-4, lose=1e-4, lose_run=2e-3, repeat_run=2e-3, prints=0.02)
 
 
 class SizedEngine(VectorEngine):
@@ -491,3 +492,29 @@ def test_a_failing_engine_is_not_a_broken_link():
     with pytest.raises(ModelRejected, match="reset the model's state"):
         connection.reset_state()
     assert connection.broken is None
+
+
+def test_a_model_that_was_loaded_since_the_greeting():
+    connection = connect(model=b"old")
+    connection.load(b"a new one")
+    assert connection.current().size == 9
+    assert connect(model=b"old").current().size == 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"largest_frame": 64, "window": 140, "reply_store": 67}])
+@pytest.mark.parametrize("count", [0, 1, 60, 115, 400])
+def test_a_board_with_any_number_of_operators(count, settings):
+    """One round trip reads three pieces of the description; it may be shorter, and longer."""
+    names = [f"OPERATOR_{number}" for number in range(count)]
+    texts = ((1, "vectors 1"), (2, "scripted"), (7, " ".join(names)))
+    connection = connect(model=b"m", texts=texts, **settings)
+    assert list(connection.identity.operators or ()) == names
+    assert connection.current().size == 1
+    assert connection.counters.gaps == connection.counters.requests_resent == 0
+
+
+def test_a_model_that_was_refused_since_the_greeting():
+    connection = connect(model=b"old")
+    with pytest.raises(ModelRejected):
+        connection.load(b"R")
+    assert connection.current() is None

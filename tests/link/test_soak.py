@@ -1,15 +1,18 @@
 """The promises of the link, over every kind of damage; and broken sessions, each of which is found.
 
-``python tests/link/soak.py SEED EXCHANGES`` goes on for longer.
+``make soak`` goes on for longer.
 """
 
 from __future__ import annotations
 
+import broken_boards
 import broken_sessions
 import pytest
-from soak import PROFILES, Finding, Soak
-from virtual_line import Faults
+from soak import Finding, Soak
 
+from pytest_tflm.simulator.faults import PROFILES, Faults
+
+MIXED = PROFILES["mixed"].faults
 BAUDS = [None, 115200, 921600]
 
 
@@ -17,8 +20,10 @@ BAUDS = [None, 115200, 921600]
 @pytest.mark.parametrize("profile", list(PROFILES))
 def test_the_promises_hold(profile, baud):
     for seed in range(3):
-        soak = Soak(seed, 250, PROFILES[profile], baud=baud).run()
-        assert soak.results == soak.submitted or PROFILES[profile].reset
+        soak = Soak(seed, 250, PROFILES[profile].faults, baud=baud).run()
+        assert soak.results == soak.submitted or PROFILES[profile].errors
+        names = {type(error).__name__ for error in soak.errors}
+        assert names <= set(PROFILES[profile].errors)
 
 
 @pytest.mark.parametrize("profile", list(PROFILES))
@@ -26,15 +31,17 @@ def test_the_promises_hold_with_the_firmware(profile):
     pytest.importorskip("pytest_tflm.simulator._firmware")
     from compiled_board import compiled
 
+    faults = PROFILES[profile].faults
     for seed in range(4):
-        Soak(seed, 400, PROFILES[profile], baud=BAUDS[seed % 3], rig=compiled).run()
-        Soak(seed, 100, PROFILES[profile], give_up=0.05, rig=compiled).run()
-        Soak(seed, 100, PROFILES[profile], give_up=0.05, nonce=lambda: 7, rig=compiled).run()
+        Soak(seed, 400, faults, baud=BAUDS[seed % 3], rig=compiled).run()
+        if not faults.peer:
+            Soak(seed, 100, faults, give_up=0.05, rig=compiled).run()
+            Soak(seed, 100, faults, give_up=0.05, nonce=lambda: 7, rig=compiled).run()
 
 
 def test_a_board_that_computes_for_long_is_not_given_up():
     for seed in range(5):
-        Soak(seed, 40, PROFILES["mixed"], compute=3.0, timeout=30).run()
+        Soak(seed, 40, MIXED, compute=3.0, timeout=30).run()
 
 
 def test_late_answers_to_a_host_that_gave_up():
@@ -43,17 +50,17 @@ def test_late_answers_to_a_host_that_gave_up():
     for seed in range(10):
         Soak(seed, 150, give_up=0.1, delay=0.02, compute=0.01).run()
         Soak(seed, 150, give_up=0.1, nonce=lambda: 7).run()
-        Soak(seed, 150, PROFILES["mixed"], give_up=0.05).run()
+        Soak(seed, 150, MIXED, give_up=0.05).run()
 
 
 def test_tiny_window_and_store():
     for seed in range(5):
         sizes = {"largest_frame": 360, "window": 380, "reply_store": 364}
-        Soak(seed, 100, PROFILES["mixed"], **sizes).run()
+        Soak(seed, 100, MIXED, **sizes).run()
 
 
 def test_the_same_seed_is_the_same_run():
-    one, two = (Soak(5, 200, PROFILES["mixed"]).run() for _ in range(2))
+    one, two = (Soak(5, 200, MIXED).run() for _ in range(2))
     assert one.world.now == two.world.now
     assert one.host.counters == two.host.counters
 
@@ -74,6 +81,15 @@ def test_a_broken_session_is_found(name):
     with pytest.raises(Finding) as found:
         _soak(broken, range(30))
     assert found.value.kind in broken.found_as, found.value
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in broken_boards.BROKEN])
+def test_a_broken_board_is_found(name):
+    broken = getattr(broken_boards, name)
+    with pytest.raises(Finding):
+        for seed in range(30):
+            for profile in broken.profiles:
+                Soak(seed, 300, rig=broken_boards.rig_of(broken), **profile).run()
 
 
 def test_what_finds_them_finds_nothing_in_the_real_session():

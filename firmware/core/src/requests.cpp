@@ -229,6 +229,7 @@ Outcome Requests::prepare(const Plan& plan) {
 
 Outcome Requests::run(const Plan& plan, FrameStore& reply, Transmitter& transmitter) {
   const uint8_t* data = plan.data;
+  const uint64_t inputs = input_bytes(), outputs = output_bytes();
   for (uint8_t done = 0; done < plan.count; ++done) {
     if ((plan.flags & kReset) != 0 && !engine_.reset_state().ok()) {
       return outcome(kInvokeFailed, done);
@@ -246,7 +247,11 @@ Outcome Requests::run(const Plan& plan, FrameStore& reply, Transmitter& transmit
     const uint32_t start = clock_.microseconds();
     const Outcome end = engine_.invoke();
     const uint32_t microseconds = clock_.microseconds() - start;
-    if (!end.ok()) return outcome(kInvokeFailed, done);
+    // look_at() has measured the request and its reply by the tensors' sizes: an engine that
+    // changes them would have more read than there is, and more sent than a frame holds.
+    if (!end.ok() || input_bytes() != inputs || output_bytes() != outputs) {
+      return outcome(kInvokeFailed, done);
+    }
     reply.put_u32(input_crc);
     reply.put_u32(microseconds);
     uint32_t output_crc = 0;

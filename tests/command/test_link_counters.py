@@ -1,0 +1,58 @@
+"""What the link did, where a user sees it."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import model_builders
+
+SIM = "--tflm-port=sim"
+LINK = "link: sent "
+
+
+def test_verbose_runs_end_with_the_counters(command, model_file):
+    path = model_file("small.tflite", model_builders.conv_2d())
+    words = (SIM, f"--tflm-model={path}", "--tflm-samples=3")
+    assert not command.pytest(*words).lines(LINK)
+    done = command.pytest("-v", *words)
+    assert done.status == 0, done.output
+    (line,) = done.lines(LINK)
+    found = re.fullmatch(
+        r"link: sent (\d+) frames, \d+ bytes; received (\d+) frames, \d+ bytes; .*"
+        r"round trip [\d.]+ ms; longest gap \d+ ms",
+        line,
+    )
+    assert found, line
+    assert int(found[1]) > 10
+
+
+def test_no_board_no_counters(command, model_file):
+    path = model_file("small.tflite", model_builders.conv_2d())
+    done = command.pytest("-v", "--tflm-port=/dev/nothing", f"--tflm-model={path}")
+    assert done.status == 1, done.output
+    assert not done.lines(LINK)
+    (command.directory / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    done = command.pytest("-v", "test_nothing.py")
+    assert done.outcomes == {"passed": 1}
+    assert "tflm" not in done.output.split("collected")[1]
+
+
+def test_the_fixture_has_them(command, model_file):
+    path = model_file("small.tflite", model_builders.conv_2d())
+    (command.directory / "test_mine.py").write_text(
+        textwrap.dedent(
+            """
+            def test_link(device, tflm_samples):
+                before = device.link.requests
+                list(device.run_many(tflm_samples))
+                assert device.link.requests > before
+                assert device.link.frames_received > 0
+                assert device.link.round_trip > 0
+                assert device.link.longest_gap >= 0
+                assert (device.link.damaged, device.link.resets) == (0, 0)
+            """
+        )
+    )
+    done = command.pytest(SIM, f"--tflm-model={path}", "--tflm-suite=off", "test_mine.py")
+    assert done.outcomes == {"passed": 1}, done.output
