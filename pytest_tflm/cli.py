@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pytest_tflm.commands import firmware, ports, simulate
 from pytest_tflm.errors import TflmError
 
 
@@ -25,33 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: a simulated board for another terminal.",
+        description="Beside pytest --tflm-…: ports, firmware for boards, a simulated board.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    simulate = commands.add_parser(
-        "simulate",
-        help="run a simulated board until Ctrl-C and print its port",
-        description="Run the firmware core with TFLM of this machine as a board of its own, print "
-        "the port for --tflm-port, and serve it until Ctrl-C.",
-    )
-    simulate.add_argument(
-        "spec",
-        nargs="?",
-        default="sim",
-        metavar="SPEC",
-        help="what board, as for --tflm-port: sim, sim?arena=64k, … (default: sim)",
-    )
-    simulate.add_argument(
-        "--tcp",
-        metavar="HOST:PORT",
-        help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one",
-    )
-    simulate.set_defaults(run=_simulate)
+    for command in (ports, firmware, simulate):
+        command.add(commands)
     return parser
-
-
-def _simulate(options: argparse.Namespace) -> int:
-    from pytest_tflm.simulator.process import serve
-
-    return serve(options.spec, tcp=options.tcp)

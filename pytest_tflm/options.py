@@ -147,8 +147,8 @@ OPTIONS: tuple[Option, ...] = (
         "port",
         "PORT",
         "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, "
-        "sim for the simulator (sim?arena=64k limits its arena), or qemu:IMAGE.elf for an emulated "
-        "Cortex-M4 board",
+        "auto for the one USB port where a board answers, sim for the simulator (sim?arena=64k "
+        "limits its arena), or qemu:IMAGE.elf for an emulated Cortex-M4 board",
         _text,
         "",
     ),

@@ -41,7 +41,15 @@ def main() -> None:
             python, "-m", "pytest", "-q", "--tflm-port=sim", "--tflm-model=tcn.tflite",
             directory=user,
         )  # fmt: skip
-        run(place / "environment/bin/pytest-tflm", "--help", directory=user)
+        command = place / "environment/bin/pytest-tflm"
+        run(command, "--help", directory=user)
+        for board in ("nano33", "esp32", "mps2"):
+            run(
+                command, "firmware", board, "--model", "tcn.tflite", "-o", board, directory=user
+            )  # fmt: skip
+            for needed in ("core/src/board.cpp", "core/src/tflm/tflm_engine.h"):
+                if not (user / board / needed).is_file():
+                    raise SystemExit(f"the wheel lacks the firmware's {needed}")
     print(f"{wheel.name}: installed elsewhere, it does the main job")
 
 

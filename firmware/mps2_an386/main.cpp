@@ -1,6 +1,9 @@
 // The emulated board: TFLM behind UART 0.
 #include "mps2.h"
 #include "pytest_tflm_core.h"
+#if __has_include("model.h")
+#include "model.h"  // written by pytest-tflm firmware --model
+#endif
 #include "tflm/operators.h"
 #include "tflm/tflm_engine.h"
 
@@ -9,7 +12,9 @@
 #endif
 
 // Fewer bytes for model and arena than there are, as a smaller board has them.
-#ifndef PYTEST_TFLM_MEMORY
+#if !defined(PYTEST_TFLM_MEMORY) && defined(PYTEST_TFLM_ARENA)
+#define PYTEST_TFLM_MEMORY PYTEST_TFLM_ARENA
+#elif !defined(PYTEST_TFLM_MEMORY)
 #define PYTEST_TFLM_MEMORY SIZE_MAX
 #endif
 
@@ -29,8 +34,13 @@ int main() {
   timer.start();
   uart.start();
   const size_t most = static_cast<size_t>(__free_end - __free_start);
-  static TflmEngine engine(operators.resolver(), operators.names(), __free_start,
-                           most < PYTEST_TFLM_MEMORY ? most : PYTEST_TFLM_MEMORY);
+  const size_t size = most < PYTEST_TFLM_MEMORY ? most : PYTEST_TFLM_MEMORY;
+#ifdef PYTEST_TFLM_MODEL_SIZE
+  static TflmEngine engine(operators.resolver(), operators.names(), __free_start, size,
+                           pytest_tflm_model, PYTEST_TFLM_MODEL_SIZE);
+#else
+  static TflmEngine engine(operators.resolver(), operators.names(), __free_start, size);
+#endif
   static Board board(uart, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
   uart.wait();

@@ -9,7 +9,8 @@
   bytes, events and the next deadline come out. It neither reads, writes, sleeps nor looks at a
   clock;
 - :mod:`~pytest_tflm.link.port` opens, reads and writes a serial port or a socket;
-- :mod:`~pytest_tflm.link.connection` joins the two and waits: what a runtime uses.
+- :mod:`~pytest_tflm.link.connection` joins the two and waits: what a runtime uses;
+- :mod:`~pytest_tflm.link.ports` lists the ports there are and asks who is behind them.
 
 Importing this package imports none of them.
 """

@@ -37,6 +37,7 @@ def _board(settings: Settings, pool: Pool) -> str:
     if settings.port is None:
         return "none (no --tflm-port)"
     try:
-        return f"{pool.connection().identity.describe()}, at {settings.port}"
+        connection = pool.connection()
+        return f"{connection.identity.describe()}, at {connection.name}"
     except TflmError as error:
         return f"none: {str(error).splitlines()[0]}"

@@ -72,10 +72,12 @@ class Pool:
         return self._connection
 
     def _open(self) -> Connection:
-        from pytest_tflm.link import Connection
+        from pytest_tflm.link import Connection, ports
 
         port = self._settings.port
         assert port is not None, "ask only where a port was asked for"
+        if port == ports.AUTO:
+            port = ports.the_board(baud=self._settings.baud)
         self._simulator = _start(port)
         if self._simulator is not None:
             return Connection.open(

@@ -1,0 +1,169 @@
+// pytest-tflm on an ESP32: TFLM behind a UART, or behind the USB Serial/JTAG of newer chips.
+#include "esp_err.h"
+#include "esp_random.h"
+#include "esp_system.h"
+#include "esp_timer.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/task.h"
+#include "pytest_tflm_core.h"
+#include "sdkconfig.h"
+#if __has_include("model.h")
+#include "model.h"  // written by pytest-tflm firmware --model
+#endif
+#include "tflm/operators.h"
+#include "tflm/tflm_engine.h"
+#if CONFIG_PYTEST_TFLM_LINK_UART
+#include "driver/uart.h"
+#else
+#include "driver/usb_serial_jtag.h"
+#endif
+
+#if !PYTEST_TFLM_HAS_TFLM
+#error "TFLM's headers were not found: main/idf_component.yml names the component that has them"
+#endif
+
+namespace {
+
+using namespace pytest_tflm;
+
+// The driver's interrupt fills this ring while Invoke runs, so no task has to run beside it; it
+// holds the whole window. The hardware's own FIFO, 128 bytes, overflows in 11 ms at 115200 baud.
+const int kReceiveRing = 8192;
+const int kSendRing = 4096;
+// USB Serial/JTAG takes all of a write or nothing of it.
+const size_t kMostAtOnce = 64;
+
+#ifndef PYTEST_TFLM_ARENA
+#define PYTEST_TFLM_ARENA CONFIG_PYTEST_TFLM_MEMORY
+#endif
+
+// Always the driver: stdio changes line ends, and reads only to the end of a line (esp-idf#14155).
+#if CONFIG_PYTEST_TFLM_LINK_UART
+const uart_port_t kUart = static_cast<uart_port_t>(CONFIG_PYTEST_TFLM_UART);
+
+void start_driver() {
+  uart_config_t config = {};
+  config.baud_rate = CONFIG_PYTEST_TFLM_BAUD;
+  config.data_bits = UART_DATA_8_BITS;
+  config.parity = UART_PARITY_DISABLE;
+  config.stop_bits = UART_STOP_BITS_1;
+  config.flow_ctrl = UART_HW_FLOWCTRL_DISABLE;
+  config.source_clk = UART_SCLK_DEFAULT;
+  ESP_ERROR_CHECK(uart_driver_install(kUart, kReceiveRing, kSendRing, 0, nullptr, 0));
+  ESP_ERROR_CHECK(uart_param_config(kUart, &config));
+}
+
+int receive(uint8_t* buffer, size_t size, TickType_t ticks) {
+  return uart_read_bytes(kUart, buffer, static_cast<uint32_t>(size), ticks);
+}
+
+// uart_write_bytes() waits until there is room for all of it.
+int send(const uint8_t* data, size_t size) {
+  size_t room = 0;
+  if (uart_get_tx_buffer_free_size(kUart, &room) != ESP_OK || room < size) return 0;
+  return uart_write_bytes(kUart, data, size);
+}
+#else
+void start_driver() {
+  usb_serial_jtag_driver_config_t config = {};
+  config.rx_buffer_size = kReceiveRing;
+  config.tx_buffer_size = kSendRing;
+  ESP_ERROR_CHECK(usb_serial_jtag_driver_install(&config));
+}
+
+int receive(uint8_t* buffer, size_t size, TickType_t ticks) {
+  return usb_serial_jtag_read_bytes(buffer, static_cast<uint32_t>(size), ticks);
+}
+
+int send(const uint8_t* data, size_t size) {
+  return usb_serial_jtag_write_bytes(data, size, 0);
+}
+#endif
+
+class DriverPort final : public Port {
+ public:
+  size_t read(uint8_t* buffer, size_t size) override {
+    if (size == 0) return 0;
+    size_t count = 0;
+    if (has_first_) buffer[count++] = first_;
+    has_first_ = false;
+    const int got = count < size ? receive(buffer + count, size - count, 0) : 0;
+    return count + static_cast<size_t>(got > 0 ? got : 0);
+  }
+
+  size_t write(const uint8_t* data, size_t size) override {
+    const size_t most = size < kMostAtOnce ? size : kMostAtOnce;
+    const int taken = most == 0 ? 0 : send(data, most);
+    return static_cast<size_t>(taken > 0 ? taken : 0);
+  }
+
+  // Sleeps until something arrives, at most so many ticks.
+  void wait(TickType_t ticks) {
+    if (!has_first_) has_first_ = receive(&first_, 1, ticks) == 1;
+  }
+
+ private:
+  uint8_t first_ = 0;
+  bool has_first_ = false;
+};
+
+class EspTimer final : public Clock {
+ public:
+  uint32_t microseconds() override { return static_cast<uint32_t>(esp_timer_get_time()); }
+};
+
+const char* reset_reason() {
+  switch (esp_reset_reason()) {
+    case ESP_RST_POWERON:
+      return "power on";
+    case ESP_RST_EXT:
+      return "reset pin";
+    case ESP_RST_SW:
+      return "software";
+    case ESP_RST_PANIC:
+      return "panic";
+    case ESP_RST_INT_WDT:
+    case ESP_RST_TASK_WDT:
+    case ESP_RST_WDT:
+      return "watchdog";
+    case ESP_RST_BROWNOUT:
+      return "brownout";
+    case ESP_RST_UNKNOWN:
+      return nullptr;
+    default:
+      return "other";
+  }
+}
+
+DriverPort port;
+EspTimer timer;
+Operators operators;
+Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERSION__, 0};
+BoardMemory<2048, 4096, 1024> memory;
+alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
+
+void serve(void*) {
+  start_driver();
+  identity.boot_id = esp_random();
+  identity.reset_reason = reset_reason();
+#ifdef PYTEST_TFLM_MODEL_SIZE
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena,
+                           pytest_tflm_model, PYTEST_TFLM_MODEL_SIZE);
+#else
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena);
+#endif
+  static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
+  engine.log_to(board);
+  for (;;) {
+    const bool busy = board.poll();
+    if (!busy) port.wait(board.push() ? 1 : portMAX_DELAY);
+  }
+}
+
+}  // namespace
+
+// A task of its own, since the main task's stack (3.5 KB) is too small for TFLM's kernels.
+extern "C" void app_main(void) {
+  const uint32_t kStack = 16384;
+  xTaskCreate(serve, "pytest_tflm", kStack, nullptr, 5, nullptr);
+}

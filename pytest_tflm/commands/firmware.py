@@ -1,0 +1,104 @@
+"""``pytest-tflm firmware`` and ``flash``: a board's firmware as a project, and onto the board."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the subcommands to argparse's ``commands``."""
+    firmware = commands.add_parser(
+        "firmware",
+        help="write a board's firmware as a project that its own tools build",
+        description="Write a complete project: the firmware core and the board's program. Without "
+        "--model it takes any model over the link. With --model that model is compiled in, with "
+        "the operators that it uses and no others.",
+    )
+    firmware.add_argument("board", nargs="?", metavar="BOARD", help="see --list")
+    firmware.add_argument("--list", action="store_true", help="list the boards, and end")
+    firmware.add_argument("--model", type=Path, metavar="FILE", help="a .tflite file to compile in")
+    firmware.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write to")
+    firmware.add_argument(
+        "--arena",
+        type=int,
+        metavar="BYTES",
+        help="the model's arena (default: what TFLM on this machine needs, and a margin of an "
+        "eighth or 2 KiB)",
+    )
+    firmware.add_argument("--force", action="store_true", help="write over what is in DIR")
+    firmware.set_defaults(run=_firmware)
+
+    flash = commands.add_parser(
+        "flash",
+        help="build a project and bring it onto the board",
+        description="Build the project that pytest-tflm firmware wrote and flash it, with "
+        "arduino-cli or idf.py. Where that is not installed the commands are printed.",
+    )
+    flash.add_argument("board", metavar="BOARD", help="see pytest-tflm firmware --list")
+    flash.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the project (default: the present directory)",
+    )
+    flash.add_argument("--port", metavar="PORT", help="the board's port (default: found)")
+    flash.set_defaults(run=_flash)
+
+
+def _firmware(options: argparse.Namespace) -> int:
+    from pytest_tflm.errors import SettingsError
+    from pytest_tflm.firmware.boards import BOARDS, board_named
+
+    if options.list:
+        for board in BOARDS.values():
+            print(f"{board.name:8} {board.title}")
+        return 0
+    if options.board is None:
+        raise SettingsError(f"for which board? There are {', '.join(BOARDS)}")
+    board = board_named(options.board)
+    if options.output is None:
+        raise SettingsError("say where to write the project to: -o DIR")
+
+    from pytest_tflm.firmware.project import write_project
+    from pytest_tflm.model import open_model
+
+    project = write_project(
+        board,
+        options.output,
+        model=open_model(options.model) if options.model else None,
+        arena=options.arena,
+        force=options.force,
+    )
+    print(f"{project.directory}: firmware for {board.title}")
+    if options.model:
+        print(f"  model:     {options.model.name}, compiled in")
+        print(f"  operators: {' '.join(project.operators)}")
+        print(f"  arena:     {project.arena} bytes. {project.arena_origin}")
+        if project.arena > board.memory:
+            print(f"  Beware: that is more than the {board.memory} bytes that fit for certain.")
+    else:
+        print("  takes any model over the link")
+    print(f"Next: {project.directory / board.folder / 'README.md'} or, to build and flash,")
+    print(f"  pytest-tflm flash {board.name} {project.directory}")
+    return 0
+
+
+def _flash(options: argparse.Namespace) -> int:
+    from pytest_tflm.firmware import flash
+    from pytest_tflm.firmware.boards import board_named
+
+    board = board_named(options.board)
+    plan = flash.plan(board, options.directory, options.port)
+    if not flash.is_there(plan.tool):
+        print(f"{plan.tool} is not installed or not in PATH. With it, these commands do it:")
+        for line in (*plan.set_up, *plan.lines()):
+            print(f"  {line}")
+        return 1
+    port = options.port or flash.port_to_flash(board)
+    return flash.run(
+        flash.plan(board, options.directory, port), lambda line: print(line, flush=True)
+    )

@@ -1,0 +1,35 @@
+"""``pytest-tflm simulate``: a simulated board for another process."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to argparse's ``commands``."""
+    parser = commands.add_parser(
+        "simulate",
+        help="run a simulated board until Ctrl-C and print its port",
+        description="Run the firmware core with TFLM of this machine as a board of its own, print "
+        "the port for --tflm-port, and serve it until Ctrl-C.",
+    )
+    parser.add_argument(
+        "spec",
+        nargs="?",
+        default="sim",
+        metavar="SPEC",
+        help="what board, as for --tflm-port: sim, sim?arena=64k, … (default: sim)",
+    )
+    parser.add_argument(
+        "--tcp",
+        metavar="HOST:PORT",
+        help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one",
+    )
+    parser.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from pytest_tflm.simulator.process import serve
+
+    return serve(options.spec, tcp=options.tcp)

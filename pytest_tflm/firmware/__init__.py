@@ -1,0 +1,1 @@
+"""Firmware for a board: projects written from the sources that come with this package."""

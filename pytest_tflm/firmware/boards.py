@@ -1,0 +1,44 @@
+"""The boards that firmware comes for, and where its sources are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_tflm.errors import SettingsError
+
+_INSTALLED = Path(__file__).parent / "sources"  # put there by CMakeLists.txt
+_CHECKOUT = Path(__file__).parents[2] / "firmware"
+
+
+class Board(NamedTuple):
+    """A board. ``folder`` is its program's in the sources and in a project, ``memory`` the bytes
+    that its program has for a model and its arena unless one is compiled in."""
+
+    name: str
+    title: str
+    folder: str
+    memory: int
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board("nano33", "Arduino Nano 33 BLE (Sense)", "arduino_nano33", 128 * 1024),
+        Board("esp32", "ESP32 and its successors, with ESP-IDF", "esp32_idf", 120 * 1024),
+        Board("mps2", "MPS2 AN386 (Cortex-M4F), emulated by QEMU", "mps2_an386", 3900 * 1024),
+    )
+}
+
+
+def board_named(name: str) -> Board:
+    """The board. SettingsError for one that there is no firmware for."""
+    if name not in BOARDS:
+        raise SettingsError(f"there is no firmware for {name!r}, but for {', '.join(BOARDS)}")
+    return BOARDS[name]
+
+
+def sources() -> Path:
+    """The directory with ``core`` and a folder for each board: of the installed package, or of the
+    checkout that it is imported from."""
+    return _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT

@@ -1,0 +1,86 @@
+"""A model as C++: ``model.h``, which a board's program includes if it is there."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import OperatorMissing
+from pytest_tflm.firmware.boards import sources
+
+if TYPE_CHECKING:
+    from pytest_tflm.model import Model
+
+NAME = "model.h"
+_LEAST_MARGIN = 2048
+_ALIGNMENT = 16
+_BYTES_IN_LINE = 20
+_OPERATOR = re.compile(r'X\("([^"]+)", (Add\w+)\)')
+
+
+@cache
+def members() -> dict[str, str]:
+    """The member of TFLM's MicroMutableOpResolver that registers an operator, by its name: the
+    list that the firmware itself has (core/src/tflm/operator_list.h)."""
+    text = (sources() / "core/src/tflm/operator_list.h").read_text(encoding="utf-8")
+    return dict(_OPERATOR.findall(text))
+
+
+def registrations(model: Model) -> tuple[tuple[str, str], ...]:
+    """Name and member of every operator that ``model`` uses, and of no other.
+
+    Raises OperatorMissing for one that TFLM does not have.
+    """
+    from pytest_tflm.model.operators import used_operators
+
+    used, known = used_operators(model), members()
+    missing = [name for name in used if name not in known]
+    if missing:
+        raise OperatorMissing(
+            f"{model.name} uses {', '.join(missing)}, which TFLM does not have. Change the model,"
+            " or register a kernel of your own in a project made without --model"
+        )
+    return tuple((name, known[name]) for name in used)
+
+
+def with_margin(needed: int) -> int:
+    """An arena for a model for which host TFLM ``needed`` so many bytes: an eighth more, at least
+    2 KiB. A board's pointers are half as long, which saves some; but the optimised kernels
+    (CMSIS-NN, ESP-NN) want scratch memory that host TFLM's reference kernels do not."""
+    arena = needed + max(needed // 8, _LEAST_MARGIN)
+    return -(-arena // _ALIGNMENT) * _ALIGNMENT
+
+
+def model_header(model: Model, arena: int, origin: str) -> str:
+    """The text of ``model.h``. ``origin`` is a sentence on where the arena's size comes from."""
+    name = re.sub(r"[^\w.-]", "_", model.name, flags=re.ASCII)
+    operators = registrations(model)
+    lines = [
+        f"// {name}: {model.size} bytes, CRC-32 {model.crc32:08x}.",
+        "// Written by pytest-tflm firmware --model; write it again when the model changes.",
+        "#ifndef PYTEST_TFLM_MODEL_H_",
+        "#define PYTEST_TFLM_MODEL_H_",
+        "",
+        "#include <stdint.h>",
+        "",
+        f"// {origin}",
+        f"#define PYTEST_TFLM_ARENA {arena}",
+        "",
+        "// The operators that the model uses.",
+        " \\\n".join(
+            ["#define PYTEST_TFLM_OPERATORS(X)"]
+            + [f'  X("{operator}", {member})' for operator, member in operators]
+        ),
+        "",
+        f"#define PYTEST_TFLM_MODEL_SIZE {model.size}",
+        "alignas(16) static const uint8_t pytest_tflm_model[PYTEST_TFLM_MODEL_SIZE] = {",
+        *(
+            "".join(f"{byte}," for byte in model.data[at : at + _BYTES_IN_LINE])
+            for at in range(0, model.size, _BYTES_IN_LINE)
+        ),
+        "};",
+        "",
+        "#endif  // PYTEST_TFLM_MODEL_H_",
+    ]
+    return "\n".join(lines) + "\n"
