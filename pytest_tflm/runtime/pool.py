@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.runtime.interpreter import InterpreterRuntime
-    from pytest_tflm.simulator.launch import Simulator
-    from pytest_tflm.simulator.qemu import EmulatedBoard
+    from pytest_tflm.simulator.board_process import BoardProcess
 
 _LAST_BREATH = 0.5
 """Seconds that a process which closed its port may take to end, so that its end can be told."""
@@ -37,7 +36,7 @@ class Pool:
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self._settings = settings
         self._progress = progress
-        self._simulator: Simulator | EmulatedBoard | None = None
+        self._simulator: BoardProcess | None = None
         self._connection: Connection | None = None
         self._board: BoardRuntime | None = None
         self._broken: TflmError | None = None
@@ -161,7 +160,7 @@ class Pool:
                 continue  # closing what is broken: there is nobody left to tell
 
 
-def _start(port: str) -> Simulator | EmulatedBoard | None:
+def _start(port: str) -> BoardProcess | None:
     """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
     if port == "sim" or port.startswith("sim?"):
         from pytest_tflm.simulator import launch

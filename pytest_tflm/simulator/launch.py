@@ -9,21 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from types import TracebackType
 
 from pytest_tflm.errors import PortFailed
-from pytest_tflm.simulator import ending
+from pytest_tflm.simulator.board_process import BoardProcess
 from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
 
 _START_SECONDS = 30.0
-_STOP_SECONDS = 2.0
 
 
-class Simulator:
-    """A running simulated board. Also a context manager, which closes it.
-
-    ``port`` is what pyserial opens, ``pid`` the process, ``spec`` what it simulates.
-    """
+class Simulator(BoardProcess):
+    """A running simulated board; ``spec`` is what it simulates."""
 
     def __init__(self, spec: SimulatorSpec) -> None:
         self.spec = spec
@@ -64,50 +59,22 @@ class Simulator:
             if not ready:
                 raise PortFailed(
                     f"the simulator ({self.spec}) has not started in {_START_SECONDS:g} seconds",
-                    details=self._tail(),
+                    details=self._said(),
                 )
             data = os.read(output, 4096)
             if not data:
-                how = self.exit_description(wait=_STOP_SECONDS)
+                how = self.exit_description(wait=1.0)
                 raise PortFailed(f"the simulator ({self.spec}) did not start: {how}")
             line += data
         return line.decode("utf-8", "replace").splitlines()[0]
 
-    def exit_description(self, wait: float = 0.0) -> str | None:
-        """How it ended, or None if it still runs after ``wait`` seconds.
-
-        For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``. What native
-        code printed right before is part of it.
-        """
-        how = ending.describe(self._process, wait)
-        tail = how and self._tail()
-        return f"{how}: {tail}" if tail else how
-
-    def close(self) -> None:
-        """End it and release its port. May be called twice."""
+    def _ask_to_end(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        if self._process.poll() is None:
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:  # native code that does not return
-                self._process.kill()
-                self._process.wait()
 
-    def __enter__(self) -> Simulator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _tail(self) -> str:
+    def _said(self) -> str:
         """What tells most of what it wrote: native code's last lines, and Python's verdict."""
         native, own = (_lines_at_end(file.fileno()) for file in (self._native_text, self._errors))
         # faulthandler begins with the reason, a traceback ends with it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import shutil
 import signal
@@ -11,10 +10,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
-from pytest_tflm.simulator import ending
+from pytest_tflm.simulator.board_process import BoardProcess
 
 PREFIX = "qemu:"
 """What ``--tflm-port`` begins with to mean an emulated board; the image's path follows."""
@@ -22,17 +20,13 @@ PREFIX = "qemu:"
 _PROGRAM = "qemu-system-arm"
 _MACHINE = "mps2-an386"
 _START_SECONDS = 10.0
-_STOP_SECONDS = 2.0
 _ARM = b"\x28\x00"
 """An ELF file's machine, at offset 18."""
 _SET_DEATH_SIGNAL = 1
 
 
-class EmulatedBoard:
-    """A running QEMU. Also a context manager, which ends it.
-
-    ``port`` is what pyserial opens, ``pid`` the process, ``image`` what it executes.
-    """
+class EmulatedBoard(BoardProcess):
+    """A running QEMU; ``image`` is what it executes."""
 
     def __init__(self, image: Path, program: str) -> None:
         self.image = image
@@ -71,6 +65,7 @@ class EmulatedBoard:
     def _wait_for_start(self, address: tuple[str, int]) -> None:
         """Until the image has said the first zero: an UART that is not switched on yet loses what
         it is sent. QEMU starts the processor when this connects, and then awaits the next."""
+        patience = 0.0
         try:
             with socket.create_connection(address, _START_SECONDS) as line:
                 if line.recv(1) == b"\0":
@@ -78,9 +73,8 @@ class EmulatedBoard:
         except TimeoutError:
             pass
         except OSError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_SECONDS)
-        ended = self.exit_description()
+            patience = 1.0  # it is about to end
+        ended = self.exit_description(patience)
         raise PortFailed(
             f"{self.image} did not start: QEMU {ended}"
             if ended
@@ -88,33 +82,8 @@ class EmulatedBoard:
             " Is it an image of firmware/mps2_an386?"
         )
 
-    def exit_description(self, wait: float = 0.0) -> str | None:
-        """How QEMU ended, such as ``killed by SIGKILL`` or ``exited with status 1: …``; None if it
-        still runs after ``wait`` seconds."""
-        how = ending.describe(self._process, wait)
-        said = how and self._said()
-        return f"{how}: {said}" if said else how
-
-    def close(self) -> None:
-        """End QEMU and release its port. May be called twice."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-    def __enter__(self) -> EmulatedBoard:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def _ask_to_end(self) -> None:
+        self._process.terminate()
 
     def _said(self) -> str:
         self._errors.seek(0)
