@@ -16,6 +16,11 @@ import pytest
 
 EXAMPLES = Path(__file__).parent / "examples"
 
+# A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that: the
+# tests of Ctrl-C would wait for what cannot come.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @dataclass(frozen=True)
 class Finished:
