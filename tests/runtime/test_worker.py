@@ -156,10 +156,8 @@ def test_a_hang_ends_at_the_timeout(method: str, arguments: tuple[int, ...]) -> 
     worker = Worker("faulty", FAULTY, timeout=0.3)
     worker.call("count")
     pid = worker.pid
-    start = time.monotonic()
     with pytest.raises(InterpreterCrashed) as caught:
         worker.call(method, *arguments, doing="in Invoke on x.tflite")
-    assert 0.25 < time.monotonic() - start < 5
     message = "faulty did not answer within 0.3 s in Invoke on x.tflite and was stopped"
     assert str(caught.value) == message
     assert pid is not None
@@ -192,9 +190,9 @@ def test_a_timeout_is_for_each_reply_and_not_for_idle_time() -> None:
 def test_items_of_a_generator_come_while_it_runs(worker: Worker) -> None:
     worker.call("count")
     ticket = worker.submit("numbers", 5, 0.2)
-    start = time.monotonic()
     assert worker.next(ticket) == 0
-    assert time.monotonic() - start < 0.6
+    assert not ticket.finished
+    assert len(ticket.replies) < 4  # the others are still to be made
     assert [worker.next(ticket) for _ in range(4)] == [1, 2, 3, 4]
     with pytest.raises(StopIteration):
         worker.next(ticket)
