@@ -1,118 +1,19 @@
 """Small TFLite models made without TensorFlow, for tests. Every ``bytes`` here is a whole model.
 
-``Graph`` writes any model; the functions below it write the ones that many tests want. All of
-them run in LiteRT and in TFLM.
+:class:`pytest_tflm.model.graph.Graph` writes any model; the functions here write the ones that many
+tests want. All of them run in LiteRT and in TFLM.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-TYPES = {
-    "float32": schema.TensorType.FLOAT32,
-    "int8": schema.TensorType.INT8,
-    "uint8": schema.TensorType.UINT8,
-    "int16": schema.TensorType.INT16,
-    "int32": schema.TensorType.INT32,
-    "int64": schema.TensorType.INT64,
-    "bool": schema.TensorType.BOOL,
-}
+from pytest_tflm.model.graph import TYPES, Graph, pack, unpack
 
-
-class Graph:
-    """A model of one subgraph under construction: add tensors, add operators, ``finish()``.
-
-    ``model`` is the schema's own object (``ModelT``), for tests that want to bend it first.
-    """
-
-    def __init__(self, description: str = "made for a test") -> None:
-        self.model = schema.ModelT()
-        self.model.version = 3
-        self.model.description = description
-        self.model.operatorCodes = []
-        self.model.buffers = [schema.BufferT()]  # buffer 0 is empty by convention
-        self.graph = schema.SubGraphT()
-        self.graph.name = "main"
-        self.graph.tensors, self.graph.operators = [], []
-        self.model.subgraphs = [self.graph]
-
-    def tensor(
-        self,
-        name: str,
-        shape: Sequence[int],
-        dtype: str,
-        scale: float | Sequence[float] | None = None,
-        zero_point: int = 0,
-        data: np.ndarray | None = None,
-        axis: int = 0,
-    ) -> int:
-        """Add a tensor, constant if it has ``data``; returns its index."""
-        tensor = schema.TensorT()
-        tensor.name, tensor.type, tensor.shape = name, TYPES[dtype], list(shape)
-        tensor.buffer = 0
-        tensor.hasRank = True
-        if scale is not None:
-            scales = [scale] if isinstance(scale, int | float) else list(scale)
-            tensor.quantization = schema.QuantizationParametersT()
-            tensor.quantization.scale = [float(s) for s in scales]
-            tensor.quantization.zeroPoint = [zero_point] * len(scales)
-            tensor.quantization.quantizedDimension = axis
-        if data is not None:
-            buffer = schema.BufferT()
-            raw = np.ascontiguousarray(data, np.dtype(dtype)).tobytes()
-            buffer.data = np.frombuffer(raw, np.uint8)
-            tensor.buffer = len(self.model.buffers)
-            self.model.buffers.append(buffer)
-        self.graph.tensors.append(tensor)
-        return len(self.graph.tensors) - 1
-
-    def operator(
-        self,
-        name: str,
-        inputs: Sequence[int],
-        outputs: Sequence[int],
-        options: str | None = None,
-        version: int = 1,
-        **fields: Any,
-    ) -> int:
-        """Add an operator; ``options`` is the table's name, ``fields`` its fields as in ``…T``."""
-        number = getattr(schema.BuiltinOperator, name)
-        code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode = number, min(number, 127)
-        code.version = version
-        self.model.operatorCodes.append(code)
-        operator = schema.OperatorT()
-        operator.opcodeIndex = len(self.model.operatorCodes) - 1
-        operator.inputs, operator.outputs = list(inputs), list(outputs)
-        if options is not None:
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
-            operator.builtinOptions = getattr(schema, f"{options}T")()
-            for field, value in fields.items():
-                assert hasattr(operator.builtinOptions, field), field
-                setattr(operator.builtinOptions, field, value)
-        self.graph.operators.append(operator)
-        return len(self.graph.operators) - 1
-
-    def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
-        self.graph.inputs, self.graph.outputs = list(inputs), list(outputs)
-        return pack(self.model)
-
-
-def pack(model: schema.ModelT) -> bytes:
-    """A ``ModelT`` as the bytes of a .tflite file."""
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def unpack(data: bytes) -> schema.ModelT:
-    """The bytes of a .tflite file as a ``ModelT``, to bend and pack again."""
-    return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+__all__ = ["TYPES", "Graph", "pack", "unpack"]
 
 
 def fully_connected(

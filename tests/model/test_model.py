@@ -38,7 +38,7 @@ def test_what_is_read(tmp_path: Path) -> None:
     assert model.size == path.stat().st_size
     assert model.crc32 == zlib.crc32(model.data)
     assert model.sha256 == hashlib.sha256(model.data).hexdigest()
-    assert (model.subgraph_count, model.description) == (1, "made for a test")
+    assert (model.subgraph_count, model.description) == (1, "made by pytest-tflm")
     assert [t.name for t in model.tensors] == ["input", "weights", "bias", "output"]
     assert [t.is_constant for t in model.tensors] == [False, True, True, False]
     (tensor,) = model.inputs
