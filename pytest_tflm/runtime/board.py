@@ -78,6 +78,17 @@ class BoardRuntime:
             raise self._wrong(loaded)
         self._check_tensors(loaded)
 
+    def reload(self) -> None:
+        """Send the model once more, also if the board has it already: what its memory held before
+        is gone. Raises WrongModel if the board takes none."""
+        loaded = self._connection.current()
+        if not self._connection.identity.takes_models:
+            raise self._wrong(loaded)
+        self._checked = None
+        loaded = self._connection.load(self._model.data, self._progress)
+        self._check_tensors(loaded)
+        self._checked = loaded
+
     def run(self, sample: object) -> Outputs:
         self._ready()
         return self._outputs(self._connection.run(self._pack(sample)))
