@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import InputAltered, InterpreterError, TflmError, WrongModel
+from pytest_tflm.errors import InputAltered, InterpreterError, OperatorMissing, TflmError, WrongModel
 from pytest_tflm.verdict import behaviour, experiments
 from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, gap_of
 from pytest_tflm.verdict.localise import localise
@@ -136,6 +136,11 @@ class _Climb:
         except WrongModel as error:
             self.evidence.facts.append(Fact("wrong model", {"error": _line(error)}))
             self.add("identity", "the model on the board", "differs", _line(error))
+            return False
+        except OperatorMissing as error:
+            values = {"error": _line(error), "operators": board.operators}
+            self.evidence.facts.append(Fact("operator missing", values))
+            self.add("link", "the link", "cannot", _line(error))
             return False
         except TflmError as error:
             self.evidence.facts.append(Fact("board broke", {"error": _line(error)}))

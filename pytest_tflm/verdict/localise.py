@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Operator
-    from pytest_tflm.model.cut import Cutter
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.observe import Observation
     from pytest_tflm.verdict.target import Target
@@ -30,7 +29,6 @@ class _Sides:
     suspect: Target
     trusted: Target
     model: Model
-    cutter: Cutter
     shapes: Mapping[int, tuple[int, ...]] | None
 
 
@@ -55,10 +53,8 @@ def localise(
     An operator that cannot be cut, or that a target refuses, is named and passed by; a suspect
     whose link breaks ends it, with what is known until then.
     """
-    from pytest_tflm.model.cut import Cutter
-
     shapes = seen[0].shapes if real_shapes else None
-    sides = _Sides(suspect, trusted, model, Cutter(model), shapes)
+    sides = _Sides(suspect, trusted, model, shapes)
     # What the suspect's own chain holds: starts as the inputs, which are equal.
     chain = [{t.index: o.tensors[t.index] for t in model.inputs} for o in seen]
     results: list[OperatorResult] = []
@@ -90,10 +86,11 @@ def _one(
     chain: list[dict[int, NDArray[np.generic]]],
 ) -> OperatorResult:
     from pytest_tflm.errors import BoardError, InterpreterError, ModelError
+    from pytest_tflm.model.cut import cut_operator
 
     result = OperatorResult(operator)
     try:
-        cut = sides.cutter.cut_operator(operator.index, shapes=sides.shapes)
+        cut = cut_operator(sides.model, operator.index, shapes=sides.shapes)
         result = replace(result, cut=cut)
         given = tuple(tuple(o.tensors[i] for i in cut.inputs) for o in seen)
         result = replace(result, inputs=given)

@@ -74,12 +74,21 @@ class HostTarget:
 
 
 class BoardTarget:
-    """A board: ``load(model)`` gives its runtime, as ``Pool.board`` does."""
+    """A board: ``load(model)`` gives its runtime, as ``Pool.board`` does. ``operators`` are those
+    that it says it has, none if it does not say."""
 
-    def __init__(self, load: Callable[[Model], Runtime], name: str, takes_models: bool) -> None:
+    def __init__(
+        self,
+        load: Callable[[Model], Runtime],
+        name: str,
+        *,
+        takes_models: bool = True,
+        operators: tuple[str, ...] = (),
+    ) -> None:
         self._load = load
         self.name = name
         self.takes_models = takes_models
+        self.operators = operators
 
     def put(self, model: Model) -> Runtime:
         return self._load(model)

@@ -1,0 +1,156 @@
+"""Causes in the board's firmware and memory: seen in its outputs as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from pytest_tflm.verdict.causes.cause import Cause, Match
+
+if TYPE_CHECKING:
+    from pytest_tflm.verdict.evidence import Evidence
+
+
+def fact(key: str, rung: str = "board") -> Callable[[Evidence], Iterable[Match]]:
+    """Matches what an experiment has established."""
+
+    def match(evidence: Evidence) -> Iterable[Match]:
+        return [Match(found.values, rung=rung) for found in evidence.facts_of(key)]
+
+    return match
+
+
+def _memory_altered(evidence: Evidence) -> Iterable[Match]:
+    """Whole outputs differ, and no operator alone does: its memory is not what it should be."""
+    rung = evidence.rung("board")
+    if rung is None or rung.localisation is None or rung.outcome != "differs":
+        return []
+    where = rung.localisation
+    if where.explains is not False or where.differing:
+        return []
+    reloaded = evidence.fact("reloaded")
+    after = ""
+    if reloaded is not None:
+        after = (
+            "; after the model was sent again the outputs are right"
+            if reloaded.values["cured"]
+            else "; sending the model again does not change that"
+        )
+    return [Match({"operators": len(where.operators), "after": after}, rung="board")]
+
+
+def _outputs_alone(evidence: Evidence) -> Iterable[Match]:
+    return [Match(rung="board")] if evidence.fact("takes no models") else []
+
+
+CAUSES = (
+    Cause(
+        "wrong-model",
+        "the board runs another model",
+        fact("wrong model", "identity"),
+        "The board has another model than {model}: {error}",
+        "Flash the firmware again with this model (pytest-tflm firmware BOARD --model {model}), or "
+        "give the model that the board has.",
+        "seen most often of all: a board that was not flashed again",
+    ),
+    Cause(
+        "input-altered",
+        "Invoke saw another input than was sent",
+        fact("input altered", "link"),
+        "The input tensor was changed on the board between its arrival and Invoke: {error}",
+        "Look for what else writes into the arena: another buffer, an interrupt, a stack that "
+        "grows into it. Preprocessing in the firmware is such a change, too.",
+        "tensorflow/tflite-micro#2290",
+    ),
+    Cause(
+        "constant-outputs",
+        "the board answers the same whatever the input",
+        fact("constant"),
+        "All {samples} samples give the same outputs on the board (codes {values}), where a correct "
+        "board gives different ones.",
+        "Invoke may not run, fail unnoticed, or the outputs be read before it or from elsewhere. "
+        "Check Invoke's status; with ESP-NN, make sure its wrappers are of the same release as TFLM.",
+        "espressif/esp-tflite-micro#108 (a stale FULLY_CONNECTED wrapper gave zeros)",
+    ),
+    Cause(
+        "stale-outputs",
+        "the board answers for the input before",
+        fact("stale"),
+        "Each output is exactly that of the sample before it ({samples} of {samples} compared): the "
+        "board is one inference behind.",
+        "Write the whole input tensor before every Invoke, also if it is the same, and read the "
+        "outputs after it; double buffering exchanged the wrong way looks like this.",
+        "tensorflow/tflite-micro#2290 (input memory is used again by Invoke)",
+    ),
+    Cause(
+        "outputs-exchanged",
+        "the board's outputs are in another order",
+        fact("exchanged"),
+        "The board's outputs are the right ones in another order: output i holds what should be "
+        "output {order}[i].",
+        "Read output tensors by the model's order (interpreter->output(i)), not by name or address.",
+    ),
+    Cause(
+        "input-truncated",
+        "the board does not use the whole input",
+        fact("ignored"),
+        "The board's outputs do not depend on the last {count} of {size} elements of input "
+        "{input!r} (from element {element} on), and they should.",
+        "The last part of the input does not arrive in the tensor: check the length that the "
+        "firmware copies, and the last batch of a batched transfer.",
+        "arduino/ArduinoCore-mbed#129 (64-byte chunks lost), espressif/arduino-esp32#5727",
+    ),
+    Cause(
+        "drifting-outputs",
+        "the board's outputs drift with each run",
+        fact("drift", "determinism"),
+        "One input, run {runs} times, gives other outputs each time, always moving the same way (by "
+        "up to {step} LSB a run), where host TFLM repeats itself.",
+        "Something in the firmware keeps adding up: an input that is scaled in place, a filter's "
+        "state, a tensor that Invoke uses again. Write the whole input before every Invoke.",
+        "espressif/esp-tflite-micro#67, tensorflow/tflite-micro#2260",
+    ),
+    Cause(
+        "nondeterministic-board",
+        "the board does not repeat itself",
+        fact("unsteady", "determinism"),
+        "One input, run {runs} times, does not give the same outputs ({gap}), where host TFLM "
+        "repeats itself.",
+        "Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
+        "shared, another task or interrupt, a stack overflow, an unstable supply or clock.",
+        "espressif/esp-tflite-micro#67, espressif/esp-nn#6",
+    ),
+    Cause(
+        "state-not-reset",
+        "the model's state is not reset",
+        fact("state kept", "determinism"),
+        "{model} has variables, and the board gives other outputs for the same inputs after a reset "
+        "of its state than before: the reset does not bring the variables back to where they began.",
+        "Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; older "
+        "releases reset to 0 where the zero point is meant.",
+        "tensorflow/tflite-micro PR#1389, PR#1750",
+    ),
+    Cause(
+        "memory-altered",
+        "the board's memory is changed while the model runs",
+        _memory_altered,
+        "The whole model differs on the board, and none of its {operators} operators does when it "
+        "runs alone, nor do all of them in a chain{after}: the model's bytes or its arena are "
+        "changed by something.",
+        "Look for what shares memory with the model or the arena: a stack that grows into it, DMA, a "
+        "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes "
+        "says), a model array that is not aligned to 16 bytes or not const.",
+        "tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low), "
+        "espressif/esp-tflite-micro#6 (scratch over the output)",
+    ),
+    Cause(
+        "outputs-alone",
+        "the board takes no models, so only its outputs are known",
+        _outputs_alone,
+        "The firmware has its model compiled in and takes none over the link: operators cannot be "
+        "run alone on it.",
+        "Flash firmware that takes models (pytest-tflm firmware {board_name} without --model) to "
+        "have the operators compared.",
+        is_note=True,
+    ),
+)
