@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
 
+VERDICTS = ("off", "brief", "full")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
@@ -32,6 +33,8 @@ class Settings(NamedTuple):
     seed: int
     timeout: float
     suite: bool
+    verdict: str
+    float_model: Path | None
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -215,6 +218,24 @@ OPTIONS: tuple[Option, ...] = (
         _on_off,
         "on",
         choices=("on", "off"),
+    ),
+    Option(
+        "verdict",
+        "|".join(VERDICTS),
+        "whether a failing test says why, once for each model: the cause and what to do (brief), "
+        "with "
+        "all the evidence (full), or nothing (off)",
+        _one_of(VERDICTS),
+        "full",
+        choices=VERDICTS,
+    ),
+    Option(
+        "float_model",
+        "FILE",
+        "the model before it was quantised, to tell in a verdict what quantising cost",
+        _path,
+        "",
+        marker=True,
     ),
 )
 

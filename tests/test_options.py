@@ -33,6 +33,8 @@ def test_defaults():
         seed=0,
         timeout=10.0,
         suite=True,
+        verdict="full",
+        float_model=None,
     )
 
 

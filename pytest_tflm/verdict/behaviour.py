@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def _sequence(runtime: Any, samples: Sequence[Arrays]) -> Arrays:
 def unsteady_facts(seen: Repeats) -> Iterator[Fact]:
     """What kind of unsteady a board is."""
     outputs = [_flat(each) for each in seen.outputs]
-    steps = [b - a for a, b in zip(outputs, outputs[1:])]
+    steps = [b - a for a, b in pairwise(outputs)]
     changing = [step for step in steps if step.any()]
     signs = {int(s) for step in changing for s in np.sign(step) if s}
     if len(changing) == len(steps) and len(signs) == 1:
@@ -112,7 +113,7 @@ def whole_facts(
     if (fact := _constant(got, want)) is not None:
         yield fact
         return
-    if len(got) > 2 and all(_equal(a, b) for a, b in zip(got[1:], want)):
+    if len(got) > 2 and all(_equal(a, b) for a, b in zip(got[1:], want[:-1], strict=True)):
         yield Fact("stale", {"samples": len(got) - 1})
         return
     if (order := _exchanged(got, want)) is not None:
@@ -125,9 +126,7 @@ def whole_facts(
             yield Fact("clipped", {"low": found[0], "high": found[1], "where": "outputs"})
 
 
-def ignored_input(
-    model: Model, sample: Arrays, board: Target, oracle: Target
-) -> Fact | None:
+def ignored_input(model: Model, sample: Arrays, board: Target, oracle: Target) -> Fact | None:
     """The end of the input that a board's outputs do not depend on, while they should: the fact
     ``ignored`` with the first ignored ``element`` and how many are (``count`` of ``size``)."""
     for position, tensor in enumerate(sample):
@@ -178,7 +177,9 @@ def _constant(got: Sequence[Arrays], want: Sequence[Arrays]) -> Fact | None:
         return None
     if all(_equal(each, want[0]) for each in want):
         return None
-    values = {int(v) if float(v).is_integer() else float(v) for array in got[0] for v in np.unique(array)}
+    values = {
+        int(v) if float(v).is_integer() else float(v) for array in got[0] for v in np.unique(array)
+    }
     return Fact("constant", {"values": sorted(values)[:4], "samples": len(got)})
 
 

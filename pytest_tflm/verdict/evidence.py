@@ -31,6 +31,10 @@ class Gap:
     def is_none(self) -> bool:
         return not self.elements
 
+    def short(self) -> str:
+        """``62 of 16000, at most 1 LSB``, for a table."""
+        return self.describe().replace(" elements,", ",")
+
     def describe(self) -> str:
         """``62 of 16000 elements, at most 1 LSB``."""
         if self.shapes:
@@ -83,13 +87,15 @@ class Localisation:
     """Every operator alone, and the chain of them.
 
     ``explains``: the chain of the suspect's operators ends in the suspect's outputs of the whole
-    model. False: what differs is not in any operator alone. None: not known.
+    model. False: what differs is not in any operator alone. None: not known. ``outputs`` are the
+    model's output tensors (indices).
     """
 
     suspect: str
     trusted: str
     operators: tuple[OperatorResult, ...]
     explains: bool | None
+    outputs: frozenset[int] = frozenset()
     note: str = ""
 
     @cached_property

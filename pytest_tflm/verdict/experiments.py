@@ -60,9 +60,7 @@ def without_delegates(evidence: Evidence, reference: HostTarget, builtin_ref: Ho
         return
     if reference.resolver == "builtin_without_default_delegates":
         for result in rung.localisation.differing:
-            evidence.facts.append(
-                Fact("differs without delegates", operator=result.operator.index)
-            )
+            evidence.facts.append(Fact("differs without delegates", operator=result.operator.index))
         return
     plain = HostTarget(reference.kind, "builtin_without_default_delegates")
     try:
@@ -116,7 +114,3 @@ def kernels(evidence: Evidence, key: str, board: Target, oracle: Target) -> None
     for result in rung.localisation.differing:
         for fact in kernel_faults.explanations(result, board, oracle):
             evidence.facts.append(fact)
-
-
-def quantisation(evidence: Evidence, builtin_ref: HostTarget) -> None:
-    """How float samples became codes."""

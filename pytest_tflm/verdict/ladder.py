@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import InputAltered, InterpreterError, OperatorMissing, TflmError, WrongModel
-from pytest_tflm.verdict import behaviour, experiments
+from pytest_tflm.errors import (
+    InputAltered,
+    InterpreterError,
+    OperatorMissing,
+    TflmError,
+    WrongModel,
+)
+from pytest_tflm.verdict import behaviour, experiments, quantisation
 from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, gap_of
 from pytest_tflm.verdict.localise import localise
 from pytest_tflm.verdict.target import BoardTarget, HostTarget, outputs_of
@@ -76,11 +83,15 @@ def climb(
     samples: Sequence[object],
     row: Row,
     *,
+    float_model: Path | None = None,
+    codes: Sequence[object] | None = None,
     progress: Progress | None = None,
 ) -> Evidence:
     """Collect all evidence over ``samples`` (the first :data:`SAMPLES` of them).
 
-    Never raises a TflmError: what breaks on the way ends the ladder, and is part of the evidence.
+    ``float_model`` and ``codes`` as :func:`~pytest_tflm.verdict.verdict.judge` takes them. What
+    breaks on the way ends the ladder, and is part of the evidence; only a float model that cannot
+    be read (ModelError) and samples or codes that do not fit (SampleError) are raised.
     """
     arrays = tuple(model.quantize(sample) for sample in samples[:SAMPLES])
     names = {
@@ -94,7 +105,10 @@ def climb(
         if target is not None
     }
     evidence = Evidence(model, arrays, names)
-    _Climb(evidence, row, progress).go()
+    climber = _Climb(evidence, row, progress)
+    climber.given = samples[:SAMPLES]
+    climber.float_model, climber.codes = float_model, codes
+    climber.go()
     return evidence
 
 
@@ -107,6 +121,9 @@ class _Climb:
         self.progress = progress
         self.outputs: dict[str, list[Arrays]] = {}
         self.tflm_is_steady = True
+        self.given: Sequence[object] = ()
+        self.float_model: Path | None = None
+        self.codes: Sequence[object] | None = None
 
     def go(self) -> None:
         if self.row.board is not None and not self.board_alone(self.row.board):
@@ -120,7 +137,25 @@ class _Climb:
             self.tflm_rung()
             if self.row.reference is not self.row.builtin_ref:
                 self.resolver_rung()
-        experiments.quantisation(self.evidence, self.row.builtin_ref)
+        self.quantising()
+
+    # Rung 7.
+
+    def quantising(self) -> None:
+        reals = quantisation.real_samples(self.model, self.given)
+        if reals is None:
+            return
+        quantisation.harness_rung(self.evidence, reals, self.row.builtin_ref)
+        if self.codes is not None:
+            quantisation.codes_rung(self.evidence, reals, self.codes)
+        if self.float_model is not None and "builtin_ref" in self.outputs:
+            quantisation.float_rung(
+                self.evidence,
+                reals,
+                self.float_model,
+                self.row.builtin_ref,
+                self.outputs["builtin_ref"],
+            )
 
     # The board by itself: rungs 1 and 2.
 
@@ -146,7 +181,9 @@ class _Climb:
             self.evidence.facts.append(Fact("board broke", {"error": _line(error)}))
             self.add("link", "the link", "cannot", _line(error))
             return False
-        text = f"the board's model is the file: {self.model.size} bytes, CRC-32 {self.model.crc32:08x}"
+        text = (
+            f"the board's model is the file: {self.model.size} bytes, CRC-32 {self.model.crc32:08x}"
+        )
         self.add("identity", "the model on the board", "equal", text)
         return True
 
@@ -314,18 +351,19 @@ class _Climb:
             self.replace(known, replace(known, text=f"{known.text}; then: {_line(error)}"))
 
 
-def observations(
-    target: HostTarget, model: Model, samples: Sequence[Arrays]
-) -> list[Observation]:
+def observations(target: HostTarget, model: Model, samples: Sequence[Arrays]) -> list[Observation]:
     """What the inside of ``target`` is for each sample, each from the initial state."""
     from pytest_tflm.runtime.observe import Observer
 
-    with Observer(target.kind, model, resolver=target.resolver, worker=target.worker) as observer:
+    observer = Observer(target.kind, model, resolver=target.resolver, worker=target.worker)
+    try:
         seen = []
         for sample in samples:
             observer.reset_state()
             seen.append(observer.observe(sample))
         return seen
+    finally:
+        observer.close()
 
 
 def _link_text(board: BoardTarget, model: Model, samples: Sequence[Arrays]) -> str:

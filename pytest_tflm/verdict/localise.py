@@ -69,6 +69,7 @@ def localise(
             break
     if progress is not None:
         progress("", 1, 1)
+    outputs = frozenset(tensor.index for tensor in model.outputs)
     explains = None
     if not note and not any(result.problem for result in results):
         explains = all(
@@ -76,7 +77,7 @@ def localise(
             for i in range(len(seen))
             for k, t in enumerate(model.outputs)
         )
-    return Localisation(suspect.name, trusted.name, tuple(results), explains, note)
+    return Localisation(suspect.name, trusted.name, tuple(results), explains, outputs, note)
 
 
 def _one(
@@ -94,7 +95,10 @@ def _one(
         result = replace(result, cut=cut)
         given = tuple(tuple(o.tensors[i] for i in cut.inputs) for o in seen)
         result = replace(result, inputs=given)
-        own = [tuple(c.get(i, o.tensors[i]) for i in cut.inputs) for c, o in zip(chain, seen)]
+        own = [
+            tuple(c.get(i, o.tensors[i]) for i in cut.inputs)
+            for c, o in zip(chain, seen, strict=True)
+        ]
         trusted = outputs_of(sides.trusted, cut.model, given)
         inherited = [i for i in range(len(seen)) if not _all_same(own[i], given[i])]
         made = outputs_of(sides.suspect, cut.model, [*given, *(own[i] for i in inherited)])

@@ -1,4 +1,4 @@
-"""Where in a tensor two runs differ: at edges, in one channel, in a run of neighbours, everywhere."""
+"""Where in a tensor two runs differ: at edges, in one channel, in one run of neighbours."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 def difference_mask(pairs: Sequence[Pair]) -> NDArray[np.bool_] | None:
     """Where any of the pairs differs, in the tensor's shape; None if there is no pair."""
-    masks = [ours != theirs for ours, theirs in pairs]
-    return np.logical_or.reduce(masks) if masks else None
+    if not pairs:
+        return None
+    return np.asarray(np.stack([ours != theirs for ours, theirs in pairs]).any(axis=0))
 
 
 def edges(mask: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ def edges(mask: NDArray[np.bool_]) -> tuple[str, ...]:
     named = [(axis, name) for axis, name in axes if mask.shape[axis] > 2]
     if not named or not mask.any():
         return ()
-    by_position = mask.any(axis=(0, mask.ndim - 1))
+    by_position: NDArray[np.bool_] = np.asarray(mask.any(axis=(0, mask.ndim - 1)))
     found: list[str] = []
     left = by_position.copy()
     for axis, name in named:

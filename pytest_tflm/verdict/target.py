@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Runtime
+    from pytest_tflm.runtime.pool import Pool
     from pytest_tflm.runtime.worker import Worker
 
 
@@ -112,6 +113,17 @@ class BoardTarget:
 
     def close(self) -> None:
         """The board is whoever's it was before."""
+
+
+def board_of(pool: Pool) -> BoardTarget:
+    """The board of a pool of runtimes. Raises LinkError or BoardError if there is none."""
+    identity = pool.connection().identity
+    return BoardTarget(
+        pool.board,
+        f"board {identity.board}",
+        takes_models=identity.takes_models,
+        operators=identity.operators,
+    )
 
 
 def has_state(model: Model) -> bool:

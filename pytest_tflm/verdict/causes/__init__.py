@@ -28,7 +28,8 @@ UNKNOWN = Cause(
     "no known cause fits",
     lambda evidence: (),
     "{title}: {text}. No cause that is known here fits the evidence.",
-    "pytest-tflm diagnose --save DIR writes the evidence and the operator that shows it, ready for a "
+    "pytest-tflm diagnose --save DIR writes the evidence and the operator that shows it, ready "
+    "for a "
     "bug report.",
 )
 
@@ -64,9 +65,7 @@ def _accusation(cause: Cause, match: Match, evidence: Evidence) -> Accusation:
         "reference": evidence.names.get("reference", "the reference"),
         **match.values,
     }
-    return Accusation(
-        cause, match, cause.sentence.format(**values), cause.remedy.format(**values)
-    )
+    return Accusation(cause, match, cause.sentence.format(**values), cause.remedy.format(**values))
 
 
 def _shown_path(path: str) -> str:

@@ -66,17 +66,20 @@ CAUSES = (
         "constant-outputs",
         "the board answers the same whatever the input",
         fact("constant"),
-        "All {samples} samples give the same outputs on the board (codes {values}), where a correct "
+        "All {samples} samples give the same outputs on the board (codes {values}), where a "
+        "correct "
         "board gives different ones.",
         "Invoke may not run, fail unnoticed, or the outputs be read before it or from elsewhere. "
-        "Check Invoke's status; with ESP-NN, make sure its wrappers are of the same release as TFLM.",
+        "Check Invoke's status; with ESP-NN, make sure its wrappers are of the same release as "
+        "TFLM.",
         "espressif/esp-tflite-micro#108 (a stale FULLY_CONNECTED wrapper gave zeros)",
     ),
     Cause(
         "stale-outputs",
         "the board answers for the input before",
         fact("stale"),
-        "Each output is exactly that of the sample before it ({samples} of {samples} compared): the "
+        "Each output is exactly that of the sample before it ({samples} of {samples} compared): "
+        "the "
         "board is one inference behind.",
         "Write the whole input tensor before every Invoke, also if it is the same, and read the "
         "outputs after it; double buffering exchanged the wrong way looks like this.",
@@ -88,7 +91,8 @@ CAUSES = (
         fact("exchanged"),
         "The board's outputs are the right ones in another order: output i holds what should be "
         "output {order}[i].",
-        "Read output tensors by the model's order (interpreter->output(i)), not by name or address.",
+        "Read output tensors by the model's order (interpreter->output(i)), not by name or "
+        "address.",
     ),
     Cause(
         "input-truncated",
@@ -104,7 +108,8 @@ CAUSES = (
         "drifting-outputs",
         "the board's outputs drift with each run",
         fact("drift", "determinism"),
-        "One input, run {runs} times, gives other outputs each time, always moving the same way (by "
+        "One input, run {runs} times, gives other outputs each time, always moving the same way "
+        "(by "
         "up to {step} LSB a run), where host TFLM repeats itself.",
         "Something in the firmware keeps adding up: an input that is scaled in place, a filter's "
         "state, a tensor that Invoke uses again. Write the whole input before every Invoke.",
@@ -124,8 +129,10 @@ CAUSES = (
         "state-not-reset",
         "the model's state is not reset",
         fact("state kept", "determinism"),
-        "{model} has variables, and the board gives other outputs for the same inputs after a reset "
-        "of its state than before: the reset does not bring the variables back to where they began.",
+        "{model} has variables, and the board gives other outputs for the same inputs after a "
+        "reset "
+        "of its state than before: the reset does not bring the variables back to where they "
+        "began.",
         "Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; older "
         "releases reset to 0 where the zero point is meant.",
         "tensorflow/tflite-micro PR#1389, PR#1750",
@@ -137,7 +144,8 @@ CAUSES = (
         "The whole model differs on the board, and none of its {operators} operators does when it "
         "runs alone, nor do all of them in a chain{after}: the model's bytes or its arena are "
         "changed by something.",
-        "Look for what shares memory with the model or the arena: a stack that grows into it, DMA, a "
+        "Look for what shares memory with the model or the arena: a stack that grows into it, "
+        "DMA, a "
         "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes "
         "says), a model array that is not aligned to 16 bytes or not const.",
         "tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low), "

@@ -1,4 +1,4 @@
-"""How a difference travels through a model: whether it is seen at the end, and what makes it larger."""
+"""How a difference travels through a model: whether it is seen at the end, what magnifies it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def is_hidden(where: Localisation, result: OperatorResult) -> bool:
     reached, todo = {result.operator.index}, [result]
     while todo:
         current = todo.pop()
-        behind = [r for tensor in current.operator.outputs for r in consumers.get(tensor, [])]
-        if not behind and current.operator.index in differing:
-            return False  # nobody uses it further: an output of the model
+        made = current.operator.outputs
+        if current.operator.index in differing and where.outputs.intersection(made):
+            return False
+        behind = [r for tensor in made for r in consumers.get(tensor, [])]
         for each in behind:
             if each.operator.index in differing and each.operator.index not in reached:
                 reached.add(each.operator.index)
@@ -49,5 +50,5 @@ def magnifiers(where: Localisation) -> Iterator[tuple[OperatorResult, float, flo
             if t in made and made[t].chained is not None
         ]
         largest = max(before, default=0.0)
-        if 0 < largest and after.largest >= MAGNIFIED * largest and after.largest >= MAGNIFIED:
+        if largest > 0 and after.largest >= MAGNIFIED * largest and after.largest >= MAGNIFIED:
             yield result, largest, after.largest

@@ -64,8 +64,7 @@ CAUSES = (
         "operator-version",
         "the firmware has the operator, in an older version",
         _operator(is_version=True),
-        "The board's TFLM knows {name} but not version {version} of it (operators {operators}): "
-        "{error}",
+        "The board's TFLM knows {name} but not version {version} of it ({operators}): {error}",
         "Build the firmware with a newer TFLM, or convert the model with an older converter.",
         "tensorflow/tflite-micro#302",
     ),
@@ -73,7 +72,7 @@ CAUSES = (
         "operator-missing",
         "the firmware lacks an operator of the model",
         _operator(is_version=False),
-        "The board's firmware lacks {name} (operators {operators}): {error}",
+        "The board's firmware lacks {name} ({operators}): {error}",
         "pytest-tflm firmware BOARD --model {path} writes firmware with exactly the operators of "
         "this model.",
         "tensorflow/tflite-micro#302, #2196 (only the first operator registered)",
@@ -89,7 +88,7 @@ CAUSES = (
         "hidden-difference",
         "operators differ, and nobody sees it",
         _hidden,
-        "{name} and others (operators {operators}) of {suspect} differ from {trusted} of themselves "
+        "{name} and others ({operators}) of {suspect} differ from {trusted} of themselves "
         "(operator {worst}: {gap}), and later operators crop, mask or saturate it away.",
         "Nothing to do for this model; another model with this operator may show it.",
         "tensorflow/tflite-micro#1646 in a causal TCN",

@@ -179,20 +179,31 @@ def _clipped_outputs(evidence: Evidence) -> Iterable[Match]:
         names = {result.operator.name for result in differing}
         if len(names) == 1:
             return [_match(names.pop(), list(differing), [(differing[0], {"where": where})])]
-    values = {"name": "the model", "operators": "all", "worst": "all", "gap": "", "where": where}
+    values = {
+        "name": "the model",
+        "operators": "all operators",
+        "worst": "any",
+        "gap": "",
+        "where": where,
+    }
     return [Match(values, (), "board")]
 
 
 _WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm; "
 _SAVED = "the reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
-_ALONE = "{name} (operators {operators}) on {board} differs from host TFLM with equal inputs, {gap} in operator {worst}"
+_ALONE = (
+    "{name} ({operators}) on {board} differs from host TFLM with equal inputs, {gap} in operator "
+    "{worst}"
+)
+"operator {worst}"
 
 CAUSES = (
     Cause(
         "alignment",
         "a kernel reads its input from an aligned address",
         _of("alignment"),
-        _ALONE + ": only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
+        _ALONE
+        + ": only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
         "the same operator is equal.",
         "Update the kernel library, or make the depth a multiple of 4 (8 for ESP-NN). " + _SAVED,
         "espressif/esp-nn#34",
@@ -225,7 +236,8 @@ CAUSES = (
         "padding-value",
         "a kernel pads with 0 and not with the zero point",
         _of("padding-value"),
-        _ALONE + ": exactly what it would compute if it padded with code 0, where the zero point is "
+        _ALONE
+        + ": exactly what it would compute if it padded with code 0, where the zero point is "
         "meant.",
         "Use a newer release of the kernel library. " + _SAVED,
         "espressif/esp-nn#31",
@@ -242,7 +254,8 @@ CAUSES = (
         "edge-positions",
         "a kernel is wrong at the edges alone",
         _of("edge-positions"),
-        _ALONE + ": only at the edges ({where}). Padding is what edges have and the inside has not.",
+        _ALONE
+        + ": only at the edges ({where}). Padding is what edges have and the inside has not.",
         _WITH_BOARD + _SAVED,
         "espressif/esp-nn#31 (asymmetric padding: last row and column)",
     ),
@@ -258,7 +271,7 @@ CAUSES = (
         "saturated-outputs",
         "outputs saturate too early",
         _clipped_outputs,
-        "{name} (operators {operators}) on {board}: equal to a correct board but for {where}, which "
+        "{name} ({operators}) on {board}: equal to a correct board but for {where}, which "
         "are clipped.",
         "The activation's range is computed wrongly, or outputs are narrowed in the firmware. "
         + _SAVED,

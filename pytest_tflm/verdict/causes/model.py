@@ -72,8 +72,10 @@ CAUSES = (
         "stored-shapes",
         "the file stores shapes for another batch than the model computes",
         _stored_shapes,
-        "Operator {operator}, {name}, makes a tensor of shape {real}, and the file stores {stored} for "
-        "it ({count} operators are such). TFLite infers shapes anew; TFLM trusts the stored ones and "
+        "Operator {operator}, {name}, makes a tensor of shape {real}, and the file stores "
+        "{stored} for "
+        "it ({count} operators are such). TFLite infers shapes anew; TFLM trusts the stored ones "
+        "and "
         "computes something else, silently.{proof}",
         "pytest-tflm model repair {path} -o {repaired} (or convert with a fixed batch: "
         "keras.Input(shape, batch_size=1))",
@@ -83,10 +85,12 @@ CAUSES = (
         "space-to-batch-padding",
         "TFLM pads SPACE_TO_BATCH_ND with what its memory held",
         _space_to_batch_padding,
-        "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the zero "
+        "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
+        "zero "
         "point: operator {operator} alone, with equal inputs, differs in {gap} ({count} operators "
         "are such).{hidden}",
-        "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution and "
+        "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution "
+        "and "
         "BATCH_TO_SPACE_ND into one dilated convolution)",
         "tensorflow/tflite-micro#1646",
     ),

@@ -80,9 +80,10 @@ def _of(found: list[OperatorResult], rung: str, **more: Any) -> list[Match]:
 
 
 def listed(indices: tuple[int, ...]) -> str:
-    """``3, 7, 9 and 12 more``."""
+    """``operator 3``, or ``operators 3, 7, 9 and 12 more``."""
     shown = ", ".join(map(str, indices[:16]))
-    return shown + (f" and {len(indices) - 16} more" if len(indices) > 16 else "")
+    more = f" and {len(indices) - 16} more" if len(indices) > 16 else ""
+    return f"operator{'s' * (len(indices) != 1)} {shown}{more}"
 
 
 def _magnified(evidence: Evidence) -> Iterable[Match]:
@@ -104,7 +105,9 @@ def _magnified(evidence: Evidence) -> Iterable[Match]:
 
 def _broke(kind: str) -> Any:
     def match(evidence: Evidence) -> Iterable[Match]:
-        return [Match(f.values) for f in evidence.facts_of("host broke") if f.values["kind"] == kind]
+        return [
+            Match(f.values) for f in evidence.facts_of("host broke") if f.values["kind"] == kind
+        ]
 
     return match
 
@@ -118,7 +121,7 @@ CAUSES = (
         "fully-connected-in-float",
         "TFLite requantises FULLY_CONNECTED in float",
         _float_requantised,
-        "FULLY_CONNECTED (operators {operators}) differs between host TFLM and BUILTIN_REF by 1 LSB "
+        "FULLY_CONNECTED ({operators}) differs between host TFLM and BUILTIN_REF by 1 LSB "
         "at most, with equal inputs: LiteRT from 1.3 on ({version} here) requantises it in float, "
         "TFLM in fixed point. The board is not wrong.",
         "Compare at a tolerance of 1 LSB, or with host TFLM, which is exact: --tflm-runtime=tflm",
@@ -128,8 +131,9 @@ CAUSES = (
         "tflm-and-tflite-differ",
         "TFLM and TFLite compute an operator differently",
         _kernels_of_tflm,
-        "{name} (operators {operators}) differs between host TFLM and BUILTIN_REF by at most {largest} "
-        "LSB with equal inputs (operator {worst}: {gap}): the gap between the two, on any board. The "
+        "{name} ({operators}) differs between host TFLM and BUILTIN_REF by at most {largest} "
+        "LSB with equal inputs (operator {worst}: {gap}): the gap between the two, on any board. "
+        "The "
         "board is not wrong.",
         "Compare with host TFLM, which is what a correct board computes: --tflm-runtime=tflm",
         "tensorflow/tensorflow#102943, LiteRT#7441",
@@ -138,10 +142,11 @@ CAUSES = (
         "delegate-kernels",
         "the resolver's delegate computes with other kernels",
         _delegate,
-        "{name} (operators {operators}) of {reference} differs from the reference kernel by at most "
+        "{name} ({operators}) of {reference} differs from the reference kernel by at most "
         "{largest} LSB with equal inputs (operator {worst}: {gap}); without delegates it does not. "
         "That is XNNPACK, which rounds otherwise. The board is not wrong.",
-        "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the difference "
+        "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the "
+        "difference "
         "(--tflm-tolerance).",
         "tensorflow/tflite-micro#960, LiteRT#7441",
     ),
@@ -149,10 +154,11 @@ CAUSES = (
         "optimised-kernels",
         "the optimised kernels of TFLite round otherwise",
         _optimised,
-        "{name} (operators {operators}) of {reference} differs from the reference kernel by at most "
+        "{name} ({operators}) of {reference} differs from the reference kernel by at most "
         "{largest} LSB with equal inputs (operator {worst}: {gap}), with delegates and without. "
         "The board is not wrong.",
-        "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the difference "
+        "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the "
+        "difference "
         "(--tflm-tolerance).",
         "tensorflow/tflite-micro#3130, tensorflow/tensorflow#99072",
     ),
@@ -160,9 +166,11 @@ CAUSES = (
         "magnified",
         "an operator makes a small difference large",
         _magnified,
-        "Operator {operator}, {name}, is equal of itself and makes a difference of {before} LSB before "
+        "Operator {operator}, {name}, is equal of itself and makes a difference of {before} LSB "
+        "before "
         "it one of {after} LSB behind it.",
-        "Judge the outputs before it, or by what they are for (the largest class, say): a tolerance "
+        "Judge the outputs before it, or by what they are for (the largest class, say): a "
+        "tolerance "
         "in LSB behind it says little.",
         "MLPerf Tiny's ResNet: 5 LSB before SOFTMAX were 44 behind it",
         is_note=True,
