@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: why outputs differ, ports, firmware for boards, a simulated board.",
+        description="Beside pytest --tflm-…: why outputs differ, ports, firmware for boards, a "
+        "simulated board.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (diagnose, explain, ports, firmware, simulate):

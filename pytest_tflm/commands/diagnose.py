@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "diagnose",
         help="say why a board's outputs are not the interpreter's",
-        description="Runs a model on a board, on TFLM of this machine and on TFLite, and says where "
-        "they part, operator by operator, and why. Without --port the interpreters of this machine "
+        description="Runs a model on a board, on TFLM of this machine and on TFLite, and says "
+        "where they part, operator by operator, and why. Without --port the interpreters of this machine "
         "alone are compared. Ends with status 0 if all are equal, 1 if not.",
     )
     parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")

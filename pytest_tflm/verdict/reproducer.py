@@ -1,5 +1,5 @@
-"""A folder that shows a difference to somebody else: the operator alone, what it was given, what two
-runtimes made of it, and a text that can be pasted into a bug report."""
+"""A folder that shows a difference to somebody else: the operator alone, what it was given, what
+two runtimes made of it, and a text that can be pasted into a bug report."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def save(verdict: Verdict, folder: Path) -> list[Path]:
     """Write the reproducer of a verdict into ``folder``, which is made if it is not there.
 
     ``verdict.txt`` and ``verdict.json``; and for the operators that differ most, of each step of
-    the ladder: ``STEP-K-NAME.tflite``, ``.npz`` (arrays ``input_0``, ``trusted_0``, ``suspect_0`` …,
-    a row for each sample) and ``.md``, the bug report. Gives the files' paths. Raises SettingsError
+    the ladder: ``STEP-K-NAME.tflite``, ``.npz`` (arrays ``input_0``, ``trusted_0``,
+    ``suspect_0`` …, a row for each sample) and ``.md``, the bug report. Gives the files' paths. Raises SettingsError
     if the folder cannot be written.
     """
     written: list[Path] = []
@@ -100,11 +100,11 @@ def _report(verdict: Verdict, rung: Rung, result: OperatorResult, stem: str) -> 
         "|---|---|---|---|---|",
     ]
     for kind, tensors in (("input", cut.model.inputs), ("output", cut.model.outputs)):
-        for tensor in tensors:
-            lines.append(
-                f"| {kind} | {tensor.dtype} | {list(tensor.shape)} | {tensor.scale} | "
-                f"{tensor.zero_point} |"
-            )
+        lines += [
+            f"| {kind} | {tensor.dtype} | {list(tensor.shape)} | {tensor.scale} | "
+            f"{tensor.zero_point} |"
+            for tensor in tensors
+        ]
     lines += ["", "The first elements that differ:", "", "| sample | element | got | expected |"]
     lines.append("|---|---|---|---|")
     shown = 0

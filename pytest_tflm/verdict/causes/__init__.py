@@ -48,6 +48,8 @@ def accusations(evidence: Evidence) -> list[Accusation]:
         if rung.outcome == "differs" and rung.key not in explained and rung.key in UNKNOWN_OF:
             if rung.key == "board" and whole & explained:
                 continue
+            if rung.key == "determinism" and evidence.fact("tflm unsteady") and "tflm" in explained:
+                continue  # the model is to blame, and why has been said
             match = Match({"text": rung.text, "title": rung.title}, (), rung.key)
             found.append(_accusation(UNKNOWN, match, evidence))
     return sorted(found, key=lambda each: each.cause.is_note)

@@ -39,11 +39,11 @@ def _space_to_batch_padding(evidence: Evidence) -> Iterable[Match]:
     ]
     if not found:
         return []
-    visible = [r for r in found if not is_hidden(rung.localisation, r)]
-    hidden = "" if visible else " The difference is cropped away again before the outputs."
+    if all(is_hidden(rung.localisation, result) for result in found):
+        return []  # a note says that
     worst = max(found, key=lambda r: r.gap.largest if r.gap else 0)
     gap = worst.gap.describe() if worst.gap else ""
-    values = {"operator": worst.operator.index, "gap": gap, "count": len(found), "hidden": hidden}
+    values = {"operator": worst.operator.index, "gap": gap, "count": len(found)}
     return [Match(values, tuple(r.operator.index for r in found), "tflm")]
 
 
@@ -88,7 +88,7 @@ CAUSES = (
         "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
         "zero "
         "point: operator {operator} alone, with equal inputs, differs in {gap} ({count} operators "
-        "are such).{hidden}",
+        "are such).",
         "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution "
         "and "
         "BATCH_TO_SPACE_ND into one dilated convolution)",
