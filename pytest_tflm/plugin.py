@@ -138,7 +138,7 @@ def pytest_runtest_makereport(
         return report
     error = call.excinfo.value
     if isinstance(error, TflmError | OutputMismatch):
-        from pytest_tflm.suite.outcome import without_traceback
+        from pytest_tflm.suite.outcome import add_page, without_traceback
 
         is_known = False
         if isinstance(error, TflmError):
@@ -147,6 +147,8 @@ def pytest_runtest_makereport(
             is_known = not state.first_time(error)
             if error.details and not is_known:
                 report.sections.append(("tflm: details", error.details))
+            if not is_known:
+                add_page(report, error)
         report.longrepr = without_traceback(item, call.excinfo, error, is_known)
     elif isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))

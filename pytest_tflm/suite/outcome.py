@@ -11,6 +11,8 @@ from pytest_tflm.fixtures import State, settings_of
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_tflm.errors import TflmError
+
 _KNOWN_WIDTH = 110
 
 
@@ -61,3 +63,13 @@ def add_verdict(item: pytest.Item, report: pytest.TestReport, state: State) -> N
         section, line = found
         report.sections.append(("tflm: why", section))
         report.user_properties.append(("tflm_verdict", f"{model.name}: {line}"))
+
+
+def add_page(report: pytest.TestReport, error: TflmError) -> None:
+    """Name the page that is about an error, if there is one."""
+    from pytest_tflm.verdict.causes import page_of
+
+    name = page_of(error)
+    if name is not None:
+        text = f"more: pytest-tflm explain {name} (docs/causes/{name}.md)"
+        report.sections.append(("tflm: why", text))

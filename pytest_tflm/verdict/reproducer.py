@@ -24,8 +24,8 @@ def save(verdict: Verdict, folder: Path) -> list[Path]:
 
     ``verdict.txt`` and ``verdict.json``; and for the operators that differ most, of each step of
     the ladder: ``STEP-K-NAME.tflite``, ``.npz`` (arrays ``input_0``, ``trusted_0``,
-    ``suspect_0`` …, a row for each sample) and ``.md``, the bug report. Gives the files' paths. Raises SettingsError
-    if the folder cannot be written.
+    ``suspect_0`` …, a row for each sample) and ``.md``, the bug report. Gives the files' paths.
+    Raises SettingsError if the folder cannot be written.
     """
     written: list[Path] = []
     try:

@@ -12,7 +12,7 @@ from pytest_tflm.verdict.causes.cause import Accusation, Cause, Match
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence
 
-__all__ = ["CATALOGUE", "Accusation", "Cause", "Match", "accusations"]
+__all__ = ["CATALOGUE", "Accusation", "Cause", "Match", "accusations", "page_of"]
 
 CATALOGUE: tuple[Cause, ...] = (
     *board.CAUSES,
@@ -53,6 +53,11 @@ def accusations(evidence: Evidence) -> list[Accusation]:
             match = Match({"text": rung.text, "title": rung.title}, (), rung.key)
             found.append(_accusation(UNKNOWN, match, evidence))
     return sorted(found, key=lambda each: each.cause.is_note)
+
+
+def page_of(error: Exception) -> str | None:
+    """The name of the cause whose page is about this error; None if there is none."""
+    return next((name for kind, name in errors.OF_ERRORS.items() if isinstance(error, kind)), None)
 
 
 def _accusation(cause: Cause, match: Match, evidence: Evidence) -> Accusation:

@@ -6,6 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pytest_tflm.errors import (
+    InputAltered,
+    InterpreterCrashed,
+    InterpreterRefused,
+    OperatorMissing,
+    WrongModel,
+)
 from pytest_tflm.verdict.causes.board import fact
 from pytest_tflm.verdict.causes.cause import Cause, Match
 from pytest_tflm.verdict.causes.chain import is_hidden
@@ -58,6 +65,15 @@ def _hidden(evidence: Evidence) -> Iterable[Match]:
         }
         yield Match(values, indices, rung.key)
 
+
+OF_ERRORS = {
+    WrongModel: "wrong-model",
+    InputAltered: "input-altered",
+    OperatorMissing: "operator-missing",
+    InterpreterCrashed: "reference-crashed",
+    InterpreterRefused: "reference-refused",
+}
+"""The page of an error that a test ended with, where there is one."""
 
 CAUSES = (
     Cause(
