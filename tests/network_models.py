@@ -1,4 +1,4 @@
-"""Small quantised networks made without TensorFlow: several kinds of operators after one another."""
+"""Small quantised networks made without TensorFlow: several kinds of operators in a row."""
 
 from __future__ import annotations
 
