@@ -25,7 +25,7 @@ SAYS_MORE = {
 """Failures whose text is in region ERROR."""
 
 
-_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'")
+_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'(?: version '(\d{1,9})')?")
 
 
 def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
@@ -45,9 +45,10 @@ def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
         )
     if failure.status == Status.OPERATOR_MISSING:
         named = _OPERATOR.search(text)
+        version = f" version {named[2]}" if named and named[2] else ""
         return OperatorMissing(
-            f"the board's firmware lacks the operator {named[1]}. Add it to the firmware's op"
-            " resolver and flash it again"
+            f"the board's firmware lacks the operator {named[1]}{version}. Add it to the firmware's"
+            " op resolver and flash it again"
             if named
             else f"the board's firmware lacks an operator of the model.{said}"
         )
