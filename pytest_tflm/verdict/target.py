@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pytest_tflm.link.entries import BoardIdentity
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Runtime
     from pytest_tflm.runtime.pool import Pool
@@ -76,7 +77,8 @@ class HostTarget:
 
 class BoardTarget:
     """A board: ``load(model)`` gives its runtime, as ``Pool.board`` does. ``operators`` are those
-    that it says it has, none if it does not say."""
+    that it says it has, none if it does not say; ``description`` is its firmware, kernels and TFLM
+    in a line."""
 
     def __init__(
         self,
@@ -85,11 +87,13 @@ class BoardTarget:
         *,
         takes_models: bool = True,
         operators: tuple[str, ...] = (),
+        description: str = "",
     ) -> None:
         self._load = load
         self.name = name
         self.takes_models = takes_models
         self.operators = operators
+        self.description = description
 
     def put(self, model: Model) -> Runtime:
         return self._load(model)
@@ -123,7 +127,15 @@ def board_of(pool: Pool) -> BoardTarget:
         f"board {identity.board}",
         takes_models=identity.takes_models,
         operators=identity.operators,
+        description=_description(identity),
     )
+
+
+def _description(identity: BoardIdentity) -> str:
+    parts = [identity.describe()]
+    parts += [f"TFLM {identity.tflm}"] if identity.tflm else []
+    parts += [identity.compiler] if identity.compiler else []
+    return ", ".join(parts)
 
 
 def has_state(model: Model) -> bool:
