@@ -96,7 +96,7 @@ _ALL = (
     Defect(
         "one-element",
         "one output code is 40 higher when one input element has its highest code",
-        "unexplained",
+        "unknown",
         "board",
         "models of which an input has that code there",
         number=417,
@@ -174,7 +174,7 @@ _ALL = (
         "board",
         "models with another type of operator",
     ),
-    Defect("crash", "the board's process dies in Invoke", "crash", "board"),
+    Defect("crash", "the board's process dies in Invoke", "board-broke", "board"),
     _kernel("off-by-one", "+1 in every output element", "kernel-differs", _INTEGER),
     _kernel(
         "one-code",
