@@ -247,7 +247,7 @@ def test_another_model_is_told_by_its_crc(client: Callable[..., RawClient]) -> N
         ("input-altered", InputAltered, "CRC-32"),
         ("other-model", WrongModel, "has a model of"),
         ("crash", PortVanished, "SIGSEGV"),
-        ("lost-version", OperatorMissing, "lacks the operator FULLY_CONNECTED version 4"),
+        ("lost-version", OperatorMissing, "lacks version 4 of the operator FULLY_CONNECTED"),
         ("only-first-operator", OperatorMissing, "lacks the operator RESHAPE"),
     ],
 )
