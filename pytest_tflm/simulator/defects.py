@@ -174,7 +174,7 @@ _ALL = (
         "board",
         "models with another type of operator",
     ),
-    Defect("crash", "the board's process dies in Invoke", "crash", "board"),
+    Defect("crash", "the board's process dies in Invoke", "board-broke", "board"),
     _kernel("off-by-one", "+1 in every output element", "kernel-differs", _INTEGER),
     _kernel(
         "one-code",
