@@ -203,7 +203,7 @@ _ALL = (
     _kernel(
         "padding-zero",
         "pads with code 0 where the zero point was meant",
-        "edge-positions",
+        "padding-value",
         f"{_PADDED}; PAD",
     ),
     _kernel(
@@ -243,7 +243,7 @@ _ALL = (
     _kernel(
         "above-2^23",
         "+1 where the accumulator's magnitude is above 2^23",
-        "kernel-differs",
+        "accumulator-overflow",
         f"{_SUMMING}, where sums are that large",
     ),
     _kernel(

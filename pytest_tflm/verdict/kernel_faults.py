@@ -173,6 +173,20 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
                 words = "a kernel that requantises in float"
                 yield Fact("computes", {"as": "float-requantised", "words": words}, index)
                 break
+    for bits in range(31, 11, -1):
+        half = 1 << (bits - 1)
+        for how in ("wraps around", "saturates"):
+
+            def narrow(each: NDArray[np.int64], half: int = half, how: str = how) -> Any:
+                if how == "saturates":
+                    return steps.codes(np.clip(each, -half, half - 1))
+                return steps.codes(((each + half) & (2 * half - 1)) - half)
+
+            if is_made(narrow):
+                where = f"exactly what an accumulator makes that {how} at {bits} bits"
+                values = {"as": "accumulator-overflow", "words": "", "where": where}
+                yield Fact("computes", values, index)
+                return
     sizes = [np.abs(each.reshape(got.shape)) for each, got in zip(known, made, strict=True)]
     equal = [got == want[0] for got, want in zip(made, result.trusted, strict=True)]
     wrong = [size[~same] for size, same in zip(sizes, equal, strict=True)]
@@ -180,7 +194,8 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
     least = min((int(each.min()) for each in wrong if each.size), default=0)
     most = max((int(each.max()) for each in right if each.size), default=0)
     if least > most > 0:
-        values = {"as": "accumulator-overflow", "words": "", "where": f"{least} and more"}
+        where = f"the elements that differ are those with the largest accumulators, from {least} on"
+        values = {"as": "accumulator-overflow", "words": "", "where": where}
         yield Fact("computes", values, index)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from judged import judged
 
+from pytest_tflm.model import model_from_bytes
 from pytest_tflm.simulator.defects import DEFECTS
 from pytest_tflm.verdict.lines import verdict_lines
 from tests.runtime.state_models import svdf
@@ -47,7 +48,6 @@ KERNELS = {
     "float-requantised": ("CONV_2D", (0, 3)),
     "single-rounding": ("DEPTHWISE_CONV_2D", (1,)),
     "padding-zero": ("CONV_2D", (0, 3)),
-    "asymmetric-padding": ("CONV_2D", (0, 3)),
     "activation-lost": ("CONV_2D", (0, 3)),
     "per-channel-lost": ("CONV_2D", (0, 3)),
     "zero-point-lost": ("FULLY_CONNECTED", (6,)),
@@ -58,25 +58,50 @@ KERNELS = {
     "scratch-overlap": ("ADD", (2,)),
     "minimum-lost": ("CONV_2D", (0, 3)),
     "saturation": ("ADD", (2,)),
-    "above-2^23": ("FULLY_CONNECTED", (6,)),
 }
 """Of one operator type in a network: the type, and which operators are of it."""
+
+SINGLE = {
+    "asymmetric-padding": network_models.strided,
+    "above-2^23": network_models.large_sums,
+}
+"""Of an operator that the network has not: seen with it alone."""
 
 
 def named(name: str) -> str:
     return DEFECTS[name].cause
 
 
+def level_samples(data: bytes, level: float) -> np.ndarray:
+    """An input around one level: from the lowest codes to the highest, sums of every size."""
+    (tensor,) = model_from_bytes(data).inputs
+    noise = np.random.default_rng(int(level) + 128).normal(level, 20, tensor.shape)
+    return np.clip(noise, -128, 127).astype(np.int8)
+
+
 def test_there_is_a_case_for_every_defect() -> None:
     others = {"lost-version", "only-first-operator", "input-reused"}
-    assert set(DEFECTS) == {*WHOLE, *KERNELS, *others, *FOUND_ELSEWHERE}
+    assert set(DEFECTS) == {*WHOLE, *KERNELS, *SINGLE, *others, *FOUND_ELSEWHERE}
     assert len(DEFECTS) >= 25
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_defect_of_the_board_is_named(name: str) -> None:
-    verdict = judged(WHOLE[name](), f"sim?defect={name}")
+    verdict = judged(WHOLE[name](), f"sim?defect={name}", runtime="tflm")
     assert verdict.names == (named(name),), "\n".join(verdict_lines(verdict))
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_defect_of_a_single_operator_is_named(name: str) -> None:
+    ramp = np.linspace(-128, 127, 8)
+    verdict = judged(
+        SINGLE[name](),
+        f"sim?defect={name}",
+        samples=[level_samples(SINGLE[name](), level) for level in ramp],
+        runtime="tflm",
+    )
+    assert verdict.names == (named(name),), "\n".join(verdict_lines(verdict))
+    assert verdict.accusations[0].operators == (0,)
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -112,10 +112,10 @@ _IN_ORDER: tuple[tuple[str, Test], ...] = (
     ("activation-ignored", _computes("activation-ignored")),
     ("padding-value", _computes("padding-value")),
     ("accumulator-overflow", _computes("accumulator-overflow")),
+    ("scratch-overlap", _run),
     ("edge-positions", _edges),
     ("one-channel", _channel),
     ("saturated-outputs", _clipped),
-    ("scratch-overlap", _run),
     ("rounding", _rounding),
     ("kernel-differs", _always),
 )
@@ -189,8 +189,8 @@ def _clipped_outputs(evidence: Evidence) -> Iterable[Match]:
     return [Match(values, (), "board")]
 
 
-_WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm; "
-_SAVED = "the reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
+_WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm. "
+_SAVED = "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
 _ALONE = (
     "{name} ({operators}) on {board} differs from host TFLM with equal inputs, {gap} in operator "
     "{worst}"
@@ -246,7 +246,7 @@ CAUSES = (
         "accumulator-overflow",
         "a kernel's accumulator overflows",
         _of("accumulator-overflow"),
-        _ALONE + ": the elements that differ are those whose accumulators are largest ({where}).",
+        _ALONE + ": {where}.",
         "Use smaller layers or scales, or a kernel with wider accumulators. " + _SAVED,
         "tensorflow/tflite-micro PR#3598 (16x8 without bias)",
     ),
