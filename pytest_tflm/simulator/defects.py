@@ -210,7 +210,7 @@ _ALL = (
         "asymmetric-padding",
         "pads with code 0 at the bottom and the right, where one more is padded than on the other"
         " side",
-        "edge-positions",
+        "padding-value",
         f"{_PADDED}, of an odd number",
     ),
     _kernel(

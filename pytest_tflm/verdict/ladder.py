@@ -218,7 +218,7 @@ class _Climb:
             self.replace(rung, replace(rung, outcome="cannot", text=text))
             return
         facts = list(behaviour.whole_facts(self.model, got, want, board))
-        unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady"))
+        unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady", "state kept"))
         try:
             if not facts and not unsteady:
                 ignored = behaviour.ignored_input(self.model, self.samples[0], board, oracle)

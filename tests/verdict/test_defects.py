@@ -3,6 +3,7 @@ else is accused."""
 
 from __future__ import annotations
 
+import model_builders
 import network_models
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ KERNELS = {
     "first-row": ("DEPTHWISE_CONV_2D", (1,)),
     "last-channel": ("CONV_2D", (0, 3)),
     "float-requantised": ("CONV_2D", (0, 3)),
-    "single-rounding": ("DEPTHWISE_CONV_2D", (1,)),
+    "single-rounding": ("CONV_2D", (0, 3)),
     "padding-zero": ("CONV_2D", (0, 3)),
     "activation-lost": ("CONV_2D", (0, 3)),
     "per-channel-lost": ("CONV_2D", (0, 3)),
@@ -56,13 +57,13 @@ KERNELS = {
     "odd-stride-and-padding": ("CONV_2D", (0, 3)),
     "misaligned": ("CONV_2D", (0, 3)),
     "scratch-overlap": ("ADD", (2,)),
-    "minimum-lost": ("CONV_2D", (0, 3)),
     "saturation": ("ADD", (2,)),
 }
 """Of one operator type in a network: the type, and which operators are of it."""
 
 SINGLE = {
     "asymmetric-padding": network_models.strided,
+    "minimum-lost": model_builders.conv_2d,
     "above-2^23": network_models.large_sums,
 }
 """Of an operator that the network has not: seen with it alone."""

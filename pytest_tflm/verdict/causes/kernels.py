@@ -46,10 +46,8 @@ def _channel(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | Non
     from pytest_tflm.verdict.positions import difference_mask, one_channel
 
     mask = difference_mask(result.pairs())
-    if mask is None or int(mask.sum()) < 2:
-        return None
-    channel = one_channel(mask)
-    if channel is None:
+    channel = None if mask is None else one_channel(mask)
+    if mask is None or channel is None:
         return None
     count = mask.shape[-1]
     last = ", the last" if channel == count - 1 else ""
@@ -68,7 +66,7 @@ def _run(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
 
     mask = difference_mask(result.pairs())
     found = None if mask is None else one_run(mask)
-    if mask is None or found is None or mask.size < 8 or found[1] == found[0]:
+    if mask is None or found is None or found[1] - found[0] < 3:
         return None
     first, last = found
     flat = [ours.ravel()[first : last + 1] for ours, _ in result.pairs()]
@@ -133,6 +131,8 @@ def accused_kernels(evidence: Evidence) -> list[tuple[str, Match]]:
     rung = evidence.rung("board")
     if rung is None or rung.localisation is None or evidence.fact("clipped"):
         return []
+    if rung.localisation.explains is False:
+        return []  # not in the operators, whatever they do alone
     by_name: dict[str, list[OperatorResult]] = {}
     for result in rung.localisation.differing:
         by_name.setdefault(result.operator.name, []).append(result)
