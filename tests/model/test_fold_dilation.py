@@ -168,6 +168,12 @@ def test_any_is_the_same_bit_for_bit(run: Run, d: Dilated) -> None:
         assert d.dtype == "float32" or run("tflm", result) == reference
 
 
+def test_the_first_version_of_depthwise_has_no_dilation() -> None:
+    model = model_from_bytes(dilated(Dilated(size=(8, 6), depthwise=True, dtype="float32")))
+    assert model.operators[1].version == 1
+    assert fold(model).operators[0].version == 2
+
+
 def test_padding_that_is_cropped_away_is_not_seen() -> None:
     def sees(d: Dilated) -> bool:
         ((chain,), _) = find_chains(model_from_bytes(dilated(d)))
