@@ -86,7 +86,7 @@ def _add_cut(verbs: Any) -> None:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    from pytest_tflm.errors import InterpreterError
+    from pytest_tflm.errors import InterpreterError, SampleError
     from pytest_tflm.model import open_model
     from pytest_tflm.model.lint import ERROR, lint
     from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
@@ -99,7 +99,7 @@ def _lint(options: argparse.Namespace) -> int:
     unknown = []
     try:
         shapes = run_shapes(model)
-    except InterpreterError as error:
+    except (InterpreterError, SampleError) as error:
         unknown.append(f"stored shapes were not compared with a run's: {error}")
     try:
         arena = arena_needed(model)

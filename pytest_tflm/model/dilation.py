@@ -181,7 +181,8 @@ class _Finder:
         block, borders = (constant(self.model, i) for i in operator.inputs[1:3])
         if block is None or borders is None:
             raise _No(f"the block or the borders of {operator.name} are computed in the run")
-        if borders.shape != (block.size, 2) or block.min(initial=1) < 1:
+        is_plain = block.dtype.kind == "i" and block.ndim == 1 and borders.shape == (block.size, 2)
+        if not is_plain or block.min(initial=1) < 1:
             raise _No(f"{operator.name} has blocks {block.tolist()}, borders {borders.tolist()}")
         return block.tolist(), borders.tolist()
 
@@ -204,7 +205,7 @@ class _Finder:
             tensors.append(self.model.tensors[operator.outputs[0]])
             if operator.name in CONVOLUTIONS:
                 weights = self.model.tensors[operator.inputs[1]]
-                if not weights.is_constant:
+                if operator.inputs[1] < 0 or not weights.is_constant:
                     raise _No(f"the weights of {operator.name} are computed in the run")
                 if tensors[0].dtype == "float32" != weights.dtype:
                     raise _No(f"{operator.name} is hybrid: it quantises each batch by itself")
@@ -271,6 +272,8 @@ class _Finder:
 
     def _check_sizes(self, chain: Chain) -> None:
         source, target = self._shape(chain.source), self._shape(chain.target)
+        if len(target) != len(source):
+            raise _No(f"BATCH_TO_SPACE_ND gives {len(target)} dimensions, not {len(source)}")
         signature = self.model.tensors[chain.source].shape_signature
         if signature and -1 in signature[1:]:
             raise _No("the size of its input is unknown until run time (--only freeze first)")

@@ -238,8 +238,9 @@ def _missing_bias(model: Model) -> Iterator[Finding]:
         if place is None or not operator.inputs:
             continue
         # TRANSPOSE_CONV has the shape of its output first.
-        given = model.tensors[operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]]
-        if given.dtype == "int16" and (len(operator.inputs) <= place or operator.inputs[place] < 0):
+        given = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]
+        has_bias = len(operator.inputs) > place and operator.inputs[place] >= 0
+        if given >= 0 and model.tensors[given].dtype == "int16" and not has_bias:
             found.append(operator)
     if found:
         yield Finding(
