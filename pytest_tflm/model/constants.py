@@ -11,21 +11,25 @@ if TYPE_CHECKING:
     from pytest_tflm.model.model import Model
 
 
+# Types of whole bytes that numpy has.
+NUMBERS = {"bool", "float16", "float32", "float64"} | {
+    f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}
+
+
 def constant(model: Model, index: int) -> Any:
     """The values of a constant of subgraph 0, in its dtype and shape: a numpy array.
 
-    None for what is no constant, and for types that numpy does not have, that share bytes (int4)
-    or that are sparse.
+    None for what is no constant or is sparse, and for types other than numbers of whole bytes.
     """
     import numpy as np
 
     tensor = model.tensors[index]
     if not tensor.is_constant:
         return None
-    try:
-        dtype = np.dtype(tensor.dtype)
-    except TypeError:
+    if tensor.dtype not in NUMBERS:
         return None
+    dtype = np.dtype(tensor.dtype)
     root = accessors.schema().Model.GetRootAs(model.data, 0)
     stored = root.Subgraphs(0).Tensors(index)
     if stored.Sparsity() is not None:

@@ -153,8 +153,9 @@ class _Finder:
             raise _No("the axes of the convolution do not come from it alone")
         self._check_numbers(first, expand, convolution, squeeze, last)
         places: tuple[int | None, int | None] = (1, 2)
-        if expand is not None:
+        if expand is not None and squeeze is not None:
             places = self._places_1d(first, expand, convolution)
+            self._check_squeeze(convolution, squeeze)
         height, width, sees = self._axes(source, convolution, places, block, pads, crops)
         chain = Chain(
             first.index,
@@ -180,7 +181,8 @@ class _Finder:
         block, borders = (constant(self.model, i) for i in operator.inputs[1:3])
         if block is None or borders is None:
             raise _No(f"the block or the borders of {operator.name} are computed in the run")
-        if borders.shape != (block.size, 2) or block.min(initial=1) < 1:
+        is_plain = block.dtype.kind == "i" and block.ndim == 1 and borders.shape == (block.size, 2)
+        if not is_plain or block.min(initial=1) < 1:
             raise _No(f"{operator.name} has blocks {block.tolist()}, borders {borders.tolist()}")
         return block.tolist(), borders.tolist()
 
@@ -203,7 +205,7 @@ class _Finder:
             tensors.append(self.model.tensors[operator.outputs[0]])
             if operator.name in CONVOLUTIONS:
                 weights = self.model.tensors[operator.inputs[1]]
-                if not weights.is_constant:
+                if operator.inputs[1] < 0 or not weights.is_constant:
                     raise _No(f"the weights of {operator.name} are computed in the run")
                 if tensors[0].dtype == "float32" != weights.dtype:
                     raise _No(f"{operator.name} is hybrid: it quantises each batch by itself")
@@ -214,6 +216,8 @@ class _Finder:
         self, first: Operator, expand: Operator, convolution: Operator
     ) -> tuple[int | None, int | None]:
         """Whether the one axis is the convolution's height or its width."""
+        if expand.name == "EXPAND_DIMS" and constant(self.model, expand.inputs[1]) is None:
+            raise _No("the axis of EXPAND_DIMS is computed in the run")
         shape = self._shape(expand.outputs[0])
         given = self._shape(first.outputs[0])
         if len(given) != 3 or len(shape) != 4 or shape[-1] != given[-1]:
@@ -226,6 +230,14 @@ class _Finder:
         if is_width == is_height:
             raise _No(f"{expand.name} does more than to add an axis")
         return (1, None) if is_height else (None, 1)
+
+    def _check_squeeze(self, convolution: Operator, squeeze: Operator) -> None:
+        shape, given = self._shape(squeeze.outputs[0]), self._shape(convolution.outputs[0])
+        is_plain = len(given) == 4 and 1 in given[1:3] and len(shape) == 3
+        if not is_plain or shape[1:] != (given[1] * given[2], given[3]):
+            raise _No(f"{squeeze.name} does more than to drop an axis")
+        if squeeze.name == "SQUEEZE" and options(self.model, squeeze.index) is None:
+            raise _No("SQUEEZE has no options")
 
     def _axes(
         self,
@@ -260,6 +272,8 @@ class _Finder:
 
     def _check_sizes(self, chain: Chain) -> None:
         source, target = self._shape(chain.source), self._shape(chain.target)
+        if len(target) != len(source):
+            raise _No(f"BATCH_TO_SPACE_ND gives {len(target)} dimensions, not {len(source)}")
         signature = self.model.tensors[chain.source].shape_signature
         if signature and -1 in signature[1:]:
             raise _No("the size of its input is unknown until run time (--only freeze first)")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_tflm.errors import SampleError
 from pytest_tflm.model import dtypes
+from pytest_tflm.model.constants import NUMBERS
 
 if TYPE_CHECKING:
     from pytest_tflm.model.model import Model, Tensor
@@ -26,8 +28,15 @@ def extreme_samples(model: Model, seed: int = 0) -> Iterator[tuple[str, Arrays]]
 
     Uniform codes; all smallest, all largest, all zero point; halves and stripes of the two; single
     extremes at the ends, in the middle and at random places of an input that is zero point
-    otherwise, which show paddings and the order of elements.
+    otherwise, which show paddings and the order of elements. Raises
+    :class:`~pytest_tflm.errors.SampleError` for inputs that are no numbers.
     """
+    for tensor in model.inputs:
+        if tensor.dtype not in NUMBERS:
+            raise SampleError(
+                f"{model.name}: input '{tensor.name}' is {tensor.dtype}, and inputs of that cannot "
+                "be made up"
+            )
     rng = np.random.default_rng(seed)
 
     def each(make: Callable[[Tensor], Any]) -> Arrays:
@@ -46,8 +55,10 @@ def extreme_samples(model: Model, seed: int = 0) -> Iterator[tuple[str, Arrays]]
     yield "stripes", each(lambda t: _pattern(t, np.arange(t.size) % 2 == 0))
     yield "extremes at random", each(lambda t: _pattern(t, rng.random(t.size) < 0.5))
     for which, word in enumerate(("smallest", "largest")):
-        for share in (0.0, 0.5, 1.0, *rng.random(4)):
-            yield f"one {word} at {share:.0%}", each(partial(_single, which, share))
+        for place, share in (("first", 0.0), ("middle", 0.5), ("last", 1.0)):
+            yield f"one {word}, the {place}", each(partial(_single, which, share))
+        for number in range(4):
+            yield f"one {word}, {number}", each(partial(_single, which, rng.random()))
 
 
 def _limits(tensor: Tensor) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.model import accessors, check, dtypes
+from pytest_tflm.model.constants import constant
 from pytest_tflm.model.dilation import Chain, NotFoldable, find_chains
 from pytest_tflm.model.graph import pack, unpack
 from pytest_tflm.model.prune import prune
@@ -86,16 +87,21 @@ class _Folder:
             self._connect(convolution, source, chain.target)
             return
         expand, squeeze = (self.graph.operators[i] for i in (chain.expand, chain.squeeze))
-        for operator, tensor, given in (
-            (expand, int(expand.outputs[0]), source),
-            (convolution, int(convolution.outputs[0]), chain.target),
-        ):
-            self._add_axis(tensor, given, at=1 if chain.places[0] is None else 2)
-            self._connect(operator, source if operator is expand else int(expand.outputs[0]))
-        self._connect(squeeze, int(convolution.outputs[0]), chain.target)
+        middle, dense = int(expand.outputs[0]), int(convolution.outputs[0])
+        at = 1 if chain.places[0] is None else 2
+        self._add_axis(middle, source, at)
+        self._add_axis(dense, chain.target, at)
+        self._connect(expand, source)
+        self._connect(convolution, middle)
+        self._connect(squeeze, dense, chain.target)
         for operator in (expand, squeeze):
-            if self._name(operator) == "RESHAPE":
+            name = self._name(operator)
+            if name == "RESHAPE":
                 self._reshape_to_output(operator)
+            elif name == "SQUEEZE":
+                operator.builtinOptions.squeezeDims = [at]
+            elif constant(self.model, int(operator.inputs[1])) % 4 != at:
+                operator.inputs = [source, self._int32(at, "axis")]
 
     def _with_borders(self, chain: Chain) -> int:
         """The source with explicit padding, or cropped: a SLICE, a PAD or both."""
@@ -173,7 +179,7 @@ class _Folder:
             tensor.shapeSignature = [-1 if known == -1 else n for known, n in pairs]
         return self._append(tensor)
 
-    def _int32(self, values: Sequence[Any], name: str) -> int:
+    def _int32(self, values: Any, name: str) -> int:
         array = np.asarray(values, np.int32)
         buffer = self.schema.BufferT()
         buffer.data = np.frombuffer(array.tobytes(), np.uint8)

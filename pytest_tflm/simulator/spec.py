@@ -90,12 +90,17 @@ def _value(key: str, text: str, metadata: Any) -> Any:
     return _bytes(key, text, metadata)
 
 
-def _bytes(key: str, text: str, metadata: Any) -> int:
+def parse_size(text: str, source: str) -> int:
+    """Bytes of ``65536``, ``64k`` or ``1m``. Raises SettingsError, which names ``source``."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise SettingsError(f"sim: {key}={text!r} is no size: write bytes, or 64k, or 1m")
+        raise SettingsError(f"{source}={text!r} is no size: write bytes, or 64k, or 1m")
     # A number of more digits than any limit is not worth computing.
-    size = int(match[1][:20]) * _UNITS[match[2].lower()]
+    return int(match[1][:20]) * _UNITS[match[2].lower()]
+
+
+def _bytes(key: str, text: str, metadata: Any) -> int:
+    size = parse_size(text, f"sim: {key}")
     least, most = metadata["least"], metadata["most"]
     if not least <= size <= most:
         raise SettingsError(f"sim: {key}={text} must be from {least} to {most} bytes")
