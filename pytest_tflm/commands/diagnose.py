@@ -84,7 +84,8 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
     from pytest_tflm.model import open_model
     from pytest_tflm.record.samples import samples_for
     from pytest_tflm.runtime.pool import Pool
-    from pytest_tflm.verdict.ladder import SAMPLES, Row
+    from pytest_tflm.verdict.ladder import SAMPLES
+    from pytest_tflm.verdict.row import Row
     from pytest_tflm.verdict.target import board_of
     from pytest_tflm.verdict.verdict import judge
 

@@ -52,7 +52,8 @@ class Verdicts:
         return "\n".join(verdict_lines(verdict, settings.verdict)), line
 
     def _judge(self, model: Model, settings: Settings, samples: Samples, failed: int) -> Verdict:
-        from pytest_tflm.verdict.ladder import SAMPLES, Row
+        from pytest_tflm.verdict.ladder import SAMPLES
+        from pytest_tflm.verdict.row import Row
         from pytest_tflm.verdict.target import board_of
         from pytest_tflm.verdict.verdict import judge
 

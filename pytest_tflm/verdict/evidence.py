@@ -169,6 +169,11 @@ class Evidence:
         return rung is not None and rung.outcome == "differs"
 
 
+def counted(count: int, what: str) -> str:
+    """``1 sample``, ``2 samples``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def gap_of(suspect: list[Arrays] | tuple[Arrays, ...], trusted: Any) -> Gap:
     """The gap between two runs over the same samples."""
     import numpy as np

@@ -8,7 +8,7 @@ Equal neighbours are one step; where two differ, their operators are compared on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +20,17 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.verdict import behaviour, experiments, quantisation
-from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, gap_of
+from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted, gap_of
 from pytest_tflm.verdict.localise import localise
-from pytest_tflm.verdict.target import BoardTarget, HostTarget, outputs_of
+from pytest_tflm.verdict.row import versions_of
+from pytest_tflm.verdict.target import outputs_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.observe import Observation
-    from pytest_tflm.verdict.target import Target
+    from pytest_tflm.verdict.row import Row
+    from pytest_tflm.verdict.target import BoardTarget, HostTarget, Target
 
 SAMPLES = 16
 """How many samples a ladder is climbed with at most."""
@@ -36,46 +38,6 @@ SAMPLES_LOCALISED = 4
 """How many of them are followed operator by operator: those that differ most."""
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Who stands on the ladder. ``tflm`` is None where host TFLM is not installed, ``board`` where
-    host runtimes alone are compared; ``reference`` is what the user evaluated with, and may be one
-    of the others."""
-
-    board: BoardTarget | None
-    tflm: HostTarget | None
-    builtin_ref: HostTarget
-    reference: HostTarget
-
-    @classmethod
-    def made(cls, board: BoardTarget | None, kind: str, resolver: str) -> Row:
-        """The row that ends in the interpreter ``kind`` with ``resolver``."""
-        from pytest_tflm.errors import InterpreterMissing
-        from pytest_tflm.runtime import packages
-
-        tflm: HostTarget | None = None
-        try:
-            packages.check_installed("tflm")
-            tflm = HostTarget("tflm")
-        except InterpreterMissing:
-            pass
-        family = "litert" if kind == "tflm" else kind
-        builtin_ref = HostTarget(family, "builtin_ref")
-        if kind == "tflm":
-            reference = tflm or HostTarget("tflm")
-        elif resolver == "builtin_ref":
-            reference = builtin_ref
-        else:
-            reference = HostTarget(kind, resolver)
-        return cls(board, tflm, builtin_ref, reference)
-
-    def close(self) -> None:
-        """End the processes."""
-        for target in (self.tflm, self.builtin_ref, self.reference):
-            if target is not None:
-                target.close()
 
 
 def climb(
@@ -93,6 +55,8 @@ def climb(
     breaks on the way ends the ladder, and is part of the evidence; only a float model that cannot
     be read (ModelError) and samples or codes that do not fit (SampleError) are raised.
     """
+    from pytest_tflm.model import open_model
+
     arrays = tuple(model.quantize(sample) for sample in samples[:SAMPLES])
     names = {
         key: target.name
@@ -104,10 +68,11 @@ def climb(
         )
         if target is not None
     }
-    evidence = Evidence(model, arrays, names)
+    evidence = Evidence(model, arrays, names, versions_of(row))
     climber = _Climb(evidence, row, progress)
     climber.given = samples[:SAMPLES]
-    climber.float_model, climber.codes = float_model, codes
+    climber.codes = codes
+    climber.float_model = open_model(float_model) if float_model is not None else None
     climber.go()
     return evidence
 
@@ -122,7 +87,7 @@ class _Climb:
         self.outputs: dict[str, list[Arrays]] = {}
         self.tflm_is_steady = True
         self.given: Sequence[object] = ()
-        self.float_model: Path | None = None
+        self.float_model: Model | None = None
         self.codes: Sequence[object] | None = None
 
     def go(self) -> None:
@@ -143,15 +108,14 @@ class _Climb:
 
     def quantising(self) -> None:
         reals = quantisation.real_samples(self.model, self.given)
-        if reals is None:
-            return
-        quantisation.harness_rung(self.evidence, reals, self.row.builtin_ref)
-        if self.codes is not None:
-            quantisation.codes_rung(self.evidence, reals, self.codes)
+        if reals is not None:
+            quantisation.harness_rung(self.evidence, reals, self.row.builtin_ref)
+            if self.codes is not None:
+                quantisation.codes_rung(self.evidence, reals, self.codes)
         if self.float_model is not None and "builtin_ref" in self.outputs:
             quantisation.float_rung(
                 self.evidence,
-                reals,
+                reals or quantisation.reals_of(self.model, self.samples),
                 self.float_model,
                 self.row.builtin_ref,
                 self.outputs["builtin_ref"],
@@ -218,6 +182,7 @@ class _Climb:
         if self.row.tflm is not None and "tflm" in self.outputs:
             host = behaviour.repeats(self.row.tflm, self.model, self.samples)
             self.tflm_is_steady = host.is_steady
+        self.evidence.facts += experiments.reused_input(self.evidence, board)
         if seen.is_steady:
             text = "the board repeats itself: again, after other inputs, from the initial state"
             self.add("determinism", "the same input again", "equal", text)
@@ -319,9 +284,9 @@ class _Climb:
     def compared(self, key: str, title: str, got: list[Arrays], want: list[Arrays]) -> Rung:
         gap = gap_of(got, want)
         differing = sum(not gap_of([a], [b]).is_none for a, b in zip(got, want, strict=True))
-        text = f"equal, bit for bit, over {len(got)} samples"
+        text = f"equal, bit for bit, over {counted(len(got), 'sample')}"
         if differing:
-            text = f"differ in {differing} of {len(got)} samples: {gap.describe()}"
+            text = f"differ in {differing} of {counted(len(got), 'sample')}: {gap.describe()}"
         rung = Rung(
             key,
             title,
@@ -367,11 +332,9 @@ def observations(target: HostTarget, model: Model, samples: Sequence[Arrays]) ->
 
 
 def _link_text(board: BoardTarget, model: Model, samples: Sequence[Arrays]) -> str:
-    sent = sum(array.nbytes for array in samples[0]) * len(samples)
-    return (
-        f"{len(samples)} inputs of {sent // len(samples)} bytes: Invoke saw each as it was sent "
-        "(CRC-32)"
-    )
+    size = sum(array.nbytes for array in samples[0])
+    inputs = counted(len(samples), "input")
+    return f"{inputs} of {size} bytes: Invoke saw each as it was sent (CRC-32)"
 
 
 def _line(error: Exception) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from pytest_tflm.verdict.evidence import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,11 +54,10 @@ def _nothing(verdict: Verdict) -> str:
     if verdict.is_equal:
         who = [names[key] for key in ("board", "tflm", "builtin_ref", "reference") if key in names]
         same = ", ".join(dict.fromkeys(who))
-        count = len(verdict.evidence.samples)
+        samples = counted(len(verdict.evidence.samples), "sample")
         return (
-            f"{same} give the same outputs, bit for bit, for {count} samples: what the test "
-            f"compares "
-            "them with is something else, or it shows with other samples only."
+            f"{same} give the same outputs, bit for bit, for {samples}. A test that fails all the "
+            "same compares them with something else, or fails with other samples."
         )
     return "what differs could not be looked into: see the steps with a question mark."
 
@@ -131,7 +132,8 @@ def _acquittal(verdict: Verdict) -> str:
     if "tflm" not in evidence.names:
         return ""
     return (
-        f"The board is right: {rung.title} is equal, bit for bit, over {len(rung.suspect)} samples."
+        f"The board is right: {rung.title} is equal, bit for bit, over "
+        f"{counted(len(rung.suspect), 'sample')}."
     )
 
 

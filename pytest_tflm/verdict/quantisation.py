@@ -13,8 +13,6 @@ from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, gap_of
 from pytest_tflm.verdict.target import outputs_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Tensor
@@ -37,6 +35,19 @@ def real_samples(model: Model, samples: Sequence[object]) -> Reals | None:
         shaped = zip(arrays, model.inputs, strict=True)
         found.append(tuple(a.astype(np.float32).reshape(t.shape) for a, t in shaped))
     return found
+
+
+def reals_of(model: Model, samples: Sequence[Arrays]) -> Reals:
+    """The real values of codes, float32 (those of inputs that are not quantised: the numbers)."""
+    from pytest_tflm.model.quantise import dequantize_array
+
+    return [
+        tuple(
+            dequantize_array(tensor, array).astype(np.float32)
+            for tensor, array in zip(model.inputs, sample, strict=True)
+        )
+        for sample in samples
+    ]
 
 
 def harness_rung(evidence: Evidence, reals: Reals, builtin_ref: HostTarget) -> None:
@@ -134,18 +145,15 @@ def codes_rung(evidence: Evidence, reals: Reals, codes: Sequence[object]) -> Non
 
 
 def float_rung(
-    evidence: Evidence, reals: Reals, path: Path, builtin_ref: HostTarget, outputs: list[Arrays]
+    evidence: Evidence, reals: Reals, model: Model, builtin_ref: HostTarget, outputs: list[Arrays]
 ) -> None:
     """What quantising cost: ``outputs`` of the quantised model, in real values, against a float
-    model of the same graph (fact ``float model``). Raises ModelError and SampleError."""
-    from pytest_tflm.model import open_model
-
-    model, title = open_model(path), "the quantised model against the float one"
-    values = reals
+    model of the same graph (fact ``float model``)."""
+    title = "the quantised model against the float one"
     try:
         shaped = [
             tuple(a.reshape(t.shape) for a, t in zip(sample, model.inputs, strict=True))
-            for sample in values
+            for sample in reals
         ]
         wanted = outputs_of(builtin_ref, model, shaped)
         wanted = [model.dequantize(arrays) for arrays in wanted]

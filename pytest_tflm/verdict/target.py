@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pytest_tflm.link.entries import BoardIdentity
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Runtime
     from pytest_tflm.runtime.pool import Pool
@@ -76,7 +77,8 @@ class HostTarget:
 
 class BoardTarget:
     """A board: ``load(model)`` gives its runtime, as ``Pool.board`` does. ``operators`` are those
-    that it says it has, none if it does not say."""
+    that it says it has, none if it does not say; ``description`` is its firmware, kernels and TFLM
+    in a line."""
 
     def __init__(
         self,
@@ -85,11 +87,13 @@ class BoardTarget:
         *,
         takes_models: bool = True,
         operators: tuple[str, ...] = (),
+        description: str = "",
     ) -> None:
         self._load = load
         self.name = name
         self.takes_models = takes_models
         self.operators = operators
+        self.description = description
 
     def put(self, model: Model) -> Runtime:
         return self._load(model)
@@ -101,6 +105,14 @@ class BoardTarget:
         runtime = self._load(model)
         if isinstance(runtime, BoardRuntime):
             runtime.check_identity()
+
+    def left_in_inputs(self, model: Model, sample: Arrays) -> Arrays | None:
+        """What the input tensors hold after a run of ``sample``; None if nobody can tell."""
+        from pytest_tflm.runtime.board import BoardRuntime
+
+        runtime = self._load(model)
+        runtime.run(sample)
+        return runtime.read_inputs() if isinstance(runtime, BoardRuntime) else None
 
     def reload(self, model: Model) -> Runtime:
         """Send ``model`` once more, whatever the board has."""
@@ -123,7 +135,15 @@ def board_of(pool: Pool) -> BoardTarget:
         f"board {identity.board}",
         takes_models=identity.takes_models,
         operators=identity.operators,
+        description=_description(identity),
     )
+
+
+def _description(identity: BoardIdentity) -> str:
+    parts = [identity.describe()]
+    parts += [f"TFLM {identity.tflm}"] if identity.tflm else []
+    parts += [identity.compiler] if identity.compiler else []
+    return ", ".join(parts)
 
 
 def has_state(model: Model) -> bool:

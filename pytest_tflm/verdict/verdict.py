@@ -13,7 +13,7 @@ from pytest_tflm.verdict.ladder import climb
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.verdict.evidence import Evidence
-    from pytest_tflm.verdict.ladder import Row
+    from pytest_tflm.verdict.row import Row
 
 
 @dataclass(frozen=True, eq=False)

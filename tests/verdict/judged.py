@@ -9,7 +9,7 @@ from pytest_tflm.model import Model, model_from_bytes
 from pytest_tflm.options import settings_from
 from pytest_tflm.record.samples import RandomSamples
 from pytest_tflm.runtime.pool import Pool
-from pytest_tflm.verdict.ladder import Row
+from pytest_tflm.verdict.row import Row
 from pytest_tflm.verdict.target import board_of
 from pytest_tflm.verdict.verdict import Verdict, judge
 

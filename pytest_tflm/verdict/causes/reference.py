@@ -103,6 +103,10 @@ def _magnified(evidence: Evidence) -> Iterable[Match]:
     return matches[:2]
 
 
+def _observed(evidence: Evidence) -> Iterable[Match]:
+    return [Match(f.values, rung="resolver") for f in evidence.facts_of("observed")]
+
+
 def _broke(kind: str) -> Any:
     def match(evidence: Evidence) -> Iterable[Match]:
         return [
@@ -173,6 +177,16 @@ CAUSES = (
         "tolerance "
         "in LSB behind it says little.",
         "google-ai-edge/LiteRT#7441; MLPerf Tiny's ResNet: 5 LSB before SOFTMAX were 44 behind it",
+        is_note=True,
+    ),
+    Cause(
+        "observed-reference",
+        "looking at inner tensors changes the reference's outputs",
+        _observed,
+        "With all tensors kept (experimental_preserve_all_tensors) {reference} gives other outputs "
+        "than without ({gap}): the delegate then gets another graph.",
+        "Read inner tensors with BUILTIN_REF or without delegates only.",
+        "tensorflow/tensorflow#79355, google-ai-edge/LiteRT#413",
         is_note=True,
     ),
     Cause(
