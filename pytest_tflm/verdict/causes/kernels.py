@@ -301,6 +301,6 @@ CAUSES = (
         _of("kernel-differs"),
         _ALONE + ": {where}.",
         _WITH_BOARD + _SAVED,
-        "espressif/esp-nn#6, #34",
+        "espressif/esp-nn#6, #22",
     ),
 )
