@@ -67,7 +67,6 @@ CAUSES = (
         "The board has another model than {model}: {error}",
         "Flash the firmware again with this model (pytest-tflm firmware BOARD --model {model}), or "
         "give the model that the board has.",
-        "seen most often of all: a board that was not flashed again",
     ),
     Cause(
         "input-altered",
@@ -76,7 +75,7 @@ CAUSES = (
         "The input tensor was changed on the board between its arrival and Invoke: {error}",
         "Look for what else writes into the arena: another buffer, an interrupt, a stack that "
         "grows into it. Preprocessing in the firmware is such a change, too.",
-        "tensorflow/tflite-micro#2290",
+        "tensorflow/tflite-micro#2290, tensorflow/tensorflow#35117",
     ),
     Cause(
         "constant-outputs",
@@ -99,7 +98,6 @@ CAUSES = (
         "board is one inference behind.",
         "Write the whole input tensor before every Invoke, also if it is the same, and read the "
         "outputs after it; double buffering exchanged the wrong way looks like this.",
-        "tensorflow/tflite-micro#2290 (input memory is used again by Invoke)",
     ),
     Cause(
         "outputs-swapped",
@@ -109,6 +107,7 @@ CAUSES = (
         "output {order}[i].",
         "Read output tensors by the model's order (interpreter->output(i)), not by name or "
         "address.",
+        "tensorflow/tensorflow#33303 (the converter changes the order)",
     ),
     Cause(
         "input-truncated",
@@ -139,7 +138,7 @@ CAUSES = (
         "repeats itself.",
         "Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
         "shared, another task or interrupt, a stack overflow, an unstable supply or clock.",
-        "espressif/esp-tflite-micro#67, espressif/esp-nn#6",
+        "espressif/esp-tflite-micro#67, tensorflow/tflite-micro PR#1548 (arena not aligned)",
     ),
     Cause(
         "state-not-reset",
@@ -149,7 +148,7 @@ CAUSES = (
         "answers exactly as a correct one that never resets them ({gap}).",
         "Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; older "
         "releases reset to 0 where the zero point is meant.",
-        "tensorflow/tflite-micro PR#1389, PR#1750",
+        "tensorflow/tflite-micro PR#1750",
     ),
     Cause(
         "memory-altered",
@@ -162,8 +161,8 @@ CAUSES = (
         "DMA, a "
         "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes "
         "says), a model array that is not aligned to 16 bytes or not const.",
-        "tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low), "
-        "espressif/esp-tflite-micro#6 (scratch over the output)",
+        "espressif/esp-tflite-micro#6 (scratch over the output), espressif/esp-nn#8 (writes out of "
+        "bounds), tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low)",
     ),
     Cause(
         "input-reused",

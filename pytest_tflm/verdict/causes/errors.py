@@ -83,7 +83,7 @@ CAUSES = (
         _operator(is_version=True),
         "The board's TFLM knows {name} but not version {version} of it ({operators}): {error}",
         "Build the firmware with a newer TFLM, or convert the model with an older converter.",
-        "tensorflow/tflite-micro#302",
+        "tensorflow/tflite-micro PR#1818 (the version in TFLM's message misleads), #302",
     ),
     Cause(
         "operator-missing",
@@ -92,7 +92,7 @@ CAUSES = (
         "The board's firmware lacks {name} ({operators}): {error}",
         "pytest-tflm firmware BOARD --model {path} writes firmware with exactly the operators of "
         "this model.",
-        "tensorflow/tflite-micro#302, #2196 (only the first operator registered)",
+        "tensorflow/tflite-micro#302 (no room in the resolver), #2196 (only the first registered)",
     ),
     Cause(
         "board-broke",

@@ -206,7 +206,7 @@ CAUSES = (
         + ": only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
         "the same operator is equal.",
         "Update the kernel library, or make the depth a multiple of 4 (8 for ESP-NN). " + _SAVED,
-        "espressif/esp-nn#34",
+        "espressif/esp-nn#34, #21",
     ),
     Cause(
         "per-channel-ignored",
@@ -214,7 +214,7 @@ CAUSES = (
         _of("per-channel-ignored"),
         _ALONE + ": exactly what it would compute with the scale of channel 0 for all channels.",
         "The kernel does not know quantisation per channel: use a newer release. " + _SAVED,
-        "TFLite's int8 quantisation specification",
+        "espressif/esp-tflite-micro PR#109 (FULLY_CONNECTED)",
     ),
     Cause(
         "zero-point-ignored",
@@ -222,7 +222,7 @@ CAUSES = (
         _of("zero-point-ignored"),
         _ALONE + ": exactly what it would compute with an input zero point of 0.",
         "Use a newer release of the kernel library. " + _SAVED,
-        "TFLite's int8 quantisation specification",
+        "tensorflow/tensorflow PR#35461 (NEG), TFLite's int8 quantisation specification",
     ),
     Cause(
         "activation-ignored",
@@ -230,7 +230,7 @@ CAUSES = (
         _of("activation-ignored"),
         _ALONE + ": exactly what it would compute without its fused activation.",
         "Use a newer release of the kernel library. " + _SAVED,
-        "ARM-software/CMSIS-NN issues",
+        "tensorflow/tflite-micro#875 (DEPTHWISE_CONV_2D with CMSIS-NN)",
     ),
     Cause(
         "padding-value",
@@ -240,7 +240,7 @@ CAUSES = (
         + ": exactly what it would compute if it padded with code 0, where the zero point is "
         "meant.",
         "Use a newer release of the kernel library. " + _SAVED,
-        "espressif/esp-nn#31",
+        "pytorch/executorch PR#13576, tensorflow/tflite-micro#1646",
     ),
     Cause(
         "accumulator-overflow",
@@ -265,7 +265,7 @@ CAUSES = (
         _of("one-channel"),
         _ALONE + ": only in {where}.",
         "A kernel that works in blocks of channels and forgets the rest looks like this. " + _SAVED,
-        "espressif/esp-nn#30",
+        "pulp-platform/Deeploy PR#187 (the neuron that is left over)",
     ),
     Cause(
         "saturated-outputs",
@@ -275,7 +275,7 @@ CAUSES = (
         "are clipped.",
         "The activation's range is computed wrongly, or outputs are narrowed in the firmware. "
         + _SAVED,
-        "TFLite's CalculateActivationRangeQuantized",
+        "pytorch/executorch PR#18462, espressif/esp-nn#23",
     ),
     Cause(
         "scratch-overlap",
@@ -301,6 +301,6 @@ CAUSES = (
         _of("kernel-differs"),
         _ALONE + ": {where}.",
         _WITH_BOARD + _SAVED,
-        "espressif/esp-nn#6, #34",
+        "espressif/esp-nn#6, #22",
     ),
 )

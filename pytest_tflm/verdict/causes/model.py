@@ -102,6 +102,6 @@ CAUSES = (
         "are such): a hybrid (dynamic range) model, which TFLM does not support.",
         "Convert with a representative dataset and int8 inputs and outputs (full integer "
         "quantisation).",
-        "tensorflow/tflite-micro documentation: hybrid kernels are not supported",
+        "tensorflow/tflite-micro#757, #1556",
     ),
 )

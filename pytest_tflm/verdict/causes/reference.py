@@ -140,7 +140,7 @@ CAUSES = (
         "The "
         "board is not wrong.",
         "Compare with host TFLM, which is what a correct board computes: --tflm-runtime=tflm",
-        "tensorflow/tensorflow#102943, LiteRT#7441",
+        "tensorflow/tensorflow#66358, tensorflow/tflite-micro#3046",
     ),
     Cause(
         "delegate-kernels",
@@ -152,7 +152,7 @@ CAUSES = (
         "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the "
         "difference "
         "(--tflm-tolerance).",
-        "tensorflow/tflite-micro#960, LiteRT#7441",
+        "google-ai-edge/LiteRT#7441, tensorflow/tflite-micro#960",
     ),
     Cause(
         "optimised-kernels",
@@ -176,7 +176,7 @@ CAUSES = (
         "Judge the outputs before it, or by what they are for (the largest class, say): a "
         "tolerance "
         "in LSB behind it says little.",
-        "MLPerf Tiny's ResNet: 5 LSB before SOFTMAX were 44 behind it",
+        "google-ai-edge/LiteRT#7441; MLPerf Tiny's ResNet: 5 LSB before SOFTMAX were 44 behind it",
         is_note=True,
     ),
     Cause(
