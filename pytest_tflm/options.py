@@ -24,6 +24,7 @@ class Settings(NamedTuple):
 
     port: str | None
     baud: int
+    line_baud: int
     models: tuple[Path, ...]
     runtime: str
     resolver: str
@@ -132,6 +133,10 @@ def _baud(text: str, source: str) -> int:
     return value
 
 
+def _baud_or_stay(text: str, source: str) -> int:
+    return 0 if text.strip() == "0" else _baud(text, source)
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
     def read(text: str, source: str) -> str:
         if text not in choices:
@@ -156,6 +161,13 @@ OPTIONS: tuple[Option, ...] = (
         "",
     ),
     Option("baud", "N", "baud of a serial port", _baud, "115200"),
+    Option(
+        "line_baud",
+        "N",
+        "baud to change to once the board has answered, where port and board can; 0 to stay",
+        _baud_or_stay,
+        "0",
+    ),
     Option(
         "model",
         "FILE",
