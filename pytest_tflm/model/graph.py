@@ -106,9 +106,19 @@ class Graph:
         return pack(self.model)
 
 
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types
+    """Bytes begin at a multiple of 16, as ``force_align`` in schema.fbs has it for a buffer's data.
+
+    Python's builder does not know of that, and kernels read such bytes as int32, int64 or float.
+    """
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> int:  # noqa: N802, N803
+        return int(super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment))
+
+
 def pack(model: Any) -> bytes:
     """A ``ModelT`` as the bytes of a .tflite file."""
-    builder = flatbuffers.Builder(1024)
+    builder = _Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 

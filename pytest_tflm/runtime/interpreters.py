@@ -7,6 +7,7 @@ others use.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import re
 import sys
@@ -43,7 +44,8 @@ class Job:
     ``inputs`` and ``outputs`` are tensor indices in the model's order. ``rebuild_to_reset`` is for
     models with resource variables: LiteRT's ``reset_all_variables`` leaves those as they are, and
     TFLM's ``reset`` sets them to 0 instead of what the model's initialiser wrote. ``arena`` is in
-    bytes, None to try until it is enough.
+    bytes, None to try until it is enough. ``keep_tensors`` gives each tensor memory of its own, so
+    that :meth:`Interpreters.observe` can read it after Invoke.
     """
 
     data: bytes
@@ -52,6 +54,7 @@ class Job:
     resolver: str = "builtin_ref"
     rebuild_to_reset: bool = False
     arena: int | None = None
+    keep_tensors: bool = False
 
 
 class Engine(Protocol):
@@ -65,6 +68,10 @@ class Engine(Protocol):
 
     def outputs(self) -> Arrays:
         """Copies of the output tensors."""
+
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        """A copy of a tensor of subgraph 0 as Invoke left it; None if it cannot be read. Only
+        with ``keep_tensors`` does it hold what its operator wrote."""
 
     def reset_state(self) -> None:
         """Variables get their initial values."""
@@ -112,6 +119,16 @@ class Interpreters:
             engine.invoke()
             found.append(engine.outputs())
         return found
+
+    def observe(
+        self, number: int, arrays: Arrays, wanted: Sequence[int]
+    ) -> tuple[Arrays, dict[int, NDArray[np.generic]]]:
+        """The outputs for one sample and the tensors of ``wanted`` (indices) that can be read."""
+        engine = self._engines[number]
+        engine.set_inputs(arrays)
+        engine.invoke()
+        found = {index: engine.tensor(index) for index in wanted}
+        return engine.outputs(), {i: array for i, array in found.items() if array is not None}
 
     def reset_state(self, number: int) -> None:
         """Put the variables of a model back to their initial values."""
@@ -178,6 +195,7 @@ class TfLite:
             self._running = self._interpreter(
                 model_content=self._job.data,
                 experimental_op_resolver_type=self._resolver,
+                experimental_preserve_all_tensors=self._job.keep_tensors,
                 num_threads=1,
             )
         self._running.allocate_tensors()
@@ -190,6 +208,12 @@ class TfLite:
     def outputs(self) -> Arrays:
         # get_tensor copies.
         return tuple(np.asarray(self._running.get_tensor(i)) for i in self._job.outputs)
+
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        try:
+            return np.asarray(self._running.get_tensor(index))
+        except ValueError:  # it has no memory: nobody computes it
+            return None
 
     def reset_state(self) -> None:
         if self._job.rebuild_to_reset:
@@ -206,7 +230,13 @@ class Tflm:
             from tflite_micro.python.tflite_micro import runtime
 
         self._job = job
-        self._from_bytes = runtime.Interpreter.from_bytes
+        config = runtime.InterpreterConfig
+        self._from_bytes = functools.partial(
+            runtime.Interpreter.from_bytes,
+            intrepreter_config=(
+                config.kPreserveAllTensors if job.keep_tensors else config.kAllocationRecording
+            ),
+        )
         self.arena = job.arena if job.arena is not None else max(FIRST_ARENA, 10 * len(job.data))
         self._build()
 
@@ -240,6 +270,13 @@ class Tflm:
     def outputs(self) -> Arrays:
         positions = range(len(self._job.outputs))
         return tuple(np.array(self._running.get_output(i)) for i in positions)
+
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        try:
+            found = self._running.GetTensor(index, 0)
+        except (RuntimeError, ValueError):
+            return None
+        return np.array(found["tensor_data"])
 
     def reset_state(self) -> None:
         if self._job.rebuild_to_reset:

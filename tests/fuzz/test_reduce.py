@@ -41,6 +41,16 @@ def test_samples_that_matter_in_their_order_stay():
     assert [int(sample[0][0]) for sample in found] == [2, 4]
 
 
+def test_a_sum_that_must_be_large_takes_the_fewest_elements():
+    sample = np.full(100, 20, np.int8)  # 100 * 23; four of 130 would do, too
+
+    def holds(some):
+        return int((some[0][0].astype(int) + 3).sum()) > 500
+
+    found = reduced([X], [(sample,)], holds)
+    assert holds(found) and off_zero_point([X], found) == 4
+
+
 def test_floats_go_to_zero():
     sample = (noise(5), np.float32([1, 2, 3, 4]))
     found = reduced([X, REAL], [sample], lambda some: some[0][1][2] == 3)

@@ -14,7 +14,8 @@ from pytest_tflm.fuzz.search import Search
 
 def search(kernel, operator: str = "HARD_SWISH", examples: int = 120, **more) -> Search:
     pair = Pair(NumpyRunner("bad", kernel), NumpyRunner("good", copies))
-    return Search(operator, pair, examples=examples, seed=more.pop("seed", 3), **more)
+    options = {"examples": examples, "seed": 3, "shrink_runs": 120} | more
+    return Search(operator, pair, **options)
 
 
 def one_code(case, samples):
@@ -37,11 +38,11 @@ def test_one_wrong_code_is_found_and_shrunk():
 
 def test_a_large_difference_is_shrunk_beside_the_small_one():
     def kernel(case, samples):
-        return [a + (a == 17) + np.int8(100) * (a == -100) for a in copies(case, samples)]
+        return [(a ^ 1) + np.int8(100) * (a == -100) for a in copies(case, samples)]
 
     survey = search(kernel).run()
-    assert [finding.size for finding in survey.findings] == [1, 100]
-    assert survey.largest == 100
+    assert [finding.size > 50 for finding in survey.findings] == [False, True]
+    assert survey.largest > 90
 
 
 def test_what_differs_by_no_more_than_the_tolerance_is_counted_and_no_finding():
@@ -92,7 +93,7 @@ def test_what_neither_runs_is_no_finding():
 
 def test_a_seed_gives_the_same_findings():
     def texts(seed):
-        survey = search(one_code, seed=seed).run()
+        survey = search(one_code, examples=60, seed=seed).run()
         return [f.describe() for f in survey.findings], survey.by_type
 
     first = texts(5)
