@@ -51,11 +51,19 @@ def test_space_to_batch_nd_is_found_by_itself(command, tmp_path):
     assert (got != expected).any()
 
 
-def test_a_board_against_host_tflm(command):
-    finished = conformance(command, "--port", "sim", "--ops", "conv_2d,SPLIT", "--examples", "25")
+def test_a_board_against_host_tflm(command, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Ours\n<!-- conformance -->\nold\n<!-- /conformance -->\nThe end.\n")
+    finished = conformance(
+        command, "--port", "sim", "--ops", "conv_2d,SPLIT", "--examples", "25", "--markdown", page
+    )
     assert finished.status == 0, finished.output
     lines = [line.split() for line in finished.output.splitlines()]
     assert lines == [["CONV_2D", "25", "bit-exact"], ["SPLIT", "25", "bit-exact"]]
+    text = page.read_text()
+    assert text.startswith("# Ours\n<!-- conformance -->\n`pytest-tflm conformance --port sim")
+    assert "| SPLIT | 25 | bit-exact |" in text and "old" not in text
+    assert text.endswith("<!-- /conformance -->\nThe end.\n")
 
 
 def test_several_pairs_in_several_processes(command):

@@ -16,15 +16,9 @@ EXAMPLES = 2000
 @pytest.mark.parametrize(
     ("defect", "operator"),
     [
-        ("one-code", "CONV_2D"),
-        ("one-code", "FULLY_CONNECTED"),
         ("one-code", "RELU"),
         ("odd-stride-and-padding", "CONV_2D"),
-        ("odd-stride-and-padding", "DEPTHWISE_CONV_2D"),
-        ("above-2^23", "CONV_2D"),
         ("above-2^23", "FULLY_CONNECTED"),
-        ("above-2^23", "DEPTHWISE_CONV_2D"),
-        ("last-channel", "CONV_2D"),
         ("last-channel", "AVERAGE_POOL_2D"),
     ],
 )
@@ -33,7 +27,14 @@ def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):
         contextlib.closing(BoardRunner(f"sim?defect={defect}:{operator}")) as board,
         contextlib.closing(runner("tflm")) as tflm,
     ):
-        search = Search(operator, Pair(board, tflm), examples=EXAMPLES, seed=1, stop_at_first=True)
+        search = Search(
+            operator,
+            Pair(board, tflm),
+            examples=EXAMPLES,
+            seed=1,
+            shrink_runs=100,
+            stop_at_first=True,
+        )
         survey = search.run()
     assert survey.examples <= EXAMPLES
     finding = survey.findings[0]

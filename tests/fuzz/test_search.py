@@ -14,7 +14,7 @@ from pytest_tflm.fuzz.search import Search
 
 def search(kernel, operator: str = "HARD_SWISH", examples: int = 120, **more) -> Search:
     pair = Pair(NumpyRunner("bad", kernel), NumpyRunner("good", copies))
-    options = {"examples": examples, "seed": 3, "shrink_runs": 120} | more
+    options = {"examples": examples, "seed": 3, "shrink_runs": 80} | more
     return Search(operator, pair, **options)
 
 

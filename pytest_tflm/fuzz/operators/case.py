@@ -25,6 +25,9 @@ ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3, "RELU_N1_TO_1": 2}
 
 PADDINGS = {"VALID": 1, "SAME": 0}
 
+# A fused RELU6 ends at 6, whose code must fit into 32 bits.
+_LEAST_OUTPUT_SCALE = 1e-8
+
 SCALES = (1.0, 0.5, 2.0, 0.25, 0.1, 0.05, 1 / 255, 6 / 255, 1e-3, 30.0)
 
 
@@ -139,7 +142,7 @@ class Drawing:
         choice = self.pick(("unit", "fit", "quarter", "sixteenth", "wide"))
         factors = {"fit": 1.0, "quarter": 0.25, "sixteenth": 1 / 16, "wide": 4.0}
         wanted = unit if choice == "unit" else fit * factors[choice]
-        return float(np.float32(max(wanted, fit / 512, unit / 16)))
+        return float(np.float32(max(wanted, fit / 512, unit / 16, _LEAST_OUTPUT_SCALE)))
 
     def shape(self, least: int = 1, most: int = 4, size: int = 6) -> tuple[int, ...]:
         rank = self.draw(whole(least, most))
