@@ -164,8 +164,9 @@ class _Climb:
             if target is None or (key == "builtin_ref" and row.reference is row.tflm):
                 continue
             same = {id(row.tflm): "tflm", id(row.builtin_ref): "builtin_ref"}.get(id(target))
-            if key == "reference" and same in self.outputs:
-                self.outputs[key] = self.outputs[same or ""]
+            if key == "reference" and same is not None:
+                if same in self.outputs:
+                    self.outputs[key] = self.outputs[same]
                 continue
             try:
                 self.outputs[key] = outputs_of(target, self.model, self.samples)

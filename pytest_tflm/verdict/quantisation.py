@@ -99,7 +99,6 @@ RULES: tuple[tuple[str, Callable[[Any, int, int, int], Any]], ...] = (
         lambda x, z, lo, hi: (_half_away(x) + z - lo) % (hi - lo + 1) + lo,
     ),
     ("rounded, without the zero point", lambda x, z, lo, hi: np.clip(_half_away(x), lo, hi)),
-    ("cast without the scale", lambda x, z, lo, hi: None),
 )
 """Other ways to quantise that are seen in the field: the scaled value, zero point, code range."""
 
@@ -119,7 +118,7 @@ def quantised_by(tensor: Tensor, reals: NDArray[np.float32], codes: NDArray[Any]
     scaled = (reals / np.float32(tensor.scale)).astype(np.float64)
     for words, rule in RULES:
         made = rule(scaled, tensor.zero_point or 0, low, high)
-        if made is not None and np.array_equal(made.astype(np.int64), codes.astype(np.int64)):
+        if np.array_equal(made.astype(np.int64), codes.astype(np.int64)):
             return words
     return None
 

@@ -26,8 +26,10 @@ class Verdict:
 
     @property
     def is_equal(self) -> bool:
-        """Every step of the ladder that was climbed is equal."""
-        return all(rung.outcome == "equal" for rung in self.evidence.rungs)
+        """Every step of the ladder that was climbed is equal, and there was one. What quantising
+        cost is no difference of runtimes, and does not count."""
+        rungs = [rung for rung in self.evidence.rungs if rung.key != "float"]
+        return bool(rungs) and all(rung.outcome == "equal" for rung in rungs)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,10 @@ import network_models
 import numpy as np
 import pytest
 
+from pytest_tflm.model import open_model
+from pytest_tflm.record.samples import RandomSamples
+from pytest_tflm.runtime.interpreter import InterpreterRuntime
+
 SIM = "--tflm-port=sim"
 
 
@@ -175,3 +179,64 @@ def test_diagnose_of_what_there_is_not(command, tcn, words, said):
     assert done.status == 1, done.output
     assert re.search(said, done.output), done.output
     assert "Traceback" not in done.output
+
+
+def _repaired(command, model):
+    """Does what the verdict tells to do; gives the repaired model."""
+    done = command.run("pytest_tflm", "diagnose", "--port", "sim", "--model", model)
+    found = re.search(
+        r"try: pytest-tflm model repair (\S+) -o (\S+)", " ".join(done.output.split())
+    )
+    assert found is not None, done.output
+    assert found[1] == model.name, "as short as it can be typed here"
+    again = command.run("pytest_tflm", "model", "repair", found[1], "-o", found[2])
+    assert again.status == 0, again.output
+    return done, command.directory / found[2]
+
+
+def _same_bits(original, repaired):
+    """BUILTIN_REF gives the original's outputs."""
+    models = [open_model(path) for path in (original, repaired)]
+    samples = RandomSamples(models[0], 16, 3)
+    outputs = []
+    for model in models:
+        with InterpreterRuntime("litert", model) as runtime:
+            outputs.append([out[0].tolist() for out in runtime.run_many(samples)])
+    assert outputs[0] == outputs[1]
+
+
+def _passes(command, model):
+    """Against BUILTIN_REF at a tolerance of 1, against host TFLM bit for bit."""
+    done = command.pytest(SIM, f"--tflm-model={model}", "--tflm-samples=16")
+    assert set(done.outcomes) == {"passed"}, done.output
+    done = command.pytest(
+        SIM, f"--tflm-model={model}", "--tflm-samples=16", "--tflm-runtime=tflm",
+        "--tflm-tolerance=0",
+    )  # fmt: skip
+    assert set(done.outcomes) == {"passed"}, done.output
+
+
+def test_the_example_is_repaired_by_the_command_that_the_verdict_names(command, tcn_dynamic):
+    original = command.directory / "tcn_dynamic.tflite"
+    original.write_bytes(tcn_dynamic.read_bytes())
+    done, repaired = _repaired(command, original)
+    assert "cause: the file stores shapes for another batch" in done.output
+    _passes(command, repaired)
+    _same_bits(original, repaired)
+
+
+@pytest.mark.parametrize(
+    ("name", "causes"),
+    [
+        ("tcn_same", {"stored-shapes", "space-to-batch-padding"}),
+        ("conv_2d", {"stored-shapes", "space-to-batch-padding"}),
+    ],
+)
+def test_two_causes_at_once_are_both_named_and_repaired(command, keras_model, name, causes):
+    original = command.directory / f"{name}.tflite"
+    original.write_bytes(keras_model(name).read_bytes())
+    done, repaired = _repaired(command, original)
+    named = set(re.findall(r"more: pytest-tflm explain ([\w-]+)", done.output))
+    assert named >= causes, done.output
+    _passes(command, repaired)
+    _same_bits(original, repaired)

@@ -22,15 +22,14 @@ CATALOGUE: tuple[Cause, ...] = (
     *errors.CAUSES,
 )
 
-UNKNOWN_OF = ("determinism", "board", "tflm", "resolver")
+UNKNOWN_OF = ("determinism", "board", "tflm", "resolver", "samples")
 UNKNOWN = Cause(
     "unknown",
     "no known cause fits",
     lambda evidence: (),
     "{title}: {text}. No cause that is known here fits the evidence.",
     "pytest-tflm diagnose --save DIR writes the evidence and the operator that shows it, ready "
-    "for a "
-    "bug report.",
+    "for a bug report.",
 )
 
 

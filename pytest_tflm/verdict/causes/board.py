@@ -82,8 +82,7 @@ CAUSES = (
         "the board answers the same whatever the input",
         fact("constant"),
         "All {samples} samples give the same outputs on the board (codes {values}), where a "
-        "correct "
-        "board gives different ones.",
+        "correct board gives different ones.",
         "Invoke may not run, fail unnoticed, or the outputs be read before it or from elsewhere. "
         "Check Invoke's status; with ESP-NN, make sure its wrappers are of the same release as "
         "TFLM.",
@@ -94,8 +93,7 @@ CAUSES = (
         "the board answers for the input before",
         fact("stale"),
         "Each output is exactly that of the sample before it ({samples} of {samples} compared): "
-        "the "
-        "board is one inference behind.",
+        "the board is one inference behind.",
         "Write the whole input tensor before every Invoke, also if it is the same, and read the "
         "outputs after it; double buffering exchanged the wrong way looks like this.",
     ),
@@ -124,8 +122,7 @@ CAUSES = (
         "the board's outputs drift with each run",
         fact("drift", "determinism"),
         "One input, run {runs} times, gives other outputs each time, always moving the same way "
-        "(by "
-        "up to {step} LSB a run), where host TFLM repeats itself.",
+        "(by up to {step} LSB a run), where host TFLM repeats itself.",
         "Something in the firmware keeps adding up: an input that is scaled in place, a filter's "
         "state, a tensor that Invoke uses again. Write the whole input before every Invoke.",
         "espressif/esp-tflite-micro#67, tensorflow/tflite-micro#2260",
@@ -170,8 +167,7 @@ CAUSES = (
         _input_reused,
         "After Invoke the input tensor of the board does not hold the input any more ({changed} of "
         "{size} bytes are others). TFLM may do that: it plans memory for tensors that are not "
-        "needed "
-        "any more. pytest-tflm writes all inputs before each Invoke.",
+        "needed any more. pytest-tflm writes all inputs before each Invoke.",
         "Firmware of your own must do so as well: fill the whole input tensor before every Invoke, "
         "also where only a part of it is new.",
         "tensorflow/tflite-micro#2290",

@@ -58,7 +58,7 @@ def _hidden(evidence: Evidence) -> Iterable[Match]:
         indices = tuple(r.operator.index for r in found)
         values = {
             "operators": listed(indices),
-            "name": worst.operator.name,
+            "name": ", ".join(dict.fromkeys(r.operator.name for r in found)),
             "suspect": where.suspect,
             "trusted": where.trusted,
             "worst": worst.operator.index,
@@ -105,7 +105,7 @@ CAUSES = (
         "hidden-difference",
         "operators differ, and nobody sees it",
         _hidden,
-        "{name} and others ({operators}) of {suspect} differ from {trusted} of themselves "
+        "{name} ({operators}) of {suspect} differs from {trusted} of itself "
         "(operator {worst}: {gap}), and later operators crop, mask or saturate it away.",
         "Nothing to do for this model; another model with this operator may show it.",
         "tensorflow/tflite-micro#1646 in a causal TCN",

@@ -80,7 +80,7 @@ def _rounding(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | No
     if gap is None or gap.shapes or gap.largest > 1 or gap.elements > 0.25 * gap.total:
         return None
     signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
-    known = _computes("float-requantised")(evidence, result) or _computes("single-rounding")(
+    known = _computes("single-rounding")(evidence, result) or _computes("float-requantised")(
         evidence, result
     )
     if known is None and len(signs) < 2:
@@ -205,7 +205,8 @@ CAUSES = (
         _ALONE
         + ": only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
         "the same operator is equal.",
-        "Update the kernel library, or make the depth a multiple of 4 (8 for ESP-NN). " + _SAVED,
+        "Update the kernel library, or make the depth a multiple of 16, which ESP-NN wants. "
+        + _SAVED,
         "espressif/esp-nn#34, #21",
     ),
     Cause(

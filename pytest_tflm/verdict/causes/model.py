@@ -73,10 +73,8 @@ CAUSES = (
         "the file stores shapes for another batch than the model computes",
         _stored_shapes,
         "Operator {operator}, {name}, makes a tensor of shape {real}, and the file stores "
-        "{stored} for "
-        "it ({count} operators are such). TFLite infers shapes anew; TFLM trusts the stored ones "
-        "and "
-        "computes something else, silently.{proof}",
+        "{stored} for it ({count} such). TFLite infers shapes anew; TFLM trusts the stored ones "
+        "and computes something else, silently.{proof}",
         "pytest-tflm model repair {path} -o {repaired} (or convert with a fixed batch: "
         "keras.Input(shape, batch_size=1))",
         "tensorflow/tflite-micro#2319, #3185",
@@ -87,19 +85,17 @@ CAUSES = (
         _space_to_batch_padding,
         "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
         "zero "
-        "point: operator {operator} alone, with equal inputs, differs in {gap} ({count} operators "
-        "are such).",
+        "point: operator {operator} alone, with equal inputs, differs in {gap} ({count} such).",
         "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution "
-        "and "
-        "BATCH_TO_SPACE_ND into one dilated convolution)",
+        "and BATCH_TO_SPACE_ND into one dilated convolution)",
         "tensorflow/tflite-micro#1646",
     ),
     Cause(
         "hybrid-model",
         "the model is quantised only in its weights",
         _hybrid,
-        "Operator {operator}, {name}, has float activations and integer weights ({count} operators "
-        "are such): a hybrid (dynamic range) model, which TFLM does not support.",
+        "Operator {operator}, {name}, has float activations and integer weights ({count} such): a "
+        "hybrid (dynamic range) model, which TFLM does not support.",
         "Convert with a representative dataset and int8 inputs and outputs (full integer "
         "quantisation).",
         "tensorflow/tflite-micro#757, #1556",

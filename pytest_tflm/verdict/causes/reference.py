@@ -117,7 +117,7 @@ def _broke(kind: str) -> Any:
 
 
 def _quantised_otherwise(evidence: Evidence) -> Iterable[Match]:
-    return [Match(f.values, rung="samples") for f in evidence.facts_of("codes")]
+    return [Match(f.values, rung="codes") for f in evidence.facts_of("codes")]
 
 
 CAUSES = (
@@ -127,7 +127,7 @@ CAUSES = (
         _float_requantised,
         "FULLY_CONNECTED ({operators}) differs between host TFLM and BUILTIN_REF by 1 LSB "
         "at most, with equal inputs: LiteRT from 1.3 on ({version} here) requantises it in float, "
-        "TFLM in fixed point. The board is not wrong.",
+        "TFLM in fixed point. That is so with any board.",
         "Compare at a tolerance of 1 LSB, or with host TFLM, which is exact: --tflm-runtime=tflm",
         "google-ai-edge/LiteRT#8567",
     ),
@@ -137,8 +137,7 @@ CAUSES = (
         _kernels_of_tflm,
         "{name} ({operators}) differs between host TFLM and BUILTIN_REF by at most {largest} "
         "LSB with equal inputs (operator {worst}: {gap}): the gap between the two, on any board. "
-        "The "
-        "board is not wrong.",
+        "The board is not to blame.",
         "Compare with host TFLM, which is what a correct board computes: --tflm-runtime=tflm",
         "tensorflow/tensorflow#66358, tensorflow/tflite-micro#3046",
     ),
@@ -148,10 +147,9 @@ CAUSES = (
         _delegate,
         "{name} ({operators}) of {reference} differs from the reference kernel by at most "
         "{largest} LSB with equal inputs (operator {worst}: {gap}); without delegates it does not. "
-        "That is XNNPACK, which rounds otherwise. The board is not wrong.",
+        "That is XNNPACK, which rounds otherwise. That is so with any board.",
         "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the "
-        "difference "
-        "(--tflm-tolerance).",
+        "difference (--tflm-tolerance).",
         "google-ai-edge/LiteRT#7441, tensorflow/tflite-micro#960",
     ),
     Cause(
@@ -160,10 +158,9 @@ CAUSES = (
         _optimised,
         "{name} ({operators}) of {reference} differs from the reference kernel by at most "
         "{largest} LSB with equal inputs (operator {worst}: {gap}), with delegates and without. "
-        "The board is not wrong.",
+        "That is so with any board.",
         "Evaluate with the reference kernels (--tflm-resolver=builtin_ref), or allow the "
-        "difference "
-        "(--tflm-tolerance).",
+        "difference (--tflm-tolerance).",
         "tensorflow/tflite-micro#3130, tensorflow/tensorflow#99072",
     ),
     Cause(
@@ -171,11 +168,9 @@ CAUSES = (
         "an operator makes a small difference large",
         _magnified,
         "Operator {operator}, {name}, is equal of itself and makes a difference of {before} LSB "
-        "before "
-        "it one of {after} LSB behind it.",
+        "before it one of {after} LSB behind it.",
         "Judge the outputs before it, or by what they are for (the largest class, say): a "
-        "tolerance "
-        "in LSB behind it says little.",
+        "tolerance in LSB behind it says little.",
         "google-ai-edge/LiteRT#7441; MLPerf Tiny's ResNet: 5 LSB before SOFTMAX were 44 behind it",
         is_note=True,
     ),
