@@ -216,8 +216,10 @@ class _Finder:
         self, first: Operator, expand: Operator, convolution: Operator
     ) -> tuple[int | None, int | None]:
         """Whether the one axis is the convolution's height or its width."""
-        if expand.name == "EXPAND_DIMS" and constant(self.model, expand.inputs[1]) is None:
-            raise _No("the axis of EXPAND_DIMS is computed in the run")
+        if expand.name == "EXPAND_DIMS":
+            axis = constant(self.model, expand.inputs[1])
+            if axis is None or axis.size != 1:
+                raise _No("the axis of EXPAND_DIMS is computed in the run")
         shape = self._shape(expand.outputs[0])
         given = self._shape(first.outputs[0])
         if len(given) != 3 or len(shape) != 4 or shape[-1] != given[-1]:

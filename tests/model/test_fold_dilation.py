@@ -267,6 +267,16 @@ def test_what_cannot_be_folded_stays_and_says_why(bend: Callable[[Any], None], r
     assert reason in left.reason and left.operator == 0
 
 
+def test_an_axis_that_is_not_one_number_stays() -> None:
+    parts = build.unpack(dilated(Dilated(flat=1, kernel=(1, 3), size=(1, 8))))
+    graph = parts.subgraphs[0]
+    axis = graph.tensors[int(graph.operators[1].inputs[1])]
+    axis.shape = [2]
+    parts.buffers[axis.buffer].data = np.zeros(8, np.uint8)
+    (left,) = fold_dilation(model_from_bytes(build.pack(parts))).left
+    assert "the axis of EXPAND_DIMS" in left.reason
+
+
 def test_hybrid_convolutions_stay() -> None:
     """Their kernel quantises each batch by itself: batches are not to be joined."""
     parts = build.unpack(dilated(Dilated(dtype="float32")))
