@@ -208,6 +208,14 @@ def strided(g: Any) -> None:
     g.operators[1].builtinOptions.strideH = 2
 
 
+def no_dilation(g: Any) -> None:
+    g.operators[1].builtinOptions.dilationWFactor = 0
+
+
+def float_pads(g: Any) -> None:
+    g.tensors[int(g.operators[0].inputs[2])].type = schema.TensorType.FLOAT32
+
+
 def rescaled(g: Any) -> None:
     g.tensors[int(g.operators[0].outputs[0])].quantization.scale = [0.5]
 
@@ -238,6 +246,8 @@ def no_batch_to_space(g: Any) -> None:
         (output_too, "what SPACE_TO_BATCH_ND gives is an output of the model"),
         (used_twice, "what SPACE_TO_BATCH_ND gives is used by 2 operators, not by one"),
         (strided, "CONV_2D has strides 2 and 1"),
+        (no_dilation, "CONV_2D has a kernel of 2 and a dilation of 0"),
+        (float_pads, "SPACE_TO_BATCH_ND has blocks [2, 2], borders [[0.0, "),
         (rescaled, "SPACE_TO_BATCH_ND gives other scales or zero points than it takes"),
         (dynamic_size, "the size of its input is unknown until run time"),
         (other_block, "its blocks are [2, 2], and those of BATCH_TO_SPACE_ND are [1, 4]"),
