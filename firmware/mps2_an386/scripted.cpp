@@ -143,6 +143,19 @@ class ScriptedEngine final : public Engine {
   alignas(16) uint8_t memory_[4096];
 } engine;
 
+// In most conversations of the vectors the board's line has no rate.
+class ScriptedPort final : public Port {
+ public:
+  size_t read(uint8_t* buffer, size_t size) override { return uart.read(buffer, size); }
+  size_t write(const uint8_t* data, size_t size) override { return uart.write(data, size); }
+#if PYTEST_TFLM_SCRIPTED_BAUD
+  bool can_set_baud(uint32_t baud) override {
+    return baud <= PYTEST_TFLM_SCRIPTED_BAUD && uart.can_set_baud(baud);
+  }
+  void set_baud(uint32_t baud) override { uart.set_baud(baud); }
+#endif
+} port;
+
 const Identity kIdentity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
 BoardMemory<128, 262, 160> memory;
 
@@ -150,7 +163,7 @@ BoardMemory<128, 262, 160> memory;
 
 int main() {
   uart.start();
-  static Board board(uart, scripted_clock, engine, kIdentity, memory.buffers(), 512);
+  static Board board(port, scripted_clock, engine, kIdentity, memory.buffers(), 512);
   for (;;) {
     const bool busy = board.poll();
     if (!busy && !board.push()) uart.wait();
