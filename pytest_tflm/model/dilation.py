@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 EXPANDING = ("EXPAND_DIMS", "RESHAPE")
 SQUEEZING = ("SQUEEZE", "RESHAPE")
+# Blocks, borders and dilations beyond this are damage.
+LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,9 @@ class _Finder:
         block, borders = (constant(self.model, i) for i in operator.inputs[1:3])
         if block is None or borders is None:
             raise _No(f"the block or the borders of {operator.name} are computed in the run")
-        is_plain = block.dtype.kind == "i" and block.ndim == 1 and borders.shape == (block.size, 2)
-        if not is_plain or block.min(initial=1) < 1:
+        fits = block.ndim == 1 and borders.shape == (block.size, 2)
+        fits &= all(a.dtype.kind == "i" and a.max(initial=0) <= LARGEST for a in (block, borders))
+        if not fits or block.min(initial=1) < 1 or borders.min(initial=0) < 0:
             raise _No(f"{operator.name} has blocks {block.tolist()}, borders {borders.tolist()}")
         return block.tolist(), borders.tolist()
 
@@ -216,8 +219,10 @@ class _Finder:
         self, first: Operator, expand: Operator, convolution: Operator
     ) -> tuple[int | None, int | None]:
         """Whether the one axis is the convolution's height or its width."""
-        if expand.name == "EXPAND_DIMS" and constant(self.model, expand.inputs[1]) is None:
-            raise _No("the axis of EXPAND_DIMS is computed in the run")
+        if expand.name == "EXPAND_DIMS":
+            axis = constant(self.model, expand.inputs[1])
+            if axis is None or axis.size != 1:
+                raise _No("the axis of EXPAND_DIMS is computed in the run")
         shape = self._shape(expand.outputs[0])
         given = self._shape(first.outputs[0])
         if len(given) != 3 or len(shape) != 4 or shape[-1] != given[-1]:
@@ -264,6 +269,8 @@ class _Finder:
             b, (p0, p1), (c0, c1) = 1, (0, 0), (0, 0)
             if place is not None:
                 b, (p0, p1), (c0, c1) = block[place - 1], pads[place - 1], crops[place - 1]
+            if not (k >= 1 and 1 <= own <= LARGEST):
+                raise _No(f"{convolution.name} has a kernel of {k} and a dilation of {own}")
             total = own * (k - 1) if is_same else 0
             before, after = p0 + b * (total // 2) - c0, p1 + b * (total - total // 2) - c1
             axes.append(Axis(size, k, b * own, before, after))

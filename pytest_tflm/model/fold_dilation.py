@@ -100,7 +100,7 @@ class _Folder:
                 self._reshape_to_output(operator)
             elif name == "SQUEEZE":
                 operator.builtinOptions.squeezeDims = [at]
-            elif constant(self.model, int(operator.inputs[1])) % 4 != at:
+            elif constant(self.model, int(operator.inputs[1])).item() % 4 != at:
                 operator.inputs = [source, self._int32(at, "axis")]
 
     def _with_borders(self, chain: Chain) -> int:

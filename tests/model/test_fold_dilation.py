@@ -208,6 +208,14 @@ def strided(g: Any) -> None:
     g.operators[1].builtinOptions.strideH = 2
 
 
+def no_dilation(g: Any) -> None:
+    g.operators[1].builtinOptions.dilationWFactor = 0
+
+
+def float_pads(g: Any) -> None:
+    g.tensors[int(g.operators[0].inputs[2])].type = schema.TensorType.FLOAT32
+
+
 def rescaled(g: Any) -> None:
     g.tensors[int(g.operators[0].outputs[0])].quantization.scale = [0.5]
 
@@ -238,6 +246,8 @@ def no_batch_to_space(g: Any) -> None:
         (output_too, "what SPACE_TO_BATCH_ND gives is an output of the model"),
         (used_twice, "what SPACE_TO_BATCH_ND gives is used by 2 operators, not by one"),
         (strided, "CONV_2D has strides 2 and 1"),
+        (no_dilation, "CONV_2D has a kernel of 2 and a dilation of 0"),
+        (float_pads, "SPACE_TO_BATCH_ND has blocks [2, 2], borders [[0.0, "),
         (rescaled, "SPACE_TO_BATCH_ND gives other scales or zero points than it takes"),
         (dynamic_size, "the size of its input is unknown until run time"),
         (other_block, "its blocks are [2, 2], and those of BATCH_TO_SPACE_ND are [1, 4]"),
@@ -265,6 +275,16 @@ def test_what_cannot_be_folded_stays_and_says_why(bend: Callable[[Any], None], r
     assert folded.data is None
     (left,) = folded.left
     assert reason in left.reason and left.operator == 0
+
+
+def test_an_axis_that_is_not_one_number_stays() -> None:
+    parts = build.unpack(dilated(Dilated(flat=1, kernel=(1, 3), size=(1, 8))))
+    graph = parts.subgraphs[0]
+    axis = graph.tensors[int(graph.operators[1].inputs[1])]
+    axis.shape = [2]
+    parts.buffers[axis.buffer].data = np.zeros(8, np.uint8)
+    (left,) = fold_dilation(model_from_bytes(build.pack(parts))).left
+    assert "the axis of EXPAND_DIMS" in left.reason
 
 
 def test_hybrid_convolutions_stay() -> None:
