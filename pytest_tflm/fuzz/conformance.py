@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
 from dataclasses import dataclass
+from types import FrameType
 
 from pytest_tflm.fuzz.judge import Pair
 from pytest_tflm.fuzz.runners import Runner, runner
@@ -55,7 +57,7 @@ class Runners:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._made: dict[str, Runner] = {}
-        self._exit = ExitStack()
+        self._exit = contextlib.ExitStack()
 
     def pair(self, index: int) -> Pair:
         """The pair of that index in the plan."""
@@ -82,20 +84,48 @@ class Runners:
 def survey_all(plan: Plan, runners: Runners, progress: Progress) -> Iterator[Surveyed]:
     """Search operator after operator, in this process. At Ctrl-C the operator under way comes last,
     as far as it was, and then KeyboardInterrupt."""
-    for index, operator in plan.work:
-        pair = runners.pair(index)
-        names = (pair.subject.name, pair.reference.name)
+    with _interrupts_deferred() as check:
+        for index, operator in plan.work:
+            pair = runners.pair(index)
+            names = (pair.subject.name, pair.reference.name)
 
-        def tried(number: int, operator: str = operator, names: tuple[str, str] = names) -> None:
-            progress(f"{operator}: {names[0]} against {names[1]}: {number} of {plan.examples}")
+            def tried(number: int, what: str = f"{operator}: {' against '.join(names)}") -> None:
+                progress(f"{what}: {number} of {plan.examples}")
 
-        search = _search(plan, operator, pair, tried, progress)
-        try:
-            yield Surveyed(index, names, search.run())
-        except KeyboardInterrupt:
-            if search.survey.examples:
-                yield Surveyed(index, names, search.survey, complete=False)
-            raise
+            search = _search(plan, operator, pair, tried, progress, check)
+            try:
+                survey = search.run()
+            except KeyboardInterrupt:
+                if search.survey.examples:
+                    yield Surveyed(index, names, search.survey, complete=False)
+                raise
+            yield Surveyed(index, names, survey)
+            check()
+
+
+@contextlib.contextmanager
+def _interrupts_deferred() -> Iterator[Callable[[], None]]:
+    """Ctrl-C is noticed where what this gives is called, and at once if it comes a second time."""
+    asked = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check  # only the main thread may handle signals
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def survey_parallel(plan: Plan, jobs: int, progress: Progress) -> Iterator[Surveyed]:
@@ -139,7 +169,12 @@ def _one(index: int, operator: str) -> Surveyed:
 
 
 def _search(
-    plan: Plan, operator: str, pair: Pair, tried: Callable[[int], None], progress: Progress
+    plan: Plan,
+    operator: str,
+    pair: Pair,
+    tried: Callable[[int], None],
+    progress: Progress,
+    before_run: Callable[[], None] = lambda: None,
 ) -> Search:
     return Search(
         operator,
@@ -149,6 +184,7 @@ def _search(
         tolerance=plan.tolerance,
         tried=tried,
         shrinking=progress,
+        before_run=before_run,
     )
 
 

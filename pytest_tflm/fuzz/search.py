@@ -118,8 +118,11 @@ class Search:
 
     ``tolerance`` is in LSBs: what differs by no more is counted and is no finding.
     ``shrink_runs``: how often a model may be run to shrink one finding, and again as often to
-    reduce its inputs. ``tried(number)`` is called after each example, ``shrinking(text)`` before
-    each finding is shrunk. ``stop_at_first``: no further examples once one of them is a finding.
+    reduce its inputs. ``stop_at_first``: no further examples once one of them is a finding.
+
+    ``tried(number)`` is called after each example, ``shrinking(text)`` before each finding is
+    shrunk, ``before_run()`` before each run of a model: a KeyboardInterrupt is raised best there,
+    as one in the middle of Hypothesis may come out as another error.
     """
 
     def __init__(
@@ -134,11 +137,13 @@ class Search:
         stop_at_first: bool = False,
         tried: Callable[[int], None] = lambda number: None,
         shrinking: Callable[[str], None] = lambda what: None,
+        before_run: Callable[[], None] = lambda: None,
     ) -> None:
         self._pair = pair
         self._examples, self._seed, self._tolerance = examples, seed, tolerance
         self._tried, self._shrinking = tried, shrinking
         self._shrink_runs = shrink_runs
+        self._before_run = before_run
         self._stop_at_first = stop_at_first
         self._known: dict[bytes, Outcome] = {}
         self._runs = 0
@@ -209,7 +214,7 @@ class Search:
         samples = reduced(
             case.inputs,
             samples,
-            lambda fewer: wanted.is_met(case, self._pair.judge(case, fewer)),
+            lambda fewer: wanted.is_met(case, self._run(case, fewer)),
             runs=allowed,
         )
         self.survey.findings.append(self._finding(wanted, case, samples, first))
@@ -284,8 +289,12 @@ class Search:
                 if self._runs <= 0:
                     return None
                 self._runs -= 1
-            self._known[key] = self._pair.judge(case, samples)
+            self._known[key] = self._run(case, samples)
         return self._known[key]
+
+    def _run(self, case: OperatorCase, samples: Sequence[Sample]) -> Outcome:
+        self._before_run()
+        return self._pair.judge(case, samples)
 
     @staticmethod
     def _key(case: OperatorCase, samples: Sequence[Sample]) -> bytes:

@@ -15,7 +15,7 @@ from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.graph import unpack
 
 FEW = hypothesis.settings(
-    max_examples=12,
+    max_examples=6,
     database=None,
     deadline=None,
     derandomize=True,
@@ -77,7 +77,7 @@ def test_models_are_verified_and_run_by_a_runtime(operator, pair):
 def test_weights_are_symmetric_and_the_bias_has_the_product_of_the_scales(operator):
     seen = set()
 
-    @hypothesis.settings(FEW, max_examples=60)
+    @hypothesis.settings(FEW, max_examples=40)
     @hypothesis.given(cases(operator))
     def check(case):
         tensors = {
