@@ -34,6 +34,8 @@ class Exchange:
         self._outbox = Outbox(0, 0)
         self._recovery = Recovery(self._outbox)
         self._ping_at = 0.0
+        self._stepped_back = False
+        """The latest PONG's ``ack`` lay before what the board had said."""
 
     @property
     def outstanding(self) -> int:
@@ -73,8 +75,9 @@ class Exchange:
             self._rate.taken(ack)
             self._rate_found(ack, now)
             if ack < self._outbox.taken:
-                self._on_forgotten(found, now)  # it was answered before and is not any more
+                self._on_step_back(found, now)
                 return
+            self._stepped_back = False
             if ack > self._outbox.sent_end:
                 self._break(ProtocolMismatch("the board took requests that were never sent"))
                 return
@@ -82,6 +85,16 @@ class Exchange:
             if self._recovery.lost_before_ping(ack):
                 self._send_again(ack)
         self._ask_for_missing(ack)
+
+    def _on_step_back(self, found: Frame, now: float) -> None:
+        # A request was answered before and is not any more. But a line that repeats bytes may bring
+        # a PONG behind the replies that were sent after it, if its first copy was damaged: only a
+        # second PING tells.
+        if self._stepped_back:
+            self._on_forgotten(found, now)
+        else:
+            self._stepped_back = True
+            self._recovery.want_ping()
 
     def _on_gap(self, found: Frame, now: float) -> None:
         self.counters.gaps += 1

@@ -154,3 +154,20 @@ def test_a_board_that_hangs_is_not_a_crash(scripted_image, emulate):
     with pytest.raises(NoAnswer, match="in Invoke"):
         misbehave(connection, "h")
     connection.close()
+
+
+def test_the_rate_of_the_line_is_changed(scripted_baud_image, emulate):
+    """QEMU's UART carries any rate; what is tested is that the board changes, answers, and is left
+    as it was found."""
+    port = emulate(scripted_baud_image).port
+    for _ in range(2):
+        connection = Connection.open(port, line_baud=921600, is_uart=True, timeout=10)
+        assert (connection.counters.baud, connection.rate_note) == (921600, "")
+        connection.load(b"model")
+        found = connection.run(SAMPLE.pack(1, 2, 3, 4, 5, 6))
+        assert found.outputs == result((1, 2, 3, 4), (5, 6), 1)
+        connection.close()
+    connection = Connection.open(port, line_baud=2_000_000, is_uart=True, timeout=10)
+    assert connection.counters.baud == 115200
+    assert "refused" in connection.rate_note
+    connection.close()

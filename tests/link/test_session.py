@@ -368,6 +368,23 @@ def test_another_host():
     assert isinstance(talk.session.error, PortBusy)
 
 
+def test_a_pong_that_the_line_made_a_copy_of_is_no_restart():
+    """The first copy was damaged, and the reply behind it came in between: found by the soak."""
+    talk = Talk()
+    talk.session.submit(READ)
+    talk.session.submit(READ)
+    talk.out()
+    assert talk.wait()[0] == ("PING", 1)
+    talk.reply(0)
+    talk.hear(Type.PONG, 1, ack=0)
+    assert talk.session.state is State.OPEN
+    assert talk.kinds()[0] == ("PING", 2)
+    talk.hear(Type.PONG, 2, ack=1)
+    talk.reply(1)
+    assert talk.replied() == [0, 1]
+    assert talk.session.state is State.OPEN
+
+
 def test_a_restart_that_a_repeated_hello_hid():
     """The board restarts and then finds our second HELLO: it has our session, from request 0."""
     talk = Talk()
@@ -383,6 +400,9 @@ def test_a_restart_that_a_repeated_hello_hid():
     talk.out()
     assert talk.wait() == [("PING", 1)]
     talk.hear(Type.PONG, 1, ack=0)
+    assert talk.session.state is State.OPEN  # a copy that the line made looks the same
+    assert talk.kinds()[0] == ("PING", 2)
+    talk.hear(Type.PONG, 2, ack=0)
     assert talk.session.state is State.ASKING
 
 
