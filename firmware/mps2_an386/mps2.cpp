@@ -105,6 +105,11 @@ uint32_t boot_id() {
   return id ^ (id >> 15);
 }
 
+void say(const char* text) {
+  while (*text != '\0') put(static_cast<uint8_t>(*text++));
+  put(0);
+}
+
 void crash(const pytest_tflm::Crash& crash) {
   __asm volatile("cpsid i" ::: "memory");
   for (;;) {

@@ -31,8 +31,13 @@ uint32_t boot_id();
 // For good: reports the crash, and again whenever somebody sends something.
 [[noreturn]] void crash(const pytest_tflm::Crash& crash);
 
+// Text on the port, before there is a board: between frames, the host takes it for a log.
+void say(const char* text);
+
 // The memory that no variable takes.
 extern "C" uint8_t __free_start[], __free_end[];
+// CRC-32 of the name of a defect (defects.h), or 0.
+extern "C" const uint8_t __defect[];
 
 #define PYTEST_TFLM_COMPILER "GCC " __VERSION__
 

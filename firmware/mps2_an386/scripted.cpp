@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "defects.h"
 #include "mps2.h"
 #include "pytest_tflm_core.h"
 
@@ -19,7 +20,8 @@ class ScriptedClock final : public Clock {
   uint32_t now = 0;
 } scripted_clock;
 
-// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what.
+// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what. (With 'm', nothing
+// does: c[0] is then the byte in the middle of the model, plus 1.)
 void misbehave(uint8_t what) {
   volatile uint32_t zero = 0;
   switch (what) {
@@ -111,8 +113,10 @@ class ScriptedEngine final : public Engine {
     if (memcmp(a_,
                "\x7E"
                "DO",
-               3) == 0)
+               3) == 0) {
       misbehave(a_[3]);
+      if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
+    }
     ++state_;
     int16_t b[2];
     memcpy(b, b_, sizeof b);
@@ -143,14 +147,18 @@ class ScriptedEngine final : public Engine {
   alignas(16) uint8_t memory_[4096];
 } engine;
 
-const Identity kIdentity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
+Identity identity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
 BoardMemory<128, 262, 160> memory;
 
 }  // namespace
 
 int main() {
   uart.start();
-  static Board board(uart, scripted_clock, engine, kIdentity, memory.buffers(), 512);
+  const Defect defect = chosen_defect(identity.board);
+  static DefectiveEngine defective(engine, defect,
+                                   __free_start + (__free_end - __free_start - kDefectMemory));
+  Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
+  static Board board(uart, scripted_clock, *used, identity, memory.buffers(), 512);
   for (;;) {
     const bool busy = board.poll();
     if (!busy && !board.push()) uart.wait();
