@@ -8,6 +8,7 @@
 // Bytes that UART0 holds unread: `window` and the 64 that SPEC §4 asks for are not more.
 const size_t kReceiveRing = 32768;
 
+// Or what stands for it: shared_line.h.
 class Uart final : public pytest_tflm::Port {
  public:
   void start();
