@@ -28,6 +28,7 @@ Timer timer;
 Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, "mps2-an386", nullptr, PYTEST_TFLM_COMPILER, 0};
 BoardMemory<4096, 32768, 4096> memory;
+uint32_t operator_times[1024];
 
 }  // namespace
 
@@ -48,6 +49,7 @@ int main() {
   Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
   static Board board(uart, timer, *used, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
+  engine.time_operators(timer, operator_times, sizeof operator_times / sizeof *operator_times);
   uart.wait();
   identity.boot_id = boot_id();
   for (;;) {

@@ -81,6 +81,7 @@ class ScriptedEngine final : public Engine {
         return fail(kModelRejected, "rejected");
     }
     loaded_ = true;
+    timed_ = false;
     state_ = 0;
     memset(a_, 0, sizeof a_);
     memset(b_, 0, sizeof b_);
@@ -118,6 +119,7 @@ class ScriptedEngine final : public Engine {
       if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
     }
     ++state_;
+    timed_ = true;
     int16_t b[2];
     memcpy(b, b_, sizeof b);
     for (int i = 0; i < 4; ++i) c_[i] = static_cast<uint8_t>(a_[i] + 1);
@@ -131,6 +133,11 @@ class ScriptedEngine final : public Engine {
     state_ = 0;
     return outcome(kOk);
   }
+  const uint32_t* operator_times(uint32_t* count) const override {
+    static const uint32_t times[] = {1000, 500};
+    *count = timed_ ? 2 : 0;
+    return loaded_ && memory_[0] == 'T' ? times : nullptr;
+  }
   const char* error() const override { return error_; }
 
  private:
@@ -139,7 +146,7 @@ class ScriptedEngine final : public Engine {
     return outcome(status, needed, available);
   }
 
-  bool loaded_ = false;
+  bool loaded_ = false, timed_ = false;
   int32_t state_ = 0;
   uint32_t size_ = 0;
   const char* error_ = nullptr;
