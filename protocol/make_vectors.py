@@ -50,6 +50,8 @@ DESCRIPTION = [
     "(bytes), d = state * 1000 + b[0] + b[1]. Then every byte of a and b is overwritten with 0xEE. "
     "Invoke takes 1500 microseconds. RESET_STATE makes state 0, and so does preparing a model; input tensors "
     "hold zeros then. "
+    "With a model whose first byte is 0x54 ('T') operators are timed: two in each Invoke, 1000 and 500 microseconds. "
+    "With all others, and without a model, they are not. "
     "Entries of BOARD are sent in the order of their keys, those whose text is empty are left out; "
     "entries of LOADED in the order of SPEC.md's table.",
 ]
@@ -61,7 +63,7 @@ WELCOME, PONG, GAP, NO_SESSION, LOG, CRASH = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 OK, UNKNOWN_REQUEST, MALFORMED, OUT_OF_RANGE, NO_MODEL = 0, 1, 2, 3, 4
 MODEL_TOO_LARGE, MODEL_DAMAGED, ARENA_TOO_SMALL, OPERATOR_MISSING = 5, 6, 7, 8
 MODEL_REJECTED, INVOKE_FAILED, NOT_SUPPORTED, TOO_LARGE = 9, 10, 11, 12
-BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR = range(6)
+BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR, TIMES = range(7)
 INLINE, OUTPUTS, RESET = 1, 2, 4
 
 SESSION = 0x4A17
@@ -610,6 +612,7 @@ def conversation_vectors() -> list[dict[str, Any]]:
             store(),
             ignored(),
             rates(),
+            times(),
         )
     ]
 
@@ -628,7 +631,7 @@ def identity() -> Conversation:
     talk.request("past the end", 5, READ, beyond, failure(OUT_OF_RANGE))
     talk.request("at 2^32 - 1", 6, READ, read(BOARD, 0, 2**32 - 1, 65535), failure(OUT_OF_RANGE))
     talk.request("another index", 7, READ, read(BOARD, 1, 0, 20), failure(OUT_OF_RANGE))
-    talk.request("no such region", 8, READ, read(6, 0, 0, 20), failure(OUT_OF_RANGE))
+    talk.request("no such region", 8, READ, read(7, 0, 0, 20), failure(OUT_OF_RANGE))
     talk.request("no error yet", 9, READ, read(ERROR, 0, 0, 20), b"\0")
     return talk
 
@@ -783,6 +786,30 @@ def failures() -> Conversation:
     refuse("SET_BAUD to the opening rate there", SET_BAUD, bytes(4), failure(NOT_SUPPORTED))
     refuse("SET_BAUD too short", SET_BAUD, fast[:3], malformed)
     refuse("SET_BAUD too long", SET_BAUD, fast + b"\0", malformed)
+    return talk
+
+
+def times() -> Conversation:
+    talk = Conversation("operator times")
+    talk.hello()
+    not_supported = failure(NOT_SUPPORTED)
+    talk.request("without a model", 0, READ, read(TIMES, 0, 0, 100), not_supported)
+    number = talk.load(b"good", 1)
+    run = bytes([INLINE, 2]) + sample(b"\x01\x02\x03\x04") * 2
+    ran = result(sample(b"\x01\x02\x03\x04"), 1, whole=False)
+    ran += result(sample(b"\x01\x02\x03\x04"), 2, whole=False)
+    talk.request("run", number, RUN, run, b"\0" + ran)
+    talk.request("not timed", number + 1, READ, read(TIMES, 0, 0, 100), not_supported)
+    number = talk.load(b"Timed", number + 2)
+    talk.request("timed, not run yet", number, READ, read(TIMES, 0, 0, 100), b"\0")
+    talk.request("run, timed", number + 1, RUN, run, b"\0" + ran)
+    both = struct.pack("<II", 1000, 500)
+    talk.request("of the last Invoke", number + 2, READ, read(TIMES, 0, 0, 100), b"\0" + both)
+    talk.request("a part", number + 3, READ, read(TIMES, 0, 3, 2), b"\0" + both[3:5])
+    beyond = failure(OUT_OF_RANGE)
+    talk.request("past the end", number + 4, READ, read(TIMES, 0, 9, 1), beyond)
+    talk.request("another index", number + 5, READ, read(TIMES, 1, 0, 1), beyond)
+    talk.request("written", number + 6, WRITE, write(TIMES, 0, 0, b"1"), not_supported)
     return talk
 
 

@@ -34,7 +34,8 @@
         ├── ModelRejected         it could not prepare the model for another reason
         ├── WrongModel            what it has loaded is not the file
         ├── InputAltered          Invoke saw other bytes than were sent
-        └── InvokeFailed          TFLM's Invoke returned an error
+        ├── InvokeFailed          TFLM's Invoke returned an error
+        └── NotSupported          its firmware does not do that, or not yet
 
     OutputMismatch(AssertionError)  outputs differ by more than the tolerance: a test's only failure
 
@@ -180,6 +181,10 @@ class InputAltered(BoardError):
 
 class InvokeFailed(BoardError):
     """TFLM's Invoke returned an error."""
+
+
+class NotSupported(BoardError):
+    """The board's firmware does not do that."""
 
 
 class OutputMismatch(AssertionError):

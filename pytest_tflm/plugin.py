@@ -195,10 +195,13 @@ def pytest_terminal_summary(
     ]
     compared = [found for found in properties if {"tflm_model", "tflm_verdict"} & found.keys()]
     state = config.stash.get(STATE, None)
-    link = state.link if state is not None and config.get_verbosity() > 0 else None
+    verbose = config.get_verbosity() > 0
+    link = state.link if state is not None and verbose else None
+    key = "tflm_operator_times"
+    times = [found[key] for found in properties if key in found and verbose]
     if compared or link is not None:
         from pytest_tflm.report.summary import summary_lines
 
         terminalreporter.section("tflm")
-        for line in summary_lines(compared, link):
+        for line in summary_lines(compared, link, times):
             terminalreporter.line(line)

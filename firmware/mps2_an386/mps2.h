@@ -8,6 +8,7 @@
 // Bytes that UART0 holds unread: `window` and the 64 that SPEC §4 asks for are not more.
 const size_t kReceiveRing = 32768;
 
+// Or what stands for it: shared_line.h.
 class Uart final : public pytest_tflm::Port {
  public:
   void start();
@@ -34,8 +35,13 @@ uint32_t boot_id();
 // For good: reports the crash, and again whenever somebody sends something.
 [[noreturn]] void crash(const pytest_tflm::Crash& crash);
 
+// Text on the port, before there is a board: between frames, the host takes it for a log.
+void say(const char* text);
+
 // The memory that no variable takes.
 extern "C" uint8_t __free_start[], __free_end[];
+// CRC-32 of the name of a defect (defects.h), or 0.
+extern "C" const uint8_t __defect[];
 
 #define PYTEST_TFLM_COMPILER "GCC " __VERSION__
 

@@ -218,6 +218,12 @@ class Connection:
         """Put the model's variables back to their initial values."""
         self.call(message.ResetState(), "reset the model's state")
 
+    def operator_times(self) -> tuple[int, ...]:
+        """Microseconds of each operator of the model's main subgraph in the last Invoke, by the
+        board's clock; empty before the first. Raises NotSupported if the board does not measure
+        them."""
+        return reading.operator_times(self)
+
     def read_error(self) -> str:
         """The board's text on its last failure; empty if there is none."""
         return self.read_region(Region.ERROR).decode("utf-8", "replace").strip()

@@ -78,6 +78,7 @@ class Region(IntEnum):
     INPUT = 3
     OUTPUT = 4
     ERROR = 5
+    TIMES = 6
 
 
 class RunFlag(IntFlag):

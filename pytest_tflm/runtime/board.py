@@ -12,7 +12,7 @@ from pytest_tflm.errors import (
     OperatorMissing,
     WrongModel,
 )
-from pytest_tflm.runtime.base import Outputs
+from pytest_tflm.runtime.base import OperatorTime, Outputs
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Connection
@@ -101,6 +101,20 @@ class BoardRuntime:
     def reset_state(self) -> None:
         self._ready()
         self._connection.reset_state()
+
+    def operator_times(self) -> list[OperatorTime]:
+        """How long each operator took in the last run, by the board's clock; empty before the
+        first. An operator that runs others (IF, WHILE, CALL_ONCE) counts with them, and one that
+        the board had no memory for is missing at the end.
+
+        Raises NotSupported on a board that does not measure them, such as the simulator.
+        """
+        self._ready()
+        times = self._connection.operator_times()
+        return [
+            OperatorTime(operator.index, operator.name, microseconds)
+            for operator, microseconds in zip(self._model.operators, times, strict=False)
+        ]
 
     def read_back(self, sample: object) -> Arrays:
         """Write a sample into the board's input tensors, without running it, and read them back:

@@ -54,13 +54,13 @@ def scripted_baud_image(scripted_image: Path) -> Path:
 
 
 @pytest.fixture
-def emulate() -> Iterator[Callable[[Path], EmulatedBoard]]:
-    """Starts QEMU with an image, and ends it after the test."""
+def emulate() -> Iterator[Callable[..., EmulatedBoard]]:
+    """Starts QEMU with an image, perhaps with a defect, and ends it after the test."""
     need(EMULATOR)
     running: list[EmulatedBoard] = []
 
-    def begin(image: Path) -> EmulatedBoard:
-        running.append(start(f"qemu:{image}"))
+    def begin(image: Path, defect: str = "") -> EmulatedBoard:
+        running.append(start(f"qemu:{image}?defect={defect}" if defect else f"qemu:{image}"))
         return running[-1]
 
     yield begin

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import struct
+from zlib import crc32
 
 import pytest
 from boards.conftest import ROOT
@@ -20,6 +21,7 @@ from pytest_tflm.errors import (
     OperatorMissing,
 )
 from pytest_tflm.link import Connection
+from pytest_tflm.simulator import shared_line
 
 VECTORS = json.loads((ROOT / "protocol" / "vectors.json").read_text("utf-8"))
 NO_SESSION = 0x84
@@ -82,6 +84,23 @@ def test_models_and_samples(board):
         for state, (found, (a, b)) in enumerate(zip(board.run_many(wire), samples, strict=True)):
             assert found.outputs == result(a, b, state + 1)
             assert found.microseconds == 1500
+
+
+def test_more_than_the_rings_of_the_line_hold(board):
+    for number in range(60):
+        model = bytes([number]) * 4000
+        assert board.load(model).crc32 == crc32(model)
+    assert board.counters.bytes_sent > 3 * 65536
+
+
+def test_over_the_uart_alone(scripted_image, emulate, monkeypatch):
+    monkeypatch.setattr(shared_line, "_MAGIC", 1)  # so that the image finds no rings
+    connection = Connection.open(emulate(scripted_image).port, timeout=10)
+    model = bytes(range(256)) * 12
+    assert connection.load(model).crc32 == crc32(model)
+    with pytest.raises(BoardCrashed, match=r"memory fault.*no access to 0x00000004"):
+        misbehave(connection, "n")
+    connection.close()
 
 
 @pytest.mark.parametrize(

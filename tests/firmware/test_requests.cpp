@@ -140,6 +140,23 @@ TEST(what_failed_in_a_batch_is_counted) {
   CHECK_EQUAL(client.ask(0x15, {}), failure(10));
 }
 
+TEST(operator_times) {
+  TestBoard board;
+  Client client(board);
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(11));
+  board.engine.always_timed = true;
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(4));
+  client.load({'m'});
+  CHECK_EQUAL(client.whole(6), Bytes());
+  client.ask(0x14, Bytes{1, 1} + Bytes(8));
+  CHECK_EQUAL(client.whole(6), u32(1000) + u32(500));
+  CHECK_EQUAL(client.read(6, 0, 8, 1), Bytes{0});
+  CHECK_EQUAL(client.read(6, 0, 9, 1), failure(3));
+  CHECK_EQUAL(client.ask(0x11, Bytes{6, 0} + u32(0)), failure(11));
+  board.engine.always_timed = false;
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(11));
+}
+
 TEST(the_error_text) {
   TestBoard board;
   Client client(board);

@@ -49,6 +49,7 @@ class VectorEngine:
         self.memory = memory
         self.state = 0
         self.invoked: list[bytes] = []
+        self.times: tuple[int, ...] | None = None
 
     def prepare(self, model: bytes) -> tuple[int, int]:
         """(arena used, arena size)"""
@@ -60,6 +61,7 @@ class VectorEngine:
         if first == 0x52:
             raise Refused(9, text="rejected")
         self.state = 0
+        self.times = () if first == 0x54 else None
         return 640, self.memory - len(model)
 
     def invoke(self, inputs: list[bytearray]) -> list[bytes]:
@@ -68,6 +70,8 @@ class VectorEngine:
         if a[0] == 127:
             raise Refused(10, text="scripted failure")
         self.state += 1
+        if self.times is not None:
+            self.times = (1000, 500)
         b0, b1 = struct.unpack("<hh", b)
         outputs = [
             bytes((x + 1) & 0xFF for x in a),
@@ -373,6 +377,11 @@ class Board:
         if region == 4:
             _check(index < len(self._outputs), 3)
             return self._outputs[index]
+        if region == 6:
+            times = getattr(self.engine, "times", None) if self._loaded is not None else None
+            _check(times is not None, 11)
+            _check(index == 0, 3)
+            return struct.pack(f"<{len(times)}I", *times)
         _check(region in (0, 1, 5) and index == 0, 3)
         if region == 5:
             return self._error
@@ -390,7 +399,7 @@ class Board:
         return b"".join(struct.pack("<BH", key, len(value)) + value for key, value in items)
 
     def _write(self, region: int, index: int, offset: int, data: bytes) -> bytes:
-        _check(region <= 5, 3)
+        _check(region <= 6, 3)
         if region == 2:
             _check(self.takes_models, 11)
             _check(self._open is not None, 4)

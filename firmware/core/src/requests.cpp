@@ -17,7 +17,15 @@ enum RequestType : uint8_t {
   kSetBaud = 0x16,
 };
 
-enum Region : uint8_t { kBoard = 0, kLoaded = 1, kModel = 2, kInput = 3, kOutput = 4, kError = 5 };
+enum Region : uint8_t {
+  kBoard = 0,
+  kLoaded = 1,
+  kModel = 2,
+  kInput = 3,
+  kOutput = 4,
+  kError = 5,
+  kTimes = 6,
+};
 
 enum RunFlags : uint8_t { kInline = 1, kOutputs = 2, kReset = 4 };
 
@@ -77,11 +85,13 @@ Plan Requests::look_at(const Frame& request) {
 
 Status Requests::find_region(uint8_t region, uint8_t index, bool to_write) const {
   const bool writable = region == kModel || region == kInput;
-  if (region > kError) return kOutOfRange;
+  if (region > kTimes) return kOutOfRange;
   if (to_write ? !writable : region == kModel) return kNotSupported;
+  uint32_t operators;
+  if (region == kTimes && engine_.operator_times(&operators) == nullptr) return kNotSupported;
   if (region == kModel && !engine_.takes_models()) return kNotSupported;
   if (region == kModel && open_size_ == 0) return kNoModel;
-  const bool needs_model = region == kLoaded || region == kInput || region == kOutput;
+  const bool needs_model = region != kBoard && region != kModel && region != kError;
   if (needs_model && !engine_.loaded()) return kNoModel;
   uint8_t count = 1;
   if (region == kInput) count = engine_.input_count();
@@ -209,6 +219,10 @@ void Requests::write_region(uint8_t region, uint8_t index, WindowWriter& to) {
     const char* text = engine_failed_ ? engine_.error() : nullptr;
     const size_t length = text_length(text, kErrorText);
     to.put(reinterpret_cast<const uint8_t*>(text), static_cast<uint32_t>(length));
+  } else if (region == kTimes) {
+    uint32_t operators;
+    const uint32_t* times = engine_.operator_times(&operators);
+    to.put(reinterpret_cast<const uint8_t*>(times), 4 * operators);
   } else {
     const Tensor tensor = region == kInput ? engine_.input(index) : engine_.output(index);
     to.put(tensor.data, tensor.bytes);

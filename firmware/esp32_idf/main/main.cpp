@@ -167,6 +167,7 @@ EspTimer timer;
 Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERSION__, 0};
 BoardMemory<2048, 4096, 1024> memory;
+uint32_t operator_times[128];
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
 
 void serve(void*) {
@@ -181,6 +182,7 @@ void serve(void*) {
 #endif
   static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
+  engine.time_operators(timer, operator_times, sizeof operator_times / sizeof *operator_times);
   for (;;) {
     const bool busy = board.poll();
     if (!busy) port.wait(board.push() ? 1 : portMAX_DELAY);
