@@ -226,7 +226,8 @@ def test_a_broken_session_is_found() -> None:
 
     class BrokenLink(Link):
         session_class = broken_sessions.RepliesDeliveredTwice
-        change_rate = None  # what is to be found lies elsewhere
+        # What is to be found lies elsewhere.
+        change_rate = reset_board = lose_part = flip = insert = None
 
     with pytest.raises(AssertionError, match="in order, each once"):
         run_state_machine_as_test(
