@@ -431,6 +431,16 @@ def test_somebody_else(data, words):
     assert "baud" in str(error)
 
 
+def test_a_few_bytes_that_are_no_frame_are_nobody():
+    # What is left of a WELCOME that a bad line has cut: who sent it cannot be told.
+    talk = Talk(welcome=None)
+    talk.out()
+    talk.session.receive(bytes(range(200, 223)), talk.now)
+    error = talk.until_broken()
+    assert isinstance(error, NoAnswer)
+    assert "23 bytes that are no frame" in str(error)
+
+
 def test_an_echo():
     talk = Talk(welcome=None)
     talk.session.receive(talk.session.transmit(talk.now), talk.now)
