@@ -78,8 +78,8 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
     if counters.bytes_received < _FEW and not _is_text(head):
         # The rest of a frame that a bad line has cut, say: too little to tell who speaks.
         return NoAnswer(
-            f"no WELCOME within {waited:.1f} s, and no more than {counters.bytes_received} bytes that"
-            f" are no frame: {show(head)}. A bad line, a board that hangs, or another baud rate?"
+            f"no WELCOME within {waited:.1f} s, and {counters.bytes_received} bytes that are no"
+            f" frame: {show(head)}. A bad line, a board that hangs, or another baud rate?"
         )
     return ForeignPeer(
         f"{counters.bytes_received} bytes came within {waited:.1f} s, but none of this protocol:"

@@ -14,20 +14,15 @@ if TYPE_CHECKING:
     from pytest_tflm.verdict.target import BoardTarget, Target
 
 
-def stored_shapes(
-    evidence: Evidence,
-    tflm: HostTarget,
-    builtin_ref: HostTarget,
-    outputs: Mapping[str, Sequence[Arrays]],
-) -> None:
-    """Operators whose outputs' real shapes are not the stored ones (fact ``stored shape``), and
-    whether TFLM is right once the real ones are written into the file (fact ``frozen``)."""
-    from pytest_tflm.model import model_from_bytes
-    from pytest_tflm.model.freeze import freeze
+def stored_shapes(evidence: Evidence, builtin_ref: HostTarget) -> dict[int, tuple[int, ...]]:
+    """Operators whose outputs' real shapes are not the stored ones (fact ``stored shape``). Gives
+    the real ones; nothing if all are as stored. Found out once."""
     from pytest_tflm.verdict.ladder import observations
 
     model = evidence.model
     shapes = observations(builtin_ref, model, evidence.samples[:1])[0].shapes
+    if evidence.fact("stored shape"):
+        return shapes
     found = False
     for operator in model.operators:
         for index in operator.outputs:
@@ -42,11 +37,26 @@ def stored_shapes(
                 }
                 evidence.facts.append(Fact("stored shape", values, operator.index))
                 break
-    if not found:
+    return shapes if found else {}
+
+
+def frozen(
+    evidence: Evidence,
+    tflm: HostTarget,
+    builtin_ref: HostTarget,
+    outputs: Mapping[str, Sequence[Arrays]],
+) -> None:
+    """Whether TFLM is right once the real shapes are written into the file (fact ``frozen``)."""
+    from pytest_tflm.model import model_from_bytes
+    from pytest_tflm.model.freeze import freeze
+
+    model = evidence.model
+    shapes = stored_shapes(evidence, builtin_ref)
+    if not shapes:
         return
     try:
-        frozen = model_from_bytes(freeze(model, shapes), f"{model.name} with real shapes")
-        got = outputs_of(tflm, frozen, evidence.samples)
+        real = model_from_bytes(freeze(model, shapes), f"{model.name} with real shapes")
+        got = outputs_of(tflm, real, evidence.samples)
     except (ModelError, InterpreterError):
         return
     evidence.facts.append(Fact("frozen", {"gap": gap_of(got, outputs["builtin_ref"])}))

@@ -218,6 +218,13 @@ class _Climb:
             text = f"{rung.text}; but host TFLM does not repeat itself on this model"
             self.replace(rung, replace(rung, outcome="cannot", text=text))
             return
+        if self.shapes_are_wrong():
+            text = (
+                f"{rung.text}; but the file stores wrong shapes, with which TFLM reads memory that "
+                "nobody wrote, on the board as here"
+            )
+            self.replace(rung, replace(rung, outcome="cannot", text=text))
+            return
         facts = list(behaviour.whole_facts(self.model, got, want, board))
         unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady", "state kept"))
         try:
@@ -240,6 +247,13 @@ class _Climb:
                 experiments.reloaded(self.evidence, board, want)
         except TflmError as error:
             self.broke("board", title, error)
+
+    def shapes_are_wrong(self) -> bool:
+        """TFLM's outputs are not defined: it computes with shapes that are not the model's."""
+        try:
+            return bool(experiments.stored_shapes(self.evidence, self.row.builtin_ref))
+        except TflmError:
+            return False
 
     def whole_or_kernels(self) -> None:
         """An end of the input that is ignored, or clipped outputs, are of the board as a whole if
@@ -265,7 +279,7 @@ class _Climb:
             return
         try:
             self.localised(rung, tflm, builtin_ref, real_shapes=True)
-            experiments.stored_shapes(self.evidence, tflm, builtin_ref, self.outputs)
+            experiments.frozen(self.evidence, tflm, builtin_ref, self.outputs)
         except TflmError as error:
             self.broke("tflm", title, error)
 

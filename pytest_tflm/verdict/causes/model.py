@@ -29,22 +29,23 @@ def _stored_shapes(evidence: Evidence) -> Iterable[Match]:
 
 
 def _space_to_batch_padding(evidence: Evidence) -> Iterable[Match]:
-    rung = evidence.rung("tflm")
-    if rung is None or rung.localisation is None:
-        return []
-    found = [
-        result
-        for result in rung.localisation.differing
-        if result.operator.name == "SPACE_TO_BATCH_ND"
-    ]
-    if not found:
-        return []
-    if all(is_hidden(rung.localisation, result) for result in found):
-        return []  # a note says that
-    worst = max(found, key=lambda r: r.gap.largest if r.gap else 0)
-    gap = worst.gap.describe() if worst.gap else ""
-    values = {"operator": worst.operator.index, "gap": gap, "count": len(found)}
-    return [Match(values, tuple(r.operator.index for r in found), "tflm")]
+    for key in ("board", "tflm"):
+        rung = evidence.rung(key)
+        where = rung.localisation if rung is not None else None
+        if where is None:
+            continue
+        found = [r for r in where.differing if r.operator.name == "SPACE_TO_BATCH_ND"]
+        if not found or all(is_hidden(where, result) for result in found):
+            continue  # of a hidden one a note says it
+        worst = max(found, key=lambda r: r.gap.largest if r.gap else 0)
+        values = {
+            "operator": worst.operator.index,
+            "gap": worst.gap.describe() if worst.gap else "",
+            "count": len(found),
+            "suspect": where.suspect,
+            "trusted": where.trusted,
+        }
+        yield Match(values, tuple(r.operator.index for r in found), key)
 
 
 def _hybrid(evidence: Evidence) -> Iterable[Match]:
@@ -84,8 +85,8 @@ CAUSES = (
         "TFLM pads SPACE_TO_BATCH_ND with what its memory held",
         _space_to_batch_padding,
         "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
-        "zero "
-        "point: operator {operator} alone, with equal inputs, differs in {gap} ({count} such).",
+        "zero point: {suspect} against {trusted}, operator {operator} alone, with equal inputs, "
+        "differs in {gap} ({count} such).",
         "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution "
         "and BATCH_TO_SPACE_ND into one dilated convolution)",
         "tensorflow/tflite-micro#1646",
