@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pytest_tflm.commands import firmware, ports, simulate
+from pytest_tflm.commands import conformance, diagnose, explain, firmware, model, ports, simulate
 from pytest_tflm.errors import TflmError
 
 
@@ -26,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: ports, firmware for boards, a simulated board.",
+        description="Beside pytest --tflm-…: why outputs differ, models, kernels, ports, "
+        "firmware for boards, a simulated board.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (ports, firmware, simulate):
+    for command in (diagnose, explain, model, conformance, ports, firmware, simulate):
         command.add(commands)
     return parser

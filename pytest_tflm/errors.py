@@ -8,7 +8,9 @@
     │   ├── ModelNotFound         there is no such file, or it cannot be read
     │   ├── NotAModel             not a TFLite flatbuffer: text, empty, another format
     │   ├── DamagedModel          a TFLite flatbuffer that is cut short or contradicts itself
-    │   └── ModelTooNew           written for a schema version that this package does not read
+    │   ├── ModelTooNew           written for a schema version that this package does not read
+    │   ├── CannotCut             an operator that is no model by itself
+    │   └── CannotRepair          a repaired model would not compute what the original does
     ├── SampleError               samples whose file, shape, dtype or range does not fit the model
     ├── InterpreterError          an interpreter on this machine
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
@@ -75,6 +77,14 @@ class DamagedModel(ModelError):
 
 class ModelTooNew(ModelError):
     """The file was written for a schema version that this package does not read."""
+
+
+class CannotCut(ModelError):
+    """The operator cannot be made a model of its own."""
+
+
+class CannotRepair(ModelError):
+    """A repaired model would not compute what the original does, so there is none."""
 
 
 class SampleError(TflmError):

@@ -17,8 +17,10 @@ const uint32_t kUartControl = 0x40004008;
 const uint32_t kUartInterrupt = 0x4000400C;
 const uint32_t kUartDivider = 0x40004010;
 const uint32_t kTransmitFull = 1, kReceiveFull = 2;
+const uint32_t kOpeningDivider = 16, kSmallestDivider = 16, kLargestDivider = 0xFFFFF;
 
-// CMSDK APB timer 0: counts down, at 25 MHz.
+// CMSDK APB timer 0: counts down, at 25 MHz, as the UART's divider does.
+const uint32_t kPeripheralClock = 25000000;
 const uint32_t kTimerControl = 0x40000000;
 const uint32_t kTimerValue = 0x40000004;
 const uint32_t kTimerReload = 0x40000008;
@@ -76,7 +78,7 @@ extern "C" void uart_receive_handler() {
 
 void Uart::start() {
   shared = shared_line().begin();
-  at(kUartDivider) = 16;
+  at(kUartDivider) = kOpeningDivider;
   at(kUartControl) = 1 | 2 | 8;         // transmit, receive, interrupt on receive
   at(kEnableInterrupts) = 1;            // UART 0 receive is interrupt 0
   const uint32_t none = at(kUartData);  // QEMU looks for bytes again only when one was read
@@ -106,6 +108,25 @@ size_t Uart::write(const uint8_t* data, size_t size) {
   return count;
 }
 
+bool Uart::can_set_baud(uint32_t baud) {
+  if (baud == 0) return true;
+  const uint32_t divider = kPeripheralClock / baud;
+  return divider >= kSmallestDivider && divider <= kLargestDivider;
+}
+
+void Uart::set_baud(uint32_t baud) {
+  const uint32_t wanted = baud == 0 ? kOpeningDivider : kPeripheralClock / baud;
+  const uint32_t present = at(kUartDivider);
+  if (wanted == present) return;
+  while ((at(kUartState) & kTransmitFull) != 0) {
+  }
+  // Nothing says when the last two bytes have left buffer and shift register. A turn of this loop
+  // is at least one tick of the divider.
+  for (volatile uint32_t tick = 0; tick < 20 * present; tick = tick + 1) {
+  }
+  at(kUartDivider) = wanted;
+}
+
 // With interrupts masked a pending one still ends the sleep, so none can slip in before it.
 void Uart::wait() {
   __asm volatile("cpsid i" ::: "memory");
@@ -125,7 +146,7 @@ uint32_t Timer::microseconds() {
   const uint32_t now = at(kTimerValue);
   ticks += last - now;
   last = now;
-  return static_cast<uint32_t>(ticks / 25);
+  return static_cast<uint32_t>(ticks / (kPeripheralClock / 1000000));
 }
 
 uint32_t boot_id() {

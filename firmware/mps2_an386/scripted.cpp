@@ -133,9 +133,9 @@ class ScriptedEngine final : public Engine {
     state_ = 0;
     return outcome(kOk);
   }
-  const uint32_t* operator_times(uint32_t* count) const override {
+  const uint32_t* operator_times(uint32_t* bytes) const override {
     static const uint32_t times[] = {1000, 500};
-    *count = timed_ ? 2 : 0;
+    *bytes = timed_ ? sizeof times : 0;
     return loaded_ && memory_[0] == 'T' ? times : nullptr;
   }
   const char* error() const override { return error_; }
@@ -154,6 +154,19 @@ class ScriptedEngine final : public Engine {
   alignas(16) uint8_t memory_[4096];
 } engine;
 
+// In most conversations of the vectors the board's line has no rate.
+class ScriptedPort final : public Port {
+ public:
+  size_t read(uint8_t* buffer, size_t size) override { return uart.read(buffer, size); }
+  size_t write(const uint8_t* data, size_t size) override { return uart.write(data, size); }
+#if PYTEST_TFLM_SCRIPTED_BAUD
+  bool can_set_baud(uint32_t baud) override {
+    return baud <= PYTEST_TFLM_SCRIPTED_BAUD && uart.can_set_baud(baud);
+  }
+  void set_baud(uint32_t baud) override { uart.set_baud(baud); }
+#endif
+} port;
+
 Identity identity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
 BoardMemory<128, 262, 160> memory;
 
@@ -165,7 +178,7 @@ int main() {
   static DefectiveEngine defective(engine, defect,
                                    __free_start + (__free_end - __free_start - kDefectMemory));
   Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
-  static Board board(uart, scripted_clock, *used, identity, memory.buffers(), 512);
+  static Board board(port, scripted_clock, *used, identity, memory.buffers(), 512);
   for (;;) {
     const bool busy = board.poll();
     if (!busy && !board.push()) uart.wait();

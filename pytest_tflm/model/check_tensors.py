@@ -103,20 +103,30 @@ def _check_quantization(graph: Any, tensor: Any, where: str) -> None:
         raise Contradiction(f"{where} has {count} scales, and its shape {shape} has no such axis")
 
 
+def is_behind(offset: int, size: int) -> bool:
+    """Whether a buffer's data lies behind the flatbuffer, as in models above 2 GiB; 1 is a
+    placeholder of the writer (tensorflow/lite/core/interpreter_builder.cc)."""
+    return offset > 1 and size > 1
+
+
+def stored_length(buffer: Any) -> int:
+    """The bytes of a buffer, wherever they lie; 0 for one that only stands for no constant."""
+    size: int = buffer.Size()
+    return size if is_behind(buffer.Offset(), size) else int(buffer.DataLength())
+
+
 def _check_buffer(root: Any, tensor: Any, shape: list[int], where: str, data: bytes) -> bool:
     index, count = tensor.Buffer(), root.BuffersLength()
     if index >= count:
         raise Contradiction(f"{where} is in buffer {index}, and there are {count} buffers")
     buffer = root.Buffers(index)
-    # Buffers of models above 2 GiB lie behind the flatbuffer; 1 is a placeholder of the writer
-    # (tensorflow/lite/core/interpreter_builder.cc).
     offset, size = buffer.Offset(), buffer.Size()
-    outside = offset > 1 and size > 1
+    outside = is_behind(offset, size)
     if outside and offset + size > len(data):
         raise Contradiction(
             f"buffer {index} ends at byte {offset + size}, the file at {len(data)}: cut short"
         )
-    length = size if outside else buffer.DataLength()
+    length = stored_length(buffer)
     if not length:
         return False
     dtype = dtype_of(tensor)

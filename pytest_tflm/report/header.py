@@ -38,6 +38,9 @@ def _board(settings: Settings, pool: Pool) -> str:
         return "none (no --tflm-port)"
     try:
         connection = pool.connection()
-        return f"{connection.identity.describe()}, at {connection.name}"
+        baud = connection.counters.baud
+        rate = "" if baud is None else f", {baud} baud"
+        note = f" ({connection.rate_note})" if connection.rate_note else ""
+        return f"{connection.identity.describe()}, at {connection.name}{rate}{note}"
     except TflmError as error:
         return f"none: {str(error).splitlines()[0]}"

@@ -23,15 +23,19 @@ def summary_lines(
 ) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
-    tflm_largest_lsb, tflm_largest_float. Then one for each model whose operators were timed,
-    and one with the counters of the link, if given."""
+    tflm_largest_lsb, tflm_largest_float; and ``tflm_verdict`` where a test failed, which is told
+    once. Then one for each model whose operators were timed, and one with the counters of the link,
+    if given."""
+    compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for found in compared:
+    for found in (each for each in compared if "tflm_runtimes" in each):
         groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
     lines = []
     for (model, runtimes), samples in groups.items():
         count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
         lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
+    told = (str(found["tflm_verdict"]) for found in compared if "tflm_verdict" in found)
+    lines += [f"why: {line}" for line in dict.fromkeys(told)]
     lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]
     if link is not None:
         lines.append(f"link: {link.describe()}")

@@ -78,6 +78,17 @@ class BoardRuntime:
             raise self._wrong(loaded)
         self._check_tensors(loaded)
 
+    def reload(self) -> None:
+        """Send the model once more, also if the board has it already: what its memory held before
+        is gone. Raises WrongModel if the board takes none."""
+        loaded = self._connection.current()
+        if not self._connection.identity.takes_models:
+            raise self._wrong(loaded)
+        self._checked = None
+        loaded = self._connection.load(self._model.data, self._progress)
+        self._check_tensors(loaded)
+        self._checked = loaded
+
     def run(self, sample: object) -> Outputs:
         self._ready()
         return self._outputs(self._connection.run(self._pack(sample)))
@@ -110,6 +121,11 @@ class BoardRuntime:
         one array for each input tensor, in its dtype and shape."""
         self._ready()
         self._connection.write_inputs(self._pack(sample))
+        return _arrays(self._connection.read_inputs(), self._model.inputs)
+
+    def read_inputs(self) -> Arrays:
+        """What the board's input tensors hold now: after a run, what Invoke left there."""
+        self._ready()
         return _arrays(self._connection.read_inputs(), self._model.inputs)
 
     def close(self) -> None:

@@ -53,6 +53,8 @@ class InterpreterRuntime:
     cannot be imported, and :class:`~pytest_tflm.errors.SampleError`.
     """
 
+    _keeps_tensors = False
+
     def __init__(
         self,
         kind: str,
@@ -177,6 +179,7 @@ class InterpreterRuntime:
             # Such an operator may also be in a subgraph that another one calls.
             "VAR_HANDLE" in names or self._model.subgraph_count > 1,
             self._arena,
+            self._keeps_tensors,
             doing="while loading",
             timeout=max(self._timeout, START_TIMEOUT),
         )

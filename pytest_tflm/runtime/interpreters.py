@@ -6,8 +6,11 @@ others use.
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +32,8 @@ FIRST_ARENA = 16 * 1024 * 1024
 LARGEST_ARENA = 256 * 1024 * 1024
 # Below some 600 bytes it always crashes.
 LEAST_ARENA = 1024
+_M_PERTURB = -6  # glibc's malloc.h: memory holds the complement of the byte that is given
+_PATTERN = 0x5A
 _NO_OPERATOR = ("Didn't find op for builtin opcode", "Failed to get registration from op code")
 
 
@@ -39,7 +44,8 @@ class Job:
     ``inputs`` and ``outputs`` are tensor indices in the model's order. ``rebuild_to_reset`` is for
     models with resource variables: LiteRT's ``reset_all_variables`` leaves those as they are, and
     TFLM's ``reset`` sets them to 0 instead of what the model's initialiser wrote. ``arena`` is in
-    bytes, None to try until it is enough.
+    bytes, None to try until it is enough. ``keep_tensors`` gives each tensor memory of its own, so
+    that :meth:`Interpreters.observe` can read it after Invoke.
     """
 
     data: bytes
@@ -48,6 +54,7 @@ class Job:
     resolver: str = "builtin_ref"
     rebuild_to_reset: bool = False
     arena: int | None = None
+    keep_tensors: bool = False
 
 
 class Engine(Protocol):
@@ -62,6 +69,10 @@ class Engine(Protocol):
     def outputs(self) -> Arrays:
         """Copies of the output tensors."""
 
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        """A copy of a tensor of subgraph 0 as Invoke left it; None if it cannot be read. Only
+        with ``keep_tensors`` does it hold what its operator wrote."""
+
     def reset_state(self) -> None:
         """Variables get their initial values."""
 
@@ -71,6 +82,7 @@ class Interpreters:
 
     def __init__(self) -> None:
         self._engines: dict[int, Engine] = {}
+        self._memory_is_filled = False
 
     def load(self, number: int, kind: str, *job: Any) -> None:
         """Make the model's interpreter and allocate its tensors. ``job``: see :class:`Job`."""
@@ -91,6 +103,33 @@ class Interpreters:
         for arrays in samples:
             yield self.run(number, arrays)
 
+    def run_once(self, kind: str, samples: Sequence[Arrays], *job: Any) -> list[Arrays]:
+        """Load a model, give its outputs for some samples in order, and forget it: what somebody
+        wants who has thousands of small models. ``job``: see :class:`Job`.
+
+        What a kernel reads without ever having written it is the same each time, and not zero.
+        """
+        if not self._memory_is_filled:
+            self._memory_is_filled = True
+            _fill_memory()
+        engine = _ENGINES[kind](Job(*job))
+        found = []
+        for arrays in samples:
+            engine.set_inputs(arrays)
+            engine.invoke()
+            found.append(engine.outputs())
+        return found
+
+    def observe(
+        self, number: int, arrays: Arrays, wanted: Sequence[int]
+    ) -> tuple[Arrays, dict[int, NDArray[np.generic]]]:
+        """The outputs for one sample and the tensors of ``wanted`` (indices) that can be read."""
+        engine = self._engines[number]
+        engine.set_inputs(arrays)
+        engine.invoke()
+        found = {index: engine.tensor(index) for index in wanted}
+        return engine.outputs(), {i: array for i, array in found.items() if array is not None}
+
     def reset_state(self, number: int) -> None:
         """Put the variables of a model back to their initial values."""
         self._engines[number].reset_state()
@@ -110,6 +149,19 @@ class Interpreters:
         except InterpreterRefused:
             return False
         return True
+
+
+def _fill_memory() -> None:
+    """From now on this process gets memory from malloc filled with a pattern, where glibc does it.
+
+    On a board the arena holds whatever was there before. Here it would hold zeros in a new process
+    and the remains of other models later, so that a kernel which reads what nobody wrote would do
+    so differently each time.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_PERTURB, _PATTERN)
 
 
 def _litert(job: Job) -> Engine:
@@ -143,6 +195,7 @@ class TfLite:
             self._running = self._interpreter(
                 model_content=self._job.data,
                 experimental_op_resolver_type=self._resolver,
+                experimental_preserve_all_tensors=self._job.keep_tensors,
                 num_threads=1,
             )
         self._running.allocate_tensors()
@@ -155,6 +208,12 @@ class TfLite:
     def outputs(self) -> Arrays:
         # get_tensor copies.
         return tuple(np.asarray(self._running.get_tensor(i)) for i in self._job.outputs)
+
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        try:
+            return np.asarray(self._running.get_tensor(index))
+        except ValueError:  # it has no memory: nobody computes it
+            return None
 
     def reset_state(self) -> None:
         if self._job.rebuild_to_reset:
@@ -171,7 +230,13 @@ class Tflm:
             from tflite_micro.python.tflite_micro import runtime
 
         self._job = job
-        self._from_bytes = runtime.Interpreter.from_bytes
+        config = runtime.InterpreterConfig
+        self._from_bytes = functools.partial(
+            runtime.Interpreter.from_bytes,
+            intrepreter_config=(
+                config.kPreserveAllTensors if job.keep_tensors else config.kAllocationRecording
+            ),
+        )
         self.arena = job.arena if job.arena is not None else max(FIRST_ARENA, 10 * len(job.data))
         self._build()
 
@@ -205,6 +270,13 @@ class Tflm:
     def outputs(self) -> Arrays:
         positions = range(len(self._job.outputs))
         return tuple(np.array(self._running.get_output(i)) for i in positions)
+
+    def tensor(self, index: int) -> NDArray[np.generic] | None:
+        try:
+            found = self._running.GetTensor(index, 0)
+        except (RuntimeError, ValueError):
+            return None
+        return np.array(found["tensor_data"])
 
     def reset_state(self) -> None:
         if self._job.rebuild_to_reset:

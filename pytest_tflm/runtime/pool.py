@@ -77,15 +77,22 @@ class Pool:
         assert port is not None, "ask only where a port was asked for"
         if port == ports.AUTO:
             port = ports.the_board(baud=self._settings.baud)
-        self._simulator = _start(port)
+        self._simulator = start_process(port)
         if self._simulator is not None:
             return Connection.open(
                 self._simulator.port,
-                baud=self._settings.baud,
+                baud=self._simulator.baud or self._settings.baud,
+                line_baud=self._settings.line_baud,
+                is_uart=bool(self._simulator.baud),
                 timeout=self._settings.timeout,
                 name=port,
             )
-        return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
+        return Connection.open(
+            port,
+            baud=self._settings.baud,
+            line_baud=self._settings.line_baud,
+            timeout=self._settings.timeout,
+        )
 
     def board(self, model: Model) -> Runtime:
         """The board with ``model`` loaded.
@@ -160,7 +167,7 @@ class Pool:
                 continue  # closing what is broken: there is nobody left to tell
 
 
-def _start(port: str) -> BoardProcess | None:
+def start_process(port: str) -> BoardProcess | None:
     """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
     if port == "sim" or port.startswith("sim?"):
         from pytest_tflm.simulator import launch

@@ -44,8 +44,9 @@ def silence(line):
 @pytest.mark.parametrize(
     "talk", [pytest.param(each, id=each["name"]) for each in VECTORS["conversations"]]
 )
-def test_conversations_of_the_vectors(scripted_image, emulate, talk):
-    port = emulate(scripted_image).port.removeprefix("socket://").split(":")
+def test_conversations_of_the_vectors(scripted_image, scripted_baud_image, emulate, talk):
+    image = scripted_baud_image if "largest_baud" in talk["board"] else scripted_image
+    port = emulate(image).port.removeprefix("socket://").split(":")
     with socket.create_connection((port[0], int(port[1])), timeout=10) as line:
         for step in talk["steps"]:
             line.sendall(bytes.fromhex(step["host"]))

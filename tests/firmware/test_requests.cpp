@@ -229,7 +229,7 @@ TEST(every_payload_of_every_request_has_one_reply) {
         const Bytes reply = client.ask(static_cast<uint8_t>(type), Bytes(length, fill));
         CHECK(reply.size() >= 1);
         CHECK(reply[0] == 0 || reply.size() == 9);
-        CHECK(type <= 0x15 || reply == failure(1));
+        CHECK(type <= 0x16 || reply == failure(1));
       }
     }
   }

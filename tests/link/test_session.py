@@ -29,8 +29,8 @@ OK = b"\0" + b"x" * 20
 class Talk:
     """A session and a hand-made board."""
 
-    def __init__(self, session_class=Session, welcome=WELCOME, **settings):
-        self.session = session_class(nonce=lambda: NUMBER, timeout=5.0, **settings)
+    def __init__(self, session_class=Session, welcome=WELCOME, timeout=5.0, **settings):
+        self.session = session_class(nonce=lambda: NUMBER, timeout=timeout, **settings)
         self.now = 100.0
         self.session.open(self.now)
         self.sent = []
