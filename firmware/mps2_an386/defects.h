@@ -52,8 +52,8 @@ class DefectiveEngine final : public pytest_tflm::Engine {
   pytest_tflm::Tensor output(uint8_t index) const override { return engine_.output(index); }
   pytest_tflm::Outcome invoke() override;
   pytest_tflm::Outcome reset_state() override;
-  const uint32_t* operator_times(uint32_t* count) const override {
-    return engine_.operator_times(count);
+  const uint32_t* operator_times(uint32_t* bytes) const override {
+    return engine_.operator_times(bytes);
   }
   const char* error() const override { return error_ != nullptr ? error_ : engine_.error(); }
 

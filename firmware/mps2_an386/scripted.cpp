@@ -133,9 +133,9 @@ class ScriptedEngine final : public Engine {
     state_ = 0;
     return outcome(kOk);
   }
-  const uint32_t* operator_times(uint32_t* count) const override {
+  const uint32_t* operator_times(uint32_t* bytes) const override {
     static const uint32_t times[] = {1000, 500};
-    *count = timed_ ? 2 : 0;
+    *bytes = timed_ ? sizeof times : 0;
     return loaded_ && memory_[0] == 'T' ? times : nullptr;
   }
   const char* error() const override { return error_; }

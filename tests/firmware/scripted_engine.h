@@ -110,9 +110,9 @@ class ScriptedEngine final : public pytest_tflm::Engine {
     state_ = 0;
     return pytest_tflm::outcome(pytest_tflm::kOk);
   }
-  const uint32_t* operator_times(uint32_t* count) const override {
+  const uint32_t* operator_times(uint32_t* bytes) const override {
     static const uint32_t times[] = {1000, 500};
-    *count = timed_ ? 2 : 0;
+    *bytes = timed_ ? sizeof times : 0;
     return always_timed || (loaded_ && model_[0] == 'T') ? times : nullptr;
   }
   const char* error() const override { return error_text.c_str(); }

@@ -69,7 +69,7 @@ TEST(nor_before_logs_and_the_pong_behind_it) {
 TEST(a_port_without_a_rate_refuses) {
   TestBoard board;
   board.hello(kSession);
-  for (uint32_t baud : {kFast, 0u}) {
+  for (uint32_t baud : {kFast, uint32_t{0}}) {
     const uint16_t number = baud == 0 ? 1 : 0;
     const std::vector<TestFrame> sent = board.ask(frame(0x16, kSession, number, 0, u32(baud)));
     CHECK_EQUAL(sent.at(0).payload[0], 11);

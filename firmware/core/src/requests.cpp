@@ -84,15 +84,19 @@ Plan Requests::look_at(const Frame& request) {
 }
 
 Status Requests::find_region(uint8_t region, uint8_t index, bool to_write) const {
-  const bool writable = region == kModel || region == kInput;
+  const uint32_t kWritten = 1 << kModel | 1 << kInput;
+  const uint32_t kRead = ~(1u << kModel);
   if (region > kTimes) return kOutOfRange;
-  if (to_write ? !writable : region == kModel) return kNotSupported;
-  uint32_t operators;
-  if (region == kTimes && engine_.operator_times(&operators) == nullptr) return kNotSupported;
-  if (region == kModel && !engine_.takes_models()) return kNotSupported;
-  if (region == kModel && open_size_ == 0) return kNoModel;
-  const bool needs_model = region != kBoard && region != kModel && region != kError;
-  if (needs_model && !engine_.loaded()) return kNoModel;
+  if (((to_write ? kWritten : kRead) >> region & 1) == 0) return kNotSupported;
+  if (region == kModel) {
+    if (!engine_.takes_models()) return kNotSupported;
+    if (open_size_ == 0) return kNoModel;
+  } else if (region == kTimes) {
+    uint32_t bytes;
+    if (engine_.operator_times(&bytes) == nullptr) return kNotSupported;
+  }
+  const uint32_t kOfModel = 1 << kLoaded | 1 << kInput | 1 << kOutput | 1 << kTimes;
+  if ((kOfModel >> region & 1) != 0 && !engine_.loaded()) return kNoModel;
   uint8_t count = 1;
   if (region == kInput) count = engine_.input_count();
   if (region == kOutput) count = engine_.output_count();
@@ -211,22 +215,22 @@ Outcome Requests::do_it(const Plan& plan, FrameStore& reply, Transmitter& transm
 }
 
 void Requests::write_region(uint8_t region, uint8_t index, WindowWriter& to) {
-  if (region == kBoard) {
-    write_board(to, identity_, engine_);
-  } else if (region == kLoaded) {
-    write_loaded(to, engine_, model_crc());
-  } else if (region == kError) {
-    const char* text = engine_failed_ ? engine_.error() : nullptr;
-    const size_t length = text_length(text, kErrorText);
-    to.put(reinterpret_cast<const uint8_t*>(text), static_cast<uint32_t>(length));
+  if (region == kBoard) return write_board(to, identity_, engine_);
+  if (region == kLoaded) return write_loaded(to, engine_, model_crc());
+  const void* data = nullptr;
+  uint32_t size = 0;
+  if (region == kError) {
+    const char* const text = engine_failed_ ? engine_.error() : nullptr;
+    size = static_cast<uint32_t>(text_length(text, kErrorText));
+    data = text;
   } else if (region == kTimes) {
-    uint32_t operators;
-    const uint32_t* times = engine_.operator_times(&operators);
-    to.put(reinterpret_cast<const uint8_t*>(times), 4 * operators);
+    data = engine_.operator_times(&size);
+
   } else {
     const Tensor tensor = region == kInput ? engine_.input(index) : engine_.output(index);
-    to.put(tensor.data, tensor.bytes);
+    return to.put(tensor.data, tensor.bytes);
   }
+  to.put(static_cast<const uint8_t*>(data), size);
 }
 
 Outcome Requests::write(const Plan& plan) {

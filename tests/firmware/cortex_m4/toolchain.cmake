@@ -14,7 +14,7 @@ set(CMAKE_EXECUTABLE_SUFFIX_CXX .elf)
 set(CMAKE_CXX_FLAGS_INIT "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 \
 -ffunction-sections -fdata-sections")
 # As firmware is optimised, not as the host's tests are.
-set(CMAKE_CXX_FLAGS_RELWITHDEBINFO_INIT "-Os -g")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-Os -g" CACHE STRING "")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-specs=rdimon.specs -Wl,--gc-sections")
 
 set(CMAKE_CROSSCOMPILING_EMULATOR

@@ -69,8 +69,8 @@ class TflmEngine final : public Engine {
   Tensor output(uint8_t index) const override;
   Outcome invoke() override;
   Outcome reset_state() override;
-  const uint32_t* operator_times(uint32_t* count) const override {
-    *count = times_.count();
+  const uint32_t* operator_times(uint32_t* bytes) const override {
+    *bytes = times_.count() * sizeof(uint32_t);
     return times_.times();
   }
 
