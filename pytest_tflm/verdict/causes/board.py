@@ -9,7 +9,7 @@ from pytest_tflm.verdict.causes.cause import Cause, Match
 from pytest_tflm.verdict.evidence import gap_of
 
 if TYPE_CHECKING:
-    from pytest_tflm.verdict.evidence import Evidence
+    from pytest_tflm.verdict.evidence import Evidence, OperatorResult
 
 
 def fact(key: str, rung: str = "board") -> Callable[[Evidence], Iterable[Match]]:
@@ -28,16 +28,24 @@ def _unsteady(evidence: Evidence) -> Iterable[Match]:
 
 
 def _memory_altered(evidence: Evidence) -> Iterable[Match]:
-    """Whole outputs differ, and no operator alone does: its memory is not what it should be."""
+    """The operators, alone and in a chain, do not make the outputs of the whole model: the memory
+    is not what it should be."""
     rung = evidence.rung("board")
     if rung is None or rung.localisation is None or rung.outcome != "differs":
         return []
     where = rung.localisation
-    if where.explains is not False or where.differing:
-        return []
     pairs = zip(rung.suspect, rung.trusted, strict=True)
-    if 2 * sum(not gap_of([a], [b]).is_none for a, b in pairs) < len(rung.suspect):
+    differing = sum(not gap_of([a], [b]).is_none for a, b in pairs)
+    if where.explains is not False or 2 * differing < len(rung.suspect):
         return []  # memory that is wrong shows with most inputs
+    alone = f"none of its {len(where.operators)} operators does when it runs alone"
+    if where.differing:
+        if not all(_has_constants(evidence, result) for result in where.differing):
+            return []
+        alone = (
+            f"alone, {len(where.differing)} of its {len(where.operators)} operators differ, all of "
+            "them with constants, but otherwise than within the model"
+        )
     reloaded = evidence.fact("reloaded")
     after = ""
     if reloaded is not None:
@@ -46,7 +54,12 @@ def _memory_altered(evidence: Evidence) -> Iterable[Match]:
             if reloaded.values["cured"]
             else "; sending the model again does not change that"
         )
-    return [Match({"operators": len(where.operators), "after": after}, rung="board")]
+    return [Match({"alone": alone, "after": after}, rung="board")]
+
+
+def _has_constants(evidence: Evidence, result: OperatorResult) -> bool:
+    tensors = evidence.model.tensors
+    return any(i >= 0 and tensors[i].is_constant for i in result.operator.inputs)
 
 
 def _input_reused(evidence: Evidence) -> Iterable[Match]:
@@ -151,9 +164,8 @@ CAUSES = (
         "memory-altered",
         "the board's memory is changed while the model runs",
         _memory_altered,
-        "The whole model differs on the board, and none of its {operators} operators does when it "
-        "runs alone, nor do all of them in a chain{after}: the model's bytes or its arena are "
-        "changed by something.",
+        "The whole model differs on the board; {alone}, and the chain of them does not make the "
+        "outputs either{after}: the model's bytes or its arena are changed by something.",
         "Look for what shares memory with the model or the arena: a stack that grows into it, "
         "DMA, a "
         "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes "
