@@ -124,4 +124,4 @@ def test_a_case_says_what_it_is():
     case = hypothesis.find(cases("CONV_2D"), is_telling, settings=settings)
     text = case.describe()
     assert text.startswith(f"CONV_2D {case.activations}") and "stride 1x2" in text
-    assert "along axis 0 constant" in text and f"x: {case.activations}[" in text
+    assert "along axis 0 constant " in text and f"x: {case.activations}[" in text

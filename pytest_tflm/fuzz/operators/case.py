@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _BOOLEANS = st.booleans()
+_SHOWN = 8
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3, "RELU_N1_TO_1": 2}
 """Fused activations that TFLM has, with their numbers in the schema."""
@@ -38,7 +39,8 @@ class OperatorCase:
     ``operator`` is the schema's name, ``data`` the .tflite file. ``activations`` is the type that
     the operator computes on: ``int8``, ``int16``, or for QUANTIZE and DEQUANTIZE the pair.
     ``parameters`` says for a reader what was drawn; the tensors say the rest. ``stateful``: the
-    outputs depend on the samples before, so their order is part of what they are.
+    outputs depend on the samples before, so their order is part of what they are. ``values``: the
+    beginnings of constants, by tensor index.
     """
 
     operator: str
@@ -49,11 +51,16 @@ class OperatorCase:
     activations: str
     parameters: tuple[str, ...] = ()
     stateful: bool = False
+    values: Mapping[int, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """The operator and its tensors, a line each."""
         first = " ".join((self.operator, self.activations, *self.parameters))
-        return "\n".join((first, *map(_described, self.tensors)))
+        return "\n".join((first, *(self._line(tensor) for tensor in self.tensors)))
+
+    def _line(self, tensor: Tensor) -> str:
+        value = self.values.get(tensor.index)
+        return _described(tensor) + (f" {value}" if value else "")
 
     def brief(self) -> str:
         """In one line: parameters, and types and shapes of inputs and outputs."""
@@ -76,6 +83,7 @@ class Drawing:
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.parameters: list[str] = []
+        self.values: dict[int, str] = {}
 
     # What is drawn.
 
@@ -214,6 +222,8 @@ class Drawing:
     ) -> int:
         array = np.asarray(data, np.dtype(dtype))
         index = self.graph.tensor(name, array.shape, dtype, scale, zero_point, array, axis)
+        more = " …" if array.size > _SHOWN else ""
+        self.values[index] = " ".join(map(str, array.reshape(-1)[:_SHOWN].tolist())) + more
         scales = () if scale is None else tuple(np.atleast_1d(np.asarray(scale)).tolist())
         single = scales[0] if len(scales) == 1 else None
         self.tensors.append(
@@ -237,6 +247,7 @@ class Drawing:
             activations,
             tuple(self.parameters),
             stateful,
+            self.values,
         )
 
 
