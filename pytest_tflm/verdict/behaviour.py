@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_tflm.verdict.target import Target
 
 REPETITIONS = 4
+WITNESSES = 4
+"""Samples with which it is tried whether the end of the input matters."""
 
 
 @dataclass(frozen=True)
@@ -124,50 +126,61 @@ def whole_facts(
             yield Fact("clipped", {"low": found[0], "high": found[1], "where": "outputs"})
 
 
-def ignored_input(model: Model, sample: Arrays, board: Target, oracle: Target) -> Fact | None:
+def ignored_input(
+    model: Model, samples: Sequence[Arrays], board: Target, oracle: Target
+) -> Fact | None:
     """The end of the input that a board's outputs do not depend on, while they should: the fact
     ``ignored`` with the first ignored ``element`` and how many are (``count`` of ``size``)."""
-    for position, tensor in enumerate(sample):
+    probe = _Probe(model, samples[:WITNESSES], board, oracle)
+    for position, tensor in enumerate(samples[0]):
         if tensor.size < 2 or tensor.dtype.kind not in "iu":
             continue
-        flat = tensor.ravel()
-
-        def changed(start: int, position: int = position, flat: Any = flat) -> Arrays:
-            other = flat.copy()
-            other[start:] = _another(other[start:])
-            arrays = list(sample)
-            arrays[position] = other.reshape(sample[position].shape)
-            return tuple(arrays)
-
-        def ignores(start: int, changed: Any = changed) -> bool:
-            pair = [sample, changed(start)]
-            mine = outputs_of(board, model, pair)
-            return _equal(*mine) and not _equal(*outputs_of(oracle, model, pair))
-
-        high = flat.size - 1
-        probes = [s for s in sorted({flat.size - 4, flat.size - 16, flat.size // 2}) if s > 0]
-        seen = next((s for s in reversed(probes) if ignores(s)), None)
+        size = tensor.size
+        starts = sorted({size - 4, size - 16, size // 2}, reverse=True)
+        seen = next((s for s in starts if s > 0 and probe.ignores(position, s)), None)
         if seen is None:
             continue
-        low, high = 0, seen  # ignores(high); find the first that it still ignores
+        low, high = 0, seen  # it ignores what is from high on; the first such is looked for
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if ignores(middle) else (middle, high)
-        return Fact(
-            "ignored",
-            {
-                "input": model.inputs[position].name,
-                "element": high,
-                "count": flat.size - high,
-                "size": flat.size,
-            },
-        )
+            low, high = (low, middle) if probe.ignores(position, middle) else (middle, high)
+        name = model.inputs[position].name
+        values = {"input": name, "element": high, "count": size - high, "size": size}
+        return Fact("ignored", values)
     return None
 
 
-def _another(codes: Any) -> Any:
-    """Codes that are far from the ones that there are."""
-    return (codes ^ codes.dtype.type(0x55)).astype(codes.dtype)
+@dataclass(frozen=True)
+class _Probe:
+    model: Model
+    samples: Sequence[Arrays]
+    board: Target
+    oracle: Target
+
+    def ignores(self, position: int, start: int) -> bool:
+        """Another end of the input never changes the board's outputs, and changes those of a
+        correct one most of the time. (One LSB more or less may be chance, with one input.)"""
+        pairs = [
+            (sample, _changed(sample, position, start, mask))
+            for sample in self.samples
+            for mask in (0x55, 0x2A)
+        ]
+        flat = [arrays for pair in pairs for arrays in pair]
+        mine = outputs_of(self.board, self.model, flat)
+        if any(not _equal(a, b) for a, b in zip(mine[::2], mine[1::2], strict=True)):
+            return False
+        theirs = outputs_of(self.oracle, self.model, flat)
+        changes = sum(not _equal(a, b) for a, b in zip(theirs[::2], theirs[1::2], strict=True))
+        return 3 * changes >= 2 * len(pairs)
+
+
+def _changed(sample: Arrays, position: int, start: int, mask: int) -> Arrays:
+    """The sample with other codes, far from those that there are, from an element on."""
+    flat = sample[position].ravel().copy()
+    flat[start:] ^= flat.dtype.type(mask)
+    arrays = list(sample)
+    arrays[position] = flat.reshape(sample[position].shape)
+    return tuple(arrays)
 
 
 def _constant(got: Sequence[Arrays], want: Sequence[Arrays]) -> Fact | None:

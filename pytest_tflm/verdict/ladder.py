@@ -229,7 +229,7 @@ class _Climb:
         unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady", "state kept"))
         try:
             if not facts and not unsteady:
-                ignored = behaviour.ignored_input(self.model, self.samples[0], board, oracle)
+                ignored = behaviour.ignored_input(self.model, self.samples, board, oracle)
                 facts += [ignored] if ignored else []
             self.evidence.facts += facts
             # An explanation of all outputs at once needs no operators; but one operator may clip,

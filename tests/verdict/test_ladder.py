@@ -11,15 +11,21 @@ import model_builders
 import network_models
 import numpy as np
 import pytest
+from ai_edge_litert.schema_py_generated import BuiltinOperator
 from judged import judged
 
 from pytest_tflm.model import open_model
 from pytest_tflm.record.samples import samples_for
 from pytest_tflm.verdict.as_json import as_json
 from pytest_tflm.verdict.lines import verdict_line, verdict_lines
+from pytest_tflm.verdict.row import Row
+from pytest_tflm.verdict.target import BoardTarget, HostTarget
+from pytest_tflm.verdict.verdict import judge
 from tests.runtime.state_models import svdf
 
 if TYPE_CHECKING:
+    from pytest_tflm.model import Model
+    from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.verdict.verdict import Verdict
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -205,3 +211,53 @@ def test_codes_of_another_program(how: str, made) -> None:
     assert how in verdict.accusations[0].sentence
     right = judged(g.finish((x,), (y,)), None, samples=samples, codes=samples)
     assert right.is_equal
+
+
+def test_a_board_that_takes_no_models_is_judged_by_its_outputs() -> None:
+    # LiteRT with its delegate plays a board that has the TCN compiled in.
+    model = open_model(EXAMPLES / "tcn.tflite")
+    samples = samples_for(model, None, 0)
+    fixed = HostTarget("litert", "auto")
+
+    def load(wanted: Model) -> Runtime:
+        assert wanted.sha256 == model.sha256, "no other model may be sent"
+        return fixed.put(wanted)
+
+    row = Row.made(BoardTarget(load, "board fixed", takes_models=False), "tflm", "builtin_ref")
+    try:
+        verdict = judge(model, [samples[i] for i in range(16)], row)
+    finally:
+        row.close()
+        fixed.close()
+    assert outcomes(verdict)["board"] == "differs"
+    assert [each.name for each in verdict.accusations] == ["unknown", "outputs-alone"]
+
+
+def test_a_hybrid_model_is_called_that(keras_model) -> None:
+    verdict = judged(open_model(keras_model("hybrid")), None, samples=2)
+    assert "hybrid-model" in verdict.names
+    assert not verdict.is_equal
+
+
+def test_a_reference_that_refuses_the_model() -> None:
+    # LiteRT's SVDF takes RELU alone; TFLM's does not look.
+    verdict = judged(svdf(activation=0), "sim", samples=2)
+    assert verdict.names == ("reference-refused",)
+    assert "litert builtin_ref" in verdict.accusations[0].sentence
+    assert outcomes(verdict)["board"] == "equal"
+
+
+def test_a_reference_that_crashes() -> None:
+    # Host TFLM does not survive a DEPTHWISE_CONV_2D whose bias is left out.
+    g = model_builders.unpack(network_models.image_network())
+    (code,) = [
+        i
+        for i, c in enumerate(g.operatorCodes)
+        if c.builtinCode == BuiltinOperator.DEPTHWISE_CONV_2D
+    ]
+    for operator in g.subgraphs[0].operators:
+        if operator.opcodeIndex == code:
+            operator.inputs = [*list(operator.inputs)[:2], -1]
+    verdict = judged(model_builders.pack(g), None, samples=2)
+    assert verdict.names[0] == "reference-crashed"
+    assert "tflm does not survive" in verdict.accusations[0].sentence
