@@ -28,6 +28,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")
     parser.add_argument("--port", help="the board, as --tflm-port takes it (default: none)")
     parser.add_argument("--baud", default="115200", metavar="N", help="baud (default: 115200)")
+    parser.add_argument(
+        "--timeout", default="10", metavar="SECONDS", help="how long a silent board is waited for"
+    )
     parser.add_argument("--runtime", default="litert", help="litert, tensorflow or tflm")
     parser.add_argument("--resolver", default="builtin_ref", help="what you evaluated with")
     parser.add_argument("--samples", metavar="FILE|N", help="inputs, as --tflm-samples takes them")
@@ -76,6 +79,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         "resolver": options.resolver,
         "seed": options.seed,
         "samples": options.samples,
+        "timeout": options.timeout,
     }
     return settings_from(lambda o: [given[o.name]] if given.get(o.name) else [], lambda o: [], {})
 
