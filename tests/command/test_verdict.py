@@ -240,3 +240,22 @@ def test_two_causes_at_once_are_both_named_and_repaired(command, keras_model, na
     assert named >= causes, done.output
     _passes(command, repaired)
     _same_bits(original, repaired)
+
+
+def test_a_failure_that_is_expected_is_not_explained(command, tcn):
+    (command.directory / "test_mine.py").write_text(
+        textwrap.dedent(
+            """
+            import pytest
+            from pytest_tflm import within
+
+            @pytest.mark.xfail
+            def test_outputs(device, tflm_sample):
+                got = device.run(tflm_sample)
+                assert got == within(got.arrays[0] ^ 1, lsb=0)
+            """
+        )
+    )
+    done = command.pytest(SIM, f"--tflm-model={tcn}", "--tflm-samples=1", "--tflm-suite=off")
+    assert done.outcomes == {"xfailed": 1}, done.output
+    assert not done.lines("why:")
