@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pytest_tflm.commands import diagnose, explain, firmware, ports, simulate
+from pytest_tflm.commands import conformance, diagnose, explain, firmware, ports, simulate
 from pytest_tflm.errors import TflmError
 
 
@@ -26,10 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: why outputs differ, ports, firmware for boards, a "
-        "simulated board.",
+        description="Beside pytest --tflm-…: why outputs differ, kernels compared, ports, firmware "
+        "for boards, a simulated board.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (diagnose, explain, ports, firmware, simulate):
+    for command in (diagnose, explain, conformance, ports, firmware, simulate):
         command.add(commands)
     return parser

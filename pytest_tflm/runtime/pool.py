@@ -77,7 +77,7 @@ class Pool:
         assert port is not None, "ask only where a port was asked for"
         if port == ports.AUTO:
             port = ports.the_board(baud=self._settings.baud)
-        self._simulator = _start(port)
+        self._simulator = start_process(port)
         if self._simulator is not None:
             return Connection.open(
                 self._simulator.port,
@@ -160,7 +160,7 @@ class Pool:
                 continue  # closing what is broken: there is nobody left to tell
 
 
-def _start(port: str) -> BoardProcess | None:
+def start_process(port: str) -> BoardProcess | None:
     """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
     if port == "sim" or port.startswith("sim?"):
         from pytest_tflm.simulator import launch

@@ -1,0 +1,203 @@
+"""``pytest-tflm conformance``: random models of single operators through two runtimes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_tflm.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_tflm.fuzz.conformance import Plan, Surveyed
+
+_RUNTIMES = "tflm, litert:RESOLVER, tensorflow:RESOLVER or board"
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to argparse's ``commands``."""
+    parser = commands.add_parser(
+        "conformance",
+        help="compare a board's or an interpreter's kernels with another's, operator by operator",
+        description="Make random quantised models of one operator each, run them through two "
+        "runtimes, and say for each operator whether the outputs are the same, bit for bit. What "
+        "differs, is refused or crashes is shrunk to the smallest model and input that shows it.",
+    )
+    parser.add_argument("--port", metavar="PORT", help="a board's port, as for --tflm-port: sim, …")
+    parser.add_argument("--baud", type=int, default=115200, metavar="N", help="default: 115200")
+    parser.add_argument(
+        "--runtime",
+        metavar="NAME",
+        help=f"whose kernels to check: {_RUNTIMES} (default: board with --port, else tflm)",
+    )
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what to hold them against, may be given several times (default: tflm for a board, "
+        "else litert:builtin_ref)",
+    )
+    parser.add_argument(
+        "--pair",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="another pair in the same run, for example litert:builtin_ref,litert:auto",
+    )
+    parser.add_argument(
+        "--ops", default="", metavar="OP,…", help="operators (default: all; --list)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the operators, and end")
+    parser.add_argument(
+        "--examples", type=int, default=500, metavar="N", help="for each operator (default: 500)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--tolerance", type=int, default=0, metavar="LSB", help="differences that are no finding"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes; a board has one (default: 1)"
+    )
+    parser.add_argument("--save", type=Path, metavar="DIR", help="write each finding as files")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables as Markdown"
+    )
+    parser.set_defaults(run=_conformance)
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from pytest_tflm.fuzz import OPERATORS
+
+    if options.list:
+        print("\n".join(OPERATORS))
+        return 0
+    plan = _plan(options)
+    if options.jobs > 1 and plan.has_board:
+        raise SettingsError("There is one board: --jobs is for interpreters of this machine")
+    return _Run(plan, options).run()
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    from pytest_tflm.fuzz.conformance import Plan, checked_operators
+
+    for name, least in (("examples", 1), ("seed", 0), ("tolerance", 0), ("jobs", 1)):
+        if getattr(options, name) < least:
+            raise SettingsError(f"--{name} is {getattr(options, name)}: give at least {least}")
+    subject = options.runtime or ("board" if options.port else "tflm")
+    references = options.against or ["tflm" if subject == "board" else "litert:builtin_ref"]
+    pairs = [(subject, reference) for reference in references]
+    for text in options.pair:
+        parts = tuple(part.strip() for part in text.split(","))
+        if len(parts) != 2:
+            raise SettingsError(f"--pair {text!r}: give two runtimes, each {_RUNTIMES}")
+        pairs.append((parts[0], parts[1]))
+    for one, other in pairs:
+        if one == other:
+            raise SettingsError(f"{one} against itself has nothing to show")
+    return Plan(
+        pairs=tuple(pairs),
+        operators=checked_operators(options.ops.split(",")),
+        examples=options.examples,
+        seed=options.seed,
+        tolerance=options.tolerance,
+        port=options.port,
+        baud=options.baud,
+    )
+
+
+class _Run:
+    """One run of the command: shows progress and rows, keeps what was surveyed."""
+
+    def __init__(self, plan: Plan, options: argparse.Namespace) -> None:
+        self._plan, self._options = plan, options
+        self._surveyed: list[Surveyed] = []
+        self._versions: dict[str, str] = {}
+        self._is_terminal = sys.stderr.isatty()
+
+    def run(self) -> int:
+        from pytest_tflm.fuzz.conformance import Runners, survey_all, survey_parallel
+
+        runners = Runners(self._plan)
+        status = 0
+        try:
+            # Before the first model: what is missing or misspelt is known at once.
+            for index in range(len(self._plan.pairs)):
+                runners.pair(index)
+            self._versions = runners.versions()
+            if self._options.jobs > 1:
+                results = survey_parallel(self._plan, self._options.jobs, self._progress)
+            else:
+                results = survey_all(self._plan, runners, self._progress)
+            for item in results:
+                self._take(item)
+        except KeyboardInterrupt:
+            status = 130
+        finally:
+            self._progress("")
+            runners.close()
+            self._write()
+        self._print_findings()
+        if status:
+            print(f"Cut short after {len(self._surveyed)} of {len(self._plan.work)} searches.")
+        return status
+
+    def _take(self, item: Surveyed) -> None:
+        from pytest_tflm.fuzz import table
+
+        self._surveyed.append(item)
+        self._progress("")
+        several = len(self._plan.pairs) > 1
+        pair = f"{item.names[0]} against {item.names[1]}:  " if several else ""
+        print(f"{pair}{table.row(item)}", flush=True)
+        if self._options.save is not None:
+            for finding in item.survey.findings:
+                finding.save(self._options.save)
+
+    def _print_findings(self) -> None:
+        for item in self._surveyed:
+            for finding in item.survey.findings:
+                print(f"\n{finding.describe()}")
+        if self._options.save is not None and any(i.survey.findings for i in self._surveyed):
+            print(f"\nModels, inputs and outputs: {self._options.save}")
+
+    def _write(self) -> None:
+        from pytest_tflm.fuzz import table
+
+        order = {name: number for number, name in enumerate(self._plan.operators)}
+        self._surveyed.sort(key=lambda item: (order[item.survey.operator], item.pair))
+        date = _today()
+        if self._options.json is not None:
+            data = table.as_data(self._surveyed, self._versions, date, self._plan.seed)
+            self._options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        if self._options.markdown is not None:
+            text = table.markdown(self._surveyed, self._versions, date, _command(self._options))
+            self._options.markdown.write_text(text, encoding="utf-8")
+
+    def _progress(self, text: str) -> None:
+        """One line of a terminal that is written over and over; nothing elsewhere."""
+        if self._is_terminal:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            print(f"\r\033[K{text[:width]}", end="", file=sys.stderr, flush=True)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that makes the same table, without where it is written to."""
+    words = ["pytest-tflm", "conformance"]
+    for name in ("port", "runtime", "against", "pair", "ops", "examples", "seed", "tolerance"):
+        value = getattr(options, name)
+        for one in value if isinstance(value, list) else [value]:
+            if one not in (None, "") and (name, one) not in (("tolerance", 0), ("seed", 0)):
+                words += [f"--{name}", str(one)]
+    return shlex.join(words)
+
+
+def _today() -> str:
+    import datetime
+
+    return datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
