@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import Any
+
+from pytest_tflm.simulator.defects import table
+
+_WIDTH = 100
 
 
 def add(commands: Any) -> None:
@@ -11,8 +16,10 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "simulate",
         help="run a simulated board until Ctrl-C and print its port",
-        description="Run the firmware core with TFLM of this machine as a board of its own, print "
+        description="Run the firmware core with TFLM of this machine as a board of its own, print\n"
         "the port for --tflm-port, and serve it until Ctrl-C.",
+        epilog=_defects(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "spec",
@@ -27,6 +34,17 @@ def add(commands: Any) -> None:
         help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one",
     )
     parser.set_defaults(run=_simulate)
+
+
+def _defects() -> str:
+    """What ``defect=`` knows, as text for a terminal."""
+    lines = [
+        "sim?defect=NAME makes a bad board, to try tests against (docs/defects.md); several names"
+        " are separated by commas:"
+    ]
+    for written, says, _, _ in table():
+        lines += [f"  {written}", textwrap.indent(textwrap.fill(says, _WIDTH), " " * 6)]
+    return "\n".join(lines)
 
 
 def _simulate(options: argparse.Namespace) -> int:

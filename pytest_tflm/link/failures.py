@@ -45,12 +45,16 @@ def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
         )
     if failure.status == Status.OPERATOR_MISSING:
         named = _OPERATOR.search(text)
-        version = f" version {named[2]}" if named and named[2] else ""
+        if named is None:
+            return OperatorMissing(f"the board's firmware lacks an operator of the model.{said}")
+        if named[2]:
+            return OperatorMissing(
+                f"the board's firmware lacks version {named[2]} of the operator {named[1]}: its"
+                " TFLM is older than the model. Flash firmware with a newer TFLM"
+            )
         return OperatorMissing(
-            f"the board's firmware lacks the operator {named[1]}{version}. Add it to the firmware's"
-            " op resolver and flash it again"
-            if named
-            else f"the board's firmware lacks an operator of the model.{said}"
+            f"the board's firmware lacks the operator {named[1]}. Add it to the firmware's op"
+            " resolver and flash it again"
         )
     if failure.status == Status.MODEL_DAMAGED:
         return ModelRejected(

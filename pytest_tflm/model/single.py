@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pytest_tflm.model.model import Model, Tensor
 
-SAME = 0
-"""TFLite's ``Padding.SAME``."""
+SAME, VALID = range(2)
+"""TFLite's ``Padding``."""
 
 NO_ACTIVATION, RELU, RELU_N1_TO_1, RELU6 = range(4)
 """TFLite's ``ActivationFunctionType``, those that quantised kernels clamp for."""

@@ -14,12 +14,17 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_tflm.errors import PortVanished, SettingsError, TflmError
 from pytest_tflm.simulator.bad_line import BadLine
+from pytest_tflm.simulator.defects import parse_defects
 from pytest_tflm.simulator.faults import profile
 from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
+
+if TYPE_CHECKING:
+    from pytest_tflm.simulator.engine_wrapper import SimulatedEngine
+    from pytest_tflm.simulator.tampering import Tampering
 
 _CHUNK = 65536
 
@@ -212,9 +217,14 @@ class _Machine:
         from pytest_tflm.simulator.tflm_engine import TflmEngine
 
         spec = self._spec
-        self.engine = TflmEngine(
+        self.engine: SimulatedEngine = TflmEngine(
             memory=spec.memory, arena=spec.arena, without=spec.without, printed=self._text.take
         )
+        self.tampering: list[Tampering] = []
+        if chosen := parse_defects(spec.defect):
+            from pytest_tflm.simulator.defective import defective
+
+            self.engine, self.tampering = defective(self.engine, chosen, spec.seed)
         self.board = Board(
             self.engine,
             boot_id=secrets.randbits(32),
@@ -224,6 +234,19 @@ class _Machine:
             window=spec.window,
             reply_store=spec.reply_store,
         )
+
+    def receive(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        for each in self.tampering:
+            data = each.to_board(data)
+        self.board.receive(data)
+
+    def transmit(self) -> bytes:
+        """What there is to send, as much as a port takes at a time."""
+        data = self.board.transmit(_CHUNK)
+        for each in self.tampering:
+            data = each.to_host(data)
+        return data
 
     def poll(self) -> bool:
         """Do a piece of work. True: there may be more."""
@@ -240,10 +263,10 @@ def _run(spec: SimulatorSpec, port: Port, native_text: int | None, parent: int |
     print(port.port, flush=True)
     while True:
         if arrived := line.for_board():
-            machine.board.receive(arrived)
+            machine.receive(arrived)
         again = machine.poll()
         if port.connected() and line.has_room:
-            said = machine.board.transmit(_CHUNK)
+            said = machine.transmit()
             line.said(said)
             again = again or bool(said)  # more may be queued
         line.push()

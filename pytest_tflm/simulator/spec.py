@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pytest_tflm.errors import InterpreterMissing, SettingsError
+from pytest_tflm.simulator.defects import parse_defects
 from pytest_tflm.simulator.faults import profile
 
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
@@ -33,10 +34,14 @@ class SimulatorSpec:
     )
 
     faults: str = field(default="clean", metadata={"what": "how bad its line is"})
-    seed: int = field(default=0, metadata={"what": "of the faults"})
+    defect: str = field(
+        default="", metadata={"what": "what is wrong with the board, NAME or NAME:OPERATOR"}
+    )
+    seed: int = field(default=0, metadata={"what": "of the faults and defects"})
 
     def __post_init__(self) -> None:
         profile(self.faults)
+        parse_defects(self.defect)
         needed = self.largest_frame + self.largest_frame // 254 + 3
         if self.reply_store < needed:
             raise SettingsError(
@@ -76,7 +81,7 @@ class SimulatorSpec:
 def _value(key: str, text: str, metadata: Any) -> Any:
     if key == "without":
         return _names(text)
-    if key == "faults":
+    if key in ("faults", "defect"):
         return text
     if key == "seed":
         if not re.fullmatch(r"[0-9]{1,18}", text):

@@ -1,0 +1,287 @@
+"""Defects of kernels: what exactly they do, and to which operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import model_builders
+import numpy as np
+import pytest
+
+from pytest_tflm.model import model_from_bytes
+from pytest_tflm.model.accumulators import accumulators
+from pytest_tflm.model.cut import cut_operator
+from pytest_tflm.model.requantise import Requantisation, requantisation
+from pytest_tflm.model.single import Single
+
+pytest.importorskip("tflite_micro")
+from simulator.bad_boards import MODELS, Bench, convolution, pad, samples_for, split
+
+
+def pairs(model: bytes, spec: str, count: int = 4) -> list[tuple[Any, Any, Any]]:
+    """For each sample: itself, a good board's first output, and a bad one's."""
+    samples = samples_for(model, count)
+    good, bad = (Bench(each).run_all(model, samples) for each in ("", spec))
+    return [
+        (sample, one[0].astype(int), other[0].astype(int))
+        for sample, one, other in zip(samples, good, bad, strict=True)
+    ]
+
+
+def clipped(array: np.ndarray) -> np.ndarray:
+    return np.clip(array, -128, 127)
+
+
+def of_sums(model: bytes) -> tuple[Single, Requantisation]:
+    single = Single(model_from_bytes(model))
+    how = requantisation(single)
+    assert how is not None
+    return single, how
+
+
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
+def test_off_by_one(name: str) -> None:
+    for _, good, bad in pairs(convolution(name), f"off-by-one:{name}"):
+        np.testing.assert_array_equal(bad, clipped(good + 1))
+
+
+def test_edges_and_channels() -> None:
+    model = convolution("CONV_2D", activation=0)
+    for spec, at in (
+        ("last-row", (slice(-1, None), slice(-1, None))),
+        ("first-row", (slice(0, 1), slice(0, 1))),
+    ):
+        for _, good, bad in pairs(model, spec):
+            expected = good.copy()
+            expected[:, at[0], :] = clipped(good + 3)[:, at[0], :]
+            expected[:, :, at[1]] = clipped(good + 3)[:, :, at[1]]
+            np.testing.assert_array_equal(bad, expected)
+    for _, good, bad in pairs(model, "last-channel"):
+        expected = good.copy()
+        expected[..., -1] = clipped(good + 2)[..., -1]
+        np.testing.assert_array_equal(bad, expected)
+
+
+def test_the_end_of_a_sequence() -> None:
+    for _, good, bad in pairs(pad(), "last-row:PAD"):
+        assert {*np.argwhere(good != bad)[:, 1]} == {6}
+
+
+def test_one_code() -> None:
+    for sample, good, bad in pairs(model_builders.add_int8((1, 64)), "one-code:ADD:5", 12):
+        np.testing.assert_array_equal(bad, clipped(good + (sample[0] == 5)))
+    model = convolution("FULLY_CONNECTED", batch=3)
+    sample = samples_for(model)[0]
+    sample[0][1, 0], sample[0][2, 1] = 17, 17
+    ((good,), (bad,)) = (Bench(s).run_all(model, [sample])[0] for s in ("", "one-code"))
+    changed = clipped(good.astype(int) + 1)
+    np.testing.assert_array_equal(bad[1], changed[1])
+    np.testing.assert_array_equal(bad[[0, 2]], good[[0, 2]])
+    model = convolution("CONV_2D", size=(2, 2), stride=(1, 1), activation=0, same=False)
+    sample = [np.zeros((1, 8, 8, 3), np.int8)]
+    sample[0][0, 3, 4, 0] = 17
+    sample[0][0, 6, 6, 1] = 17
+    ((good,), (bad,)) = (Bench(s).run_all(model, [sample])[0] for s in ("", "one-code"))
+    assert {tuple(at[:3]) for at in np.argwhere(good != bad)} == {(0, 3, 4)}
+    # Of an operator whose output is no window: anywhere.
+    sample = [np.array([[0, 0, 0, 0, 0, 0, 0, 17]], np.int8)]
+    good2, bad2 = (Bench(s).run_all(split(), [sample])[0] for s in ("", "one-code:SPLIT"))
+    assert [(b - g).tolist() for g, b in zip(good2, bad2, strict=True)] == [[[1] * 4]] * 2
+
+
+def test_rounding() -> None:
+    for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        for spec in ("float-requantised", "single-rounding"):
+            changed = 0
+            for _, good, bad in pairs(convolution(name, activation=0), spec, 60):
+                assert abs(good - bad).max() <= 1
+                changed += np.count_nonzero(good != bad)
+                assert np.count_nonzero(good != bad) < good.size / 4
+            assert changed, (name, spec)
+
+
+def test_accumulators_that_wrap() -> None:
+    for spec, bits in (("accumulator-overflow:15", 15), ("accumulator-overflow", 16)):
+        model = convolution("FULLY_CONNECTED")
+        single, _ = of_sums(model)
+        for sample, good, bad in pairs(model, spec):
+            sums = accumulators(single, sample)
+            assert sums is not None
+            within = (-(1 << (bits - 1)) <= sums) & (sums < 1 << (bits - 1))
+            assert 0 < np.count_nonzero(within) < within.size
+            np.testing.assert_array_equal(good[within], bad[within])
+            assert (good != bad)[~within].any()
+
+
+@pytest.mark.parametrize("example", ["tcn", "conv", "depthwise", "connected", "connected16"])
+def test_accumulators_of_32_bits_do_not_wrap_and_parts_are_the_whole(example: str) -> None:
+    """All sums computed anew, the model run in parts: not one bit differs."""
+    spec = ",".join(
+        f"accumulator-overflow:{name}:32"
+        for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    )
+    model = MODELS[example]()
+    bench = Bench(spec)
+    bench.load(model)
+    assert bench.engine._segments is not None
+    for _, good, bad in pairs(model, spec, 2):
+        np.testing.assert_array_equal(good, bad)
+
+
+def test_above_2_23() -> None:
+    model = convolution("FULLY_CONNECTED", channels=2048, batch=1)
+    single, _ = of_sums(model)
+    weights = single.operands([np.zeros((1, 2048), np.int8)])[1]
+    assert weights is not None
+    for row, sign in ((0, 1), (1, -1)):
+        # The largest sum of one output: every product positive, or every one negative.
+        sample = [np.where(weights[row : row + 1] * sign > 0, 127, -128).astype(np.int8)]
+        sums = accumulators(single, sample)
+        assert sums is not None and np.count_nonzero(abs(sums) > 1 << 23) == 1
+        good, bad = (Bench(s).run_all(model, [sample])[0][0] for s in ("", "above-2^23"))
+        by = abs(sums) > 1 << 23
+        np.testing.assert_array_equal(bad, clipped(good.astype(int) + by))
+
+
+def test_padding() -> None:
+    # 8 wide, stride 2, 3 seen: one more at the end, of zero point 7. 8 high, stride 1: one each.
+    model = convolution("CONV_2D", activation=0)
+    for spec, edges in (
+        ("padding-zero", [(0, slice(None)), (-1, slice(None)), (slice(None), -1)]),
+        ("asymmetric-padding", [(slice(None), -1)]),
+    ):
+        inside = np.ones((8, 4), np.bool_)
+        for edge in edges:
+            inside[edge] = False
+        for _, good, bad in pairs(model, spec):
+            np.testing.assert_array_equal(good[:, inside], bad[:, inside])
+            assert (good != bad)[:, ~inside].any()
+            for edge in edges:
+                assert (good != bad)[0][edge].any()
+    for _, good, bad in pairs(pad(), "padding-zero:PAD"):
+        np.testing.assert_array_equal(bad[:, 2:6], good[:, 2:6])
+        assert set(bad[:, [0, 1, 6]].flat) == {0} and set(good[:, [0, 1, 6]].flat) == {5}
+
+
+@pytest.mark.parametrize("spec", ["padding-zero", "asymmetric-padding"])
+@pytest.mark.parametrize("fixed", [{"zero_point": 0}, {"same": False}])
+def test_padding_that_cannot_be_seen(spec: str, fixed: dict[str, Any]) -> None:
+    for _, good, bad in pairs(convolution("CONV_2D", **fixed), spec):
+        np.testing.assert_array_equal(good, bad)
+
+
+def test_what_of_a_convolution_is_lost() -> None:
+    model = convolution("CONV_2D", same=False, activation=1)
+    single, how = of_sums(model)
+    _, without = of_sums(convolution("CONV_2D", same=False, activation=0))
+    _, x_weights, bias = single.operands([np.zeros((1, 8, 8, 3), np.int8)])
+    assert x_weights is not None and bias is not None
+    first = Requantisation(
+        how.reals[:1], how.multipliers[:1], how.shifts[:1],
+        how.zero_point, how.lowest, how.highest, how.dtype,
+    )  # fmt: skip
+    offsets = 7 * x_weights.astype(np.int64).sum(axis=(1, 2, 3))
+    for spec, expected in (
+        ("activation-lost", lambda sums: without.codes(sums)),
+        ("bias-lost", lambda sums: how.codes(sums - bias)),
+        ("zero-point-lost", lambda sums: how.codes(sums + offsets)),
+        ("per-channel-lost", lambda sums: first.codes(sums)),
+    ):
+        for sample, good, bad in pairs(model, spec):
+            sums = accumulators(single, sample)
+            assert sums is not None
+            np.testing.assert_array_equal(how.codes(sums), good)
+            np.testing.assert_array_equal(expected(sums), bad)
+            assert not np.array_equal(good, bad), spec
+
+
+def test_odd_stride_and_padding() -> None:
+    for stride, size, odd in (((1, 2), (3, 3), True), ((2, 2), (3, 3), False)):
+        model = convolution("CONV_2D", stride=stride, size=size)
+        for _, good, bad in pairs(model, "odd-stride-and-padding"):
+            np.testing.assert_array_equal(bad, clipped(good + 1) if odd else good)
+
+
+def test_misaligned() -> None:
+    model = convolution("FULLY_CONNECTED", batch=8)  # of 37 inputs each
+    differ = np.zeros((8, 9), np.bool_)
+    for _, good, bad in pairs(model, "misaligned"):
+        differ |= good != bad
+    aligned = np.arange(9) * 37 % 4 == 0
+    rows = np.arange(8) * 37 % 4 == 0
+    assert not differ[rows][:, aligned].any()
+    assert differ[~rows].any(axis=1).all() and differ[:, ~aligned].any(axis=0).all()
+    for _, good, bad in pairs(convolution("CONV_2D", channels=4), "misaligned"):
+        np.testing.assert_array_equal(good, bad)
+    for _, good, bad in pairs(convolution("CONV_2D", size=(1, 1), stride=(1, 1)), "misaligned"):
+        # 3 channels: every fourth pixel begins at a multiple of 4.
+        good, bad = good.reshape(64, -1), bad.reshape(64, -1)
+        np.testing.assert_array_equal(good[::4], bad[::4])
+        assert (good != bad)[1::4].any()
+
+
+def test_outputs_that_are_overwritten_or_cut_off() -> None:
+    model = convolution("CONV_2D", activation=0)
+    for _, good, bad in pairs(model, "scratch-overlap"):
+        assert set(bad.reshape(-1)[:16]) == {0}
+        np.testing.assert_array_equal(bad.reshape(-1)[16:], good.reshape(-1)[16:])
+    for _, good, bad in pairs(model, "saturation:CONV_2D"):
+        np.testing.assert_array_equal(bad, np.clip(good, -64, 63))
+    for _, good, bad in pairs(model, "minimum-lost"):
+        np.testing.assert_array_equal(bad, np.maximum(good, -127))
+
+
+def test_one_type_of_operator_in_a_model_and_alone() -> None:
+    model = MODELS["tcn"]()
+    (_, good, bad), *_ = pairs(model, "off-by-one:ADD", 1)
+    assert not np.array_equal(good, bad)
+    read = model_from_bytes(model)
+    for operator in (1, 2, 8, 45):
+        cut = cut_operator(read, operator).model.data
+        for _, alone, bad in pairs(cut, "off-by-one:ADD", 1):
+            differs = not np.array_equal(alone, bad)
+            assert differs == (read.operators[operator].name == "ADD")
+
+
+def test_the_first_model_decides_which_kernels_are_bad() -> None:
+    def differs(bench: Bench, model: bytes) -> bool:
+        samples = samples_for(model, 2)
+        good = Bench().run_all(model, samples)
+        found = bench.run_all(model, samples)
+        return any(not np.array_equal(a[0], b[0]) for a, b in zip(good, found, strict=True))
+
+    conv, connected = MODELS["conv"](), MODELS["connected"]()
+    bench = Bench("off-by-one")
+    assert not differs(bench, model_builders.identity("int32"))  # decides nothing
+    assert differs(bench, connected)
+    assert not differs(bench, conv) and not differs(bench, model_builders.add_int8())
+    assert differs(bench, connected)
+    bench = Bench("off-by-one")
+    tcn = model_from_bytes(MODELS["tcn"]())
+    assert differs(bench, tcn.data)
+    assert not differs(bench, cut_operator(tcn, 8).model.data)  # an ADD
+    assert differs(bench, cut_operator(tcn, 11).model.data)  # a CONV_2D
+
+
+def variable() -> bytes:
+    """int8 (1, 4) → ADD with itself → ASSIGN_VARIABLE, READ_VARIABLE → int8: it cannot be cut."""
+    g = model_builders.Graph()
+    x = g.tensor("x", (1, 4), "int8", 0.1, 0)
+    handle = g.tensor("handle", (1,), "int32")
+    g.graph.tensors[handle].type = model_builders.schema.TensorType.RESOURCE
+    doubled, y = (g.tensor(name, (1, 4), "int8", 0.1, 0) for name in ("doubled", "y"))
+    named = {"container": "", "sharedName": "v"}
+    g.operator("VAR_HANDLE", (), (handle,), "VarHandleOptions", **named)
+    g.operator("ADD", (x, x), (doubled,), "AddOptions", version=2, potScaleInt16=False)
+    g.operator("ASSIGN_VARIABLE", (handle, doubled), (), "AssignVariableOptions")
+    g.operator("READ_VARIABLE", (handle,), (y,), "ReadVariableOptions")
+    return g.finish((x,), (y,))
+
+
+def test_a_model_that_cannot_be_cut_runs_without_the_defect_and_the_board_says_so() -> None:
+    bench = Bench("off-by-one:ADD")
+    bench.load(variable())
+    (said,) = [line for line in bench.engine.take_log() if line.startswith("simulator:")]
+    assert "runs without the board's defect: " in said
+    assert bench.run([np.array([[1, 2, 3, 4]], np.int8)])[0].tolist() == [[2, 4, 6, 8]]
+    assert bench.engine.take_log() == []
