@@ -109,6 +109,11 @@ class BoardRuntime:
         self._connection.write_inputs(self._pack(sample))
         return _arrays(self._connection.read_inputs(), self._model.inputs)
 
+    def read_inputs(self) -> Arrays:
+        """What the board's input tensors hold now: after a run, what Invoke left there."""
+        self._ready()
+        return _arrays(self._connection.read_inputs(), self._model.inputs)
+
     def close(self) -> None:
         self._connection.close()
 

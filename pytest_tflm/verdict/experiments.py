@@ -103,6 +103,22 @@ def reloaded(evidence: Evidence, board: BoardTarget, want: Sequence[Arrays]) -> 
     evidence.facts.append(Fact("reloaded", {"cured": gap_of(got, want).is_none}))
 
 
+def reused_input(evidence: Evidence, board: BoardTarget) -> list[Fact]:
+    """Whether Invoke left something else in the input tensors than was written there (fact ``input
+    reused``)."""
+    sample = evidence.samples[0]
+    left = board.left_in_inputs(evidence.model, sample)
+    if left is None:
+        return []
+    size = sum(array.nbytes for array in sample)
+    changed = sum(
+        x != y
+        for a, b in zip(sample, left, strict=True)
+        for x, y in zip(a.tobytes(), b.tobytes(), strict=True)
+    )
+    return [Fact("input reused", {"changed": changed, "size": size})] if changed else []
+
+
 def kernels(evidence: Evidence, key: str, board: Target, oracle: Target) -> None:
     """Which known faults of kernels compute exactly what the board's operators compute (facts
     ``computes``)."""

@@ -182,6 +182,7 @@ class _Climb:
         if self.row.tflm is not None and "tflm" in self.outputs:
             host = behaviour.repeats(self.row.tflm, self.model, self.samples)
             self.tflm_is_steady = host.is_steady
+        self.evidence.facts += experiments.reused_input(self.evidence, board)
         if seen.is_steady:
             text = "the board repeats itself: again, after other inputs, from the initial state"
             self.add("determinism", "the same input again", "equal", text)

@@ -106,6 +106,14 @@ class BoardTarget:
         if isinstance(runtime, BoardRuntime):
             runtime.check_identity()
 
+    def left_in_inputs(self, model: Model, sample: Arrays) -> Arrays | None:
+        """What the input tensors hold after a run of ``sample``; None if nobody can tell."""
+        from pytest_tflm.runtime.board import BoardRuntime
+
+        runtime = self._load(model)
+        runtime.run(sample)
+        return runtime.read_inputs() if isinstance(runtime, BoardRuntime) else None
+
     def reload(self, model: Model) -> Runtime:
         """Send ``model`` once more, whatever the board has."""
         from pytest_tflm.runtime.board import BoardRuntime

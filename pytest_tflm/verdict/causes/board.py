@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pytest_tflm.verdict.causes.cause import Cause, Match
+from pytest_tflm.verdict.evidence import gap_of
 
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence
@@ -28,6 +29,9 @@ def _memory_altered(evidence: Evidence) -> Iterable[Match]:
     where = rung.localisation
     if where.explains is not False or where.differing:
         return []
+    pairs = zip(rung.suspect, rung.trusted, strict=True)
+    if 2 * sum(not gap_of([a], [b]).is_none for a, b in pairs) < len(rung.suspect):
+        return []  # memory that is wrong shows with most inputs
     reloaded = evidence.fact("reloaded")
     after = ""
     if reloaded is not None:
@@ -37,6 +41,12 @@ def _memory_altered(evidence: Evidence) -> Iterable[Match]:
             else "; sending the model again does not change that"
         )
     return [Match({"operators": len(where.operators), "after": after}, rung="board")]
+
+
+def _input_reused(evidence: Evidence) -> Iterable[Match]:
+    if all(rung.outcome == "equal" for rung in evidence.rungs):
+        return []  # as it should be, and nobody asks
+    return fact("input reused", "link")(evidence)
 
 
 def _outputs_alone(evidence: Evidence) -> Iterable[Match]:
@@ -86,7 +96,7 @@ CAUSES = (
         "tensorflow/tflite-micro#2290 (input memory is used again by Invoke)",
     ),
     Cause(
-        "outputs-exchanged",
+        "outputs-swapped",
         "the board's outputs are in another order",
         fact("exchanged"),
         "The board's outputs are the right ones in another order: output i holds what should be "
@@ -150,6 +160,19 @@ CAUSES = (
         "says), a model array that is not aligned to 16 bytes or not const.",
         "tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low), "
         "espressif/esp-tflite-micro#6 (scratch over the output)",
+    ),
+    Cause(
+        "input-reused",
+        "Invoke uses the input's memory for other tensors",
+        _input_reused,
+        "After Invoke the input tensor of the board does not hold the input any more ({changed} of "
+        "{size} bytes are others). TFLM may do that: it plans memory for tensors that are not "
+        "needed "
+        "any more. pytest-tflm writes all inputs before each Invoke.",
+        "Firmware of your own must do so as well: fill the whole input tensor before every Invoke, "
+        "also where only a part of it is new.",
+        "tensorflow/tflite-micro#2290",
+        is_note=True,
     ),
     Cause(
         "outputs-alone",
