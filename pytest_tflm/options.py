@@ -35,6 +35,8 @@ class Settings(NamedTuple):
     suite: bool
     verdict: str
     float_model: Path | None
+    fuzz: int
+    save: Path | None
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -93,7 +95,7 @@ def _text(text: str, source: str) -> str:
 
 def _path(text: str, source: str) -> Path:
     if not text:
-        raise SettingsError(f"{source} names no file.")
+        raise SettingsError(f"{source} names no file or folder.")
     return Path(text)
 
 
@@ -236,6 +238,22 @@ OPTIONS: tuple[Option, ...] = (
         _path,
         "",
         marker=True,
+    ),
+    Option(
+        "fuzz",
+        "N",
+        "how many generated inputs --tflm-model's checks try on each model, beside its samples; 0 "
+        "for none",
+        _integer(0, 10_000_000),
+        "0",
+    ),
+    Option(
+        "save",
+        "DIR",
+        "a folder for what was found: each finding as a .tflm-replay file, which pytest runs "
+        "again. Findings of fuzzing are kept in .pytest_cache/tflm without it",
+        _path,
+        "",
     ),
 )
 
