@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
 
-.PHONY: help demo test test-python test-firmware soak fuzz size check format bench wheel-check clean
+.PHONY: help demo test test-python test-firmware soak fuzz conformance size check format bench wheel-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -44,6 +44,10 @@ soak: .venv/installed-dev  ## the link in virtual time, over every kind of fault
 SECONDS ?= 60
 fuzz: .venv/installed-dev  ## libFuzzer over the core and Hypothesis over the host, SECONDS=60 each
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/fuzz.py --seconds $(SECONDS) --coverage
+
+EXAMPLES ?= 500
+conformance: .venv/installed  ## random single-operator models through TFLM, BUILTIN_REF and AUTO; writes docs/conformance.md's table
+	$(BIN)/pytest-tflm conformance --pair litert:builtin_ref,litert:auto --examples $(EXAMPLES) --jobs 2 --markdown docs/conformance.md
 
 size:  ## flash, RAM and stack frames of the core on a Cortex-M4, against their limits
 	$(MAKE) --no-print-directory -C firmware/core size

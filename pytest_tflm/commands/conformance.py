@@ -66,7 +66,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--save", type=Path, metavar="DIR", help="write each finding as files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the tables as Markdown"
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write the tables as Markdown; into a file with the "
+        "marks <!-- conformance --> and <!-- /conformance -->, between them",
     )
     parser.set_defaults(run=_conformance)
 
@@ -177,7 +181,7 @@ class _Run:
             self._options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         if self._options.markdown is not None:
             text = table.markdown(self._surveyed, self._versions, date, _command(self._options))
-            self._options.markdown.write_text(text, encoding="utf-8")
+            table.write_markdown(self._options.markdown, text)
 
     def _progress(self, text: str) -> None:
         """One line of a terminal that is written over and over; nothing elsewhere."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_tflm.fuzz.codes import Sample
     from pytest_tflm.model import Tensor
 
+_FEW = 4
+
 Holds = Callable[[list["Sample"]], bool]
 
 
@@ -25,6 +27,9 @@ def reduced(
     search = _Search(tensors, list(samples), holds, runs)
     search.fewer_samples()
     search.fewer_elements()
+    # What takes a large sum takes fewer elements if each is as large as can be.
+    if search.farther_codes():
+        search.fewer_elements()
     search.closer_codes()
     return search.samples
 
@@ -77,6 +82,24 @@ class _Search:
                 else:
                     at += size
             size //= 2
+
+    def farther_codes(self) -> bool:
+        """Elements that remain as far off the zero point as they can be, if it holds for that."""
+        if len(self._places()) <= _FEW:
+            return False
+        changed = []
+        for sample in self.samples:
+            arrays = []
+            for tensor, array in zip(self.tensors, sample, strict=True):
+                if array.dtype.kind == "f":
+                    arrays.append(array)
+                    continue
+                low, high = tensor.code_range
+                rest = _rest(tensor)
+                far = np.where(array > rest, high, np.where(array < rest, low, rest))
+                arrays.append(far.astype(array.dtype))
+            changed.append(tuple(arrays))
+        return self.accepts(changed)
 
     def closer_codes(self) -> None:
         """Each element that remains as close to the zero point as it can be."""

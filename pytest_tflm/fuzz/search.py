@@ -7,6 +7,7 @@ second time costs the drawing alone, and a runtime that is not deterministic doe
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import random
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
     Example = tuple[OperatorCase, list[Sample]]
 
-# How often a model may be run to shrink one finding. A crash costs a new process each time.
 SHRINK_RUNS = 300
 SHRINK_CRASHES = 15
+"""As many of what crashes: it costs a new process each time."""
 _ROUNDS = 4
 _LEAST_ROUND = 20
 _LARGE = 4
@@ -108,11 +109,17 @@ class Wanted:
         )
 
 
+class _EnoughError(BaseException):
+    """Ends a search. Not an Exception, which Hypothesis would take for a failure and shrink."""
+
+
 class Search:
     """The search for one operator and one pair of runtimes.
 
     ``tolerance`` is in LSBs: what differs by no more is counted and is no finding.
-    ``tried(number)`` is called after each example.
+    ``shrink_runs``: how often a model may be run to shrink one finding, and again as often to
+    reduce its inputs. ``tried(number)`` is called after each example, ``shrinking(text)`` before
+    each finding is shrunk. ``stop_at_first``: no further examples once one of them is a finding.
     """
 
     def __init__(
@@ -123,12 +130,16 @@ class Search:
         examples: int = 500,
         seed: int = 0,
         tolerance: int = 0,
+        shrink_runs: int = SHRINK_RUNS,
+        stop_at_first: bool = False,
         tried: Callable[[int], None] = lambda number: None,
         shrinking: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._pair = pair
         self._examples, self._seed, self._tolerance = examples, seed, tolerance
         self._tried, self._shrinking = tried, shrinking
+        self._shrink_runs = shrink_runs
+        self._stop_at_first = stop_at_first
         self._known: dict[bytes, Outcome] = {}
         self._runs = 0
         self.survey = Survey(operator)
@@ -139,7 +150,7 @@ class Search:
         seen: dict[Wanted, tuple[int, Example, Outcome]] = {}
         for number in range(_ROUNDS):
             left = self._examples - self.survey.examples
-            if left > 0:
+            if left > 0 and not (self._stop_at_first and seen):
                 self._look(self._seed + number * 7919, max(left, _LEAST_ROUND), seen)
         for wanted, (seed, example, outcome) in seen.items():
             self._shrink(wanted, seed, example, outcome)
@@ -166,9 +177,12 @@ class Search:
                     if best is None or outcome.size > best[2].size:
                         # The first of a kind is what shrinks; the largest says how far it goes.
                         seen[wanted] = (seed, example, outcome)
+                    if self._stop_at_first:
+                        raise _EnoughError
             return False
 
-        self._find(look, seed, examples)
+        with contextlib.suppress(_EnoughError):
+            self._find(look, seed, examples)
 
     def _is_finding(self, outcome: Outcome) -> bool:
         if outcome.kind == DIFFERS:
@@ -180,7 +194,10 @@ class Search:
         self._shrinking(f"{self.survey.operator}: shrinking what {wanted.kind}")
         if wanted.kind == DIFFERS:
             wanted = dataclasses.replace(wanted, least=max(wanted.least, self._tolerance + 1))
-        self._runs = SHRINK_CRASHES if wanted.kind == CRASHED else SHRINK_RUNS
+        allowed = min(SHRINK_CRASHES, self._shrink_runs)
+        if wanted.kind != CRASHED:
+            allowed = self._shrink_runs
+        self._runs = allowed
 
         def shows(example: Example) -> bool:
             case, samples = example
@@ -193,7 +210,7 @@ class Search:
             case.inputs,
             samples,
             lambda fewer: wanted.is_met(case, self._pair.judge(case, fewer)),
-            runs=SHRINK_CRASHES if wanted.kind == CRASHED else SHRINK_RUNS,
+            runs=allowed,
         )
         self.survey.findings.append(self._finding(wanted, case, samples, first))
 

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_tflm.fuzz.conformance import Surveyed
     from pytest_tflm.fuzz.finding import Finding
     from pytest_tflm.fuzz.search import Survey, Tally
+
+MARKS = ("<!-- conformance -->", "<!-- /conformance -->")
+"""Lines between which the tables of a Markdown file stand that has other text, too."""
 
 
 def verdict(survey: Survey) -> str:
@@ -77,6 +82,17 @@ def markdown(
         lines.append("|---" * 5 + "|")
         lines += [_finding_row(one) for _, one in findings]
     return "\n".join(lines) + "\n"
+
+
+def write_markdown(path: Path, text: str) -> None:
+    """Write the tables into a file: a new one, or between the two marks of one that has them."""
+    begin, end = MARKS
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    head, found, rest = old.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if found and closed:
+        text = f"{head}{begin}\n{text}{end}{tail}"
+    path.write_text(text, encoding="utf-8")
 
 
 def _cell(item: Surveyed | None) -> str:

@@ -103,16 +103,6 @@ class Interpreters:
         for arrays in samples:
             yield self.run(number, arrays)
 
-    def observe(
-        self, number: int, arrays: Arrays, wanted: Sequence[int]
-    ) -> tuple[Arrays, dict[int, NDArray[np.generic]]]:
-        """The outputs for one sample and the tensors of ``wanted`` (indices) that can be read."""
-        engine = self._engines[number]
-        engine.set_inputs(arrays)
-        engine.invoke()
-        found = {index: engine.tensor(index) for index in wanted}
-        return engine.outputs(), {i: array for i, array in found.items() if array is not None}
-
     def run_once(self, kind: str, samples: Sequence[Arrays], *job: Any) -> list[Arrays]:
         """Load a model, give its outputs for some samples in order, and forget it: what somebody
         wants who has thousands of small models. ``job``: see :class:`Job`.
@@ -129,6 +119,16 @@ class Interpreters:
             engine.invoke()
             found.append(engine.outputs())
         return found
+
+    def observe(
+        self, number: int, arrays: Arrays, wanted: Sequence[int]
+    ) -> tuple[Arrays, dict[int, NDArray[np.generic]]]:
+        """The outputs for one sample and the tensors of ``wanted`` (indices) that can be read."""
+        engine = self._engines[number]
+        engine.set_inputs(arrays)
+        engine.invoke()
+        found = {index: engine.tensor(index) for index in wanted}
+        return engine.outputs(), {i: array for i, array in found.items() if array is not None}
 
     def reset_state(self, number: int) -> None:
         """Put the variables of a model back to their initial values."""

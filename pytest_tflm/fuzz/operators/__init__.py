@@ -5,6 +5,7 @@ What a converter would not write is not drawn: a difference on such a model is n
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ OPERATORS = tuple(_HOMES)
 """Names of the operators that are drawn, as in the schema's BuiltinOperator."""
 
 
+@functools.cache
 def cases(operator: str) -> SearchStrategy[OperatorCase]:
     """Models of one ``operator``. Raises SettingsError for one that is not drawn."""
     from hypothesis import strategies as st

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from pytest_tflm.fuzz.codes import codes
+from pytest_tflm.fuzz.codes import draw_codes, longer, one_of, whole
 from pytest_tflm.model import Tensor
 from pytest_tflm.model.graph import Graph
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _T = TypeVar("_T")
+_BOOLEANS = st.booleans()
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3, "RELU_N1_TO_1": 2}
 """Fused activations that TFLM has, with their numbers in the schema."""
 
 PADDINGS = {"VALID": 1, "SAME": 0}
+
+# A fused RELU6 ends at 6, whose code must fit into 32 bits.
+_LEAST_OUTPUT_SCALE = 1e-8
 
 SCALES = (1.0, 0.5, 2.0, 0.25, 0.1, 0.05, 1 / 255, 6 / 255, 1e-3, 30.0)
 
@@ -81,25 +85,32 @@ class Drawing:
 
     def pick(self, options: Sequence[_T], name: str = "") -> _T:
         """One of ``options``, the simplest first."""
-        found = self.draw(st.sampled_from(list(options)))
+        found = self.draw(one_of(tuple(options)))
         if name and found != options[0]:
             self.note(f"{name} {found}")
         return found
 
     def whole(self, low: int, high: int, name: str = "") -> int:
-        found = self.draw(st.integers(low, high))
+        found = self.draw(whole(low, high))
         if name:
             self.note(f"{name} {found}")
         return found
 
+    def rare(self) -> bool:
+        """True once in 16 times, and less simple than False whatever is drawn after it."""
+        found = self.whole(0, 15) == 11  # not at an end, which Hypothesis favours
+        if found:
+            longer(self.draw, 12)
+        return found
+
     def flag(self, name: str = "") -> bool:
-        found = self.draw(st.booleans())
+        found = self.draw(_BOOLEANS)
         if name and found:
             self.note(name)
         return found
 
     def activation_type(self, *types: str) -> str:
-        return self.draw(st.sampled_from(types or ("int8", "int8", "int16")))
+        return self.draw(one_of(types or ("int8", "int8", "int16")))
 
     def activation(self) -> int:
         """A fused activation's number."""
@@ -107,16 +118,16 @@ class Drawing:
 
     def scale(self) -> float:
         """From tiny to large; 1 is the simplest."""
-        if self.draw(st.integers(0, 2)) < 2:
+        if self.draw(whole(0, 2)) < 2:
             return float(np.float32(self.pick(SCALES)))
-        return float(np.float32(2.0 ** (self.draw(st.integers(-160, 80)) / 8)))
+        return float(np.float32(2.0 ** (self.draw(whole(-160, 80)) / 8)))
 
     def zero_point(self, dtype: str) -> int:
         """0 for int16, which is symmetric; else often at the ends."""
         if dtype != "int8":
             return 0
-        if self.draw(st.booleans()):
-            return self.draw(st.integers(-128, 127))
+        if self.draw(_BOOLEANS):
+            return self.draw(whole(-128, 127))
         return self.pick((0, -128, 127))
 
     def quantisation(self, dtype: str) -> tuple[str, float, int]:
@@ -131,26 +142,26 @@ class Drawing:
         choice = self.pick(("unit", "fit", "quarter", "sixteenth", "wide"))
         factors = {"fit": 1.0, "quarter": 0.25, "sixteenth": 1 / 16, "wide": 4.0}
         wanted = unit if choice == "unit" else fit * factors[choice]
-        return float(np.float32(max(wanted, fit / 512, unit / 16)))
+        return float(np.float32(max(wanted, fit / 512, unit / 16, _LEAST_OUTPUT_SCALE)))
 
     def shape(self, least: int = 1, most: int = 4, size: int = 6) -> tuple[int, ...]:
-        rank = self.draw(st.integers(least, most))
-        return tuple(self.draw(st.integers(1, size)) for _ in range(rank))
+        rank = self.draw(whole(least, most))
+        return tuple(self.draw(whole(1, size)) for _ in range(rank))
 
     def window(self, most: int) -> tuple[int, int]:
-        return self.draw(st.integers(1, most)), self.draw(st.integers(1, most))
+        return self.draw(whole(1, most)), self.draw(whole(1, most))
 
     def codes(
         self, dtype: str, shape: Sequence[int], limits: tuple[int, int] | None = None, zero: int = 0
     ) -> NDArray[Any]:
         """Contents of a constant."""
-        return self.draw(codes(dtype, shape, zero, limits))
+        return draw_codes(self.draw, dtype, shape, zero, limits)
 
     def weights(self, shape: Sequence[int]) -> NDArray[Any]:
         """int8, symmetric: -128 is no code of a weight. Not all zero to begin with: a kernel that
         multiplies by nothing shows nothing."""
         found = self.codes("int8", shape, (-127, 127))
-        return found if self.draw(st.booleans()) or found.any() else np.ones_like(found)
+        return found if self.draw(_BOOLEANS) or found.any() else np.ones_like(found)
 
     # What is written.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from pytest_tflm.fuzz.operators.case import PADDINGS, Drawing, OperatorCase
 
 
@@ -48,6 +50,8 @@ def reduction(d: Drawing) -> OperatorCase:
     else:
         limit = quantisation[1] * count * (255 if dtype == "int8" else 32767)
         scale = d.output_scale(quantisation[1], limit, dtype)
+        if scale == quantisation[1]:
+            scale = float(np.float32(1.5 * scale))  # ranges of a sum and of its terms are not equal
         result = (dtype, scale, d.zero_point(dtype))
     if d.flag():
         axes = [axis - len(shape) for axis in axes]

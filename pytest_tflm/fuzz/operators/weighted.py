@@ -158,7 +158,7 @@ def _weighted(
     bias = None
     # A converter gives every convolution a bias, of zeros where the model has none; LiteRT refuses
     # CONV_2D without, TFLM and XNNPACK die of some. FULLY_CONNECTED may well have none.
-    if d.flag() if dense or transposed else d.whole(0, 15) != 11:
+    if d.flag() if dense or transposed else not d.rare():
         limit = d.pick(_BIASES[dtype])
         kind = "int32" if dtype == "int8" else "int64"
         bias = d.codes(kind, (channels,), (-limit, limit))

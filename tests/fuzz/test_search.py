@@ -1,0 +1,152 @@
+"""The search finds what differs, says how often and how much, and shrinks it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fuzz.doubles import NumpyRunner, copies
+
+from pytest_tflm.fuzz.finding import Finding
+from pytest_tflm.fuzz.judge import Pair, distance
+from pytest_tflm.fuzz.runners import Failed
+from pytest_tflm.fuzz.search import Search
+
+
+def search(kernel, operator: str = "HARD_SWISH", examples: int = 120, **more) -> Search:
+    pair = Pair(NumpyRunner("bad", kernel), NumpyRunner("good", copies))
+    options = {"examples": examples, "seed": 3, "shrink_runs": 80} | more
+    return Search(operator, pair, **options)
+
+
+def one_code(case, samples):
+    return [array + (array == 17) for array in copies(case, samples)]
+
+
+def test_equal_kernels_are_bit_exact():
+    survey = search(copies).run()
+    assert survey.bit_exact and survey.examples == 120 and survey.findings == []
+
+
+def test_one_wrong_code_is_found_and_shrunk():
+    survey = search(one_code).run()
+    (finding,) = survey.findings
+    assert finding.kind == "differs" and finding.size == finding.largest == 1
+    assert len(finding.model) <= 1024 and finding.off_zero_point == 1
+    assert 17 in finding.inputs[0][0] and finding.inputs[0][0].size <= 4
+    assert survey.by_type["int8"].different > 0 and not survey.bit_exact
+
+
+def test_a_large_difference_is_shrunk_beside_the_small_one():
+    def kernel(case, samples):
+        return [(a ^ 1) + np.int8(100) * (a == -100) for a in copies(case, samples)]
+
+    survey = search(kernel).run()
+    assert [finding.size > 50 for finding in survey.findings] == [False, True]
+    assert survey.largest > 90
+
+
+def test_what_differs_by_no_more_than_the_tolerance_is_counted_and_no_finding():
+    survey = search(one_code, tolerance=1).run()
+    assert survey.findings == [] and survey.largest == 1
+
+
+def test_a_refusal_is_found_and_shrunk():
+    def kernel(case, samples):
+        if case.inputs[0].shape[-1] > 2:
+            return Failed("too wide", crashed=False)
+        return copies(case, samples)
+
+    survey = search(kernel).run()
+    (finding,) = survey.findings
+    assert (finding.kind, finding.who, finding.error) == ("refused", "bad", "too wide")
+    assert finding.inputs[0][0].shape == (3,) and finding.got is None
+    assert survey.refused["bad"] > 0 and survey.bit_exact
+
+
+def test_a_crash_is_found_and_shrunk():
+    def kernel(case, samples):
+        if any((sample[0] == -128).any() for sample in samples):
+            return Failed("SIGSEGV", crashed=True)
+        return copies(case, samples)
+
+    survey = search(kernel).run()
+    (finding,) = survey.findings
+    assert finding.kind == "crashed" and finding.off_zero_point <= 1
+    assert survey.crashed["bad"] > 0
+
+
+def test_other_shapes_are_found():
+    def kernel(case, samples):
+        return [array[..., :1] for array in copies(case, samples)]
+
+    survey = search(kernel).run()
+    assert [finding.kind for finding in survey.findings] == ["shapes"]
+    assert "bad gives int8[1], good int8[2]" in survey.findings[0].title
+    assert survey.shapes > 0 and not survey.bit_exact
+
+
+def test_what_neither_runs_is_no_finding():
+    pair = Pair(*(NumpyRunner(n, lambda *_: Failed("no", crashed=False)) for n in "ab"))
+    survey = Search("RELU", pair, examples=20).run()
+    assert survey.neither == 20 and survey.findings == []
+
+
+def test_a_seed_gives_the_same_findings():
+    def texts(seed):
+        survey = search(one_code, examples=60, seed=seed).run()
+        return [f.describe() for f in survey.findings], survey.by_type
+
+    first = texts(5)
+    assert first == texts(5) and first[1] != texts(6)[1]
+
+
+def test_a_runtime_that_gives_other_outputs_each_time_does_not_end_the_search():
+    noise = np.random.default_rng(0)
+
+    def kernel(case, samples):
+        return [a ^ noise.integers(0, 2, a.shape, np.int8) for a in copies(case, samples)]
+
+    survey = search(kernel, examples=100).run()
+    assert len(survey.findings) == 1 and survey.examples == 100
+
+
+def test_ctrl_c_leaves_what_there_is():
+    def tried(number: int) -> None:
+        if number == 20:
+            raise KeyboardInterrupt
+
+    one = search(copies, tried=tried)
+    with pytest.raises(KeyboardInterrupt):
+        one.run()
+    assert one.survey.examples == 20
+
+
+def test_a_finding_is_saved_with_all_that_it_takes_to_see_it(tmp_path):
+    (finding,) = search(one_code).run().findings
+    path = finding.save(tmp_path / "new")
+    assert path.read_bytes() == finding.model
+    with np.load(path.with_suffix(".npz")) as arrays:
+        np.testing.assert_array_equal(arrays["in_0_0"], finding.inputs[0][0])
+        difference = arrays["got_0_0"].astype(int) - arrays["expected_0_0"]
+        assert np.abs(difference).max() == 1
+    text = path.with_suffix(".txt").read_text()
+    assert "bad 1" in text and "--ops HARD_SWISH" in text and "differs by 1 LSB" in text
+
+
+def test_two_findings_of_one_name_are_both_kept(tmp_path):
+    (finding,) = search(one_code).run().findings
+    other = Finding(**{**vars(finding), "model": finding.model + b"\0"})
+    assert len({finding.save(tmp_path), other.save(tmp_path), finding.save(tmp_path)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "steps"),
+    [
+        ([1.0], [np.nextafter(np.float32(1), np.float32(2))], 1),
+        ([np.nan], [np.nan], 0),
+        ([0.0], [-0.0], 0),
+        ([np.float32(1e-45)], [np.float32(-1e-45)], 2),
+    ],
+)
+def test_floats_are_compared_in_units_in_the_last_place(one, other, steps):
+    assert distance(np.float32(one), np.float32(other)) == steps
