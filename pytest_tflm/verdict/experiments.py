@@ -103,6 +103,32 @@ def reloaded(evidence: Evidence, board: BoardTarget, want: Sequence[Arrays]) -> 
     evidence.facts.append(Fact("reloaded", {"cured": gap_of(got, want).is_none}))
 
 
+def state_kept(evidence: Evidence, board: BoardTarget, oracle: Target) -> list[Fact]:
+    """Whether the board, told to reset its state before each of a few inputs, answers exactly as a
+    correct one that is never told (fact ``state kept``)."""
+    samples = evidence.samples[:4]
+    runtime = board.reload(evidence.model)
+    mine = []
+    for sample in samples:
+        runtime.reset_state()
+        mine.append(runtime.run(sample).arrays)
+    host = oracle.put(evidence.model)
+
+    def on_host(*, reset: bool) -> list[Arrays]:
+        host.reset_state()
+        made = []
+        for sample in samples:
+            if reset:
+                host.reset_state()
+            made.append(host.run(sample).arrays)
+        return made
+
+    never, always = on_host(reset=False), on_host(reset=True)
+    if gap_of(mine, always).is_none or not gap_of(mine, never).is_none:
+        return []
+    return [Fact("state kept", {"gap": gap_of(mine, always).describe(), "samples": len(samples)})]
+
+
 def reused_input(evidence: Evidence, board: BoardTarget) -> list[Fact]:
     """Whether Invoke left something else in the input tensors than was written there (fact ``input
     reused``)."""

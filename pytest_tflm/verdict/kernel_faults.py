@@ -3,6 +3,7 @@ purpose, makes exactly what the board made, that is what the board does."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -104,15 +105,15 @@ def _no_activation(single: Single, inputs: Sequence[Arrays]) -> Edited:
     return pack(table), inputs
 
 
-def _pads_with_0(single: Single, inputs: Sequence[Arrays]) -> Edited:
-    """Code 0 around the input, in place of the zero point."""
+def _pads_with_0(single: Single, inputs: Sequence[Arrays], *, behind_alone: bool = False) -> Edited:
+    """Code 0 around the input, or behind it alone, in place of the zero point."""
     source = single.inputs[0] if single.inputs else None
     if source is None or not source.zero_point:
         return None
     table = unpack(single.model.data)
     graph = table.subgraphs[0]
     operator = graph.operators[0]
-    if single.name == "PAD":
+    if single.name == "PAD" and not behind_alone:
         for place in (operator.inputs[0], operator.outputs[0]):
             graph.tensors[place].quantization.zeroPoint = [0]
         return pack(table), inputs
@@ -125,8 +126,15 @@ def _pads_with_0(single: Single, inputs: Sequence[Arrays]) -> Edited:
         or len(inputs[0]) != 1
     ):
         return None
-    edges = [(low, max(0, high)) for low, high in zip(window.before, window.after, strict=True)]
-    wider = [(np.pad(arrays[0], [(0, 0), *edges, (0, 0)]),) for arrays in inputs]
+    before, after = window.before, tuple(max(0, high) for high in window.after)
+    wider = []
+    for arrays in inputs:
+        padded = np.pad(
+            arrays[0],
+            [(0, 0), *((low, 0) for low in before), (0, 0)],
+            constant_values=source.zero_point if behind_alone else 0,
+        )
+        wider.append((np.pad(padded, [(0, 0), *((0, high) for high in after), (0, 0)]),))
     operator.builtinOptions.padding = _VALID
     tensor = graph.tensors[operator.inputs[0]]
     tensor.shape, tensor.shapeSignature = list(wider[0][0].shape), None
@@ -138,6 +146,7 @@ _EDITS: tuple[tuple[str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
     ("zero-point-ignored", _no_zero_point),
     ("activation-ignored", _no_activation),
     ("padding-value", _pads_with_0),
+    ("padding-value", functools.partial(_pads_with_0, behind_alone=True)),
 )
 
 
@@ -173,6 +182,20 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
                 words = "a kernel that requantises in float"
                 yield Fact("computes", {"as": "float-requantised", "words": words}, index)
                 break
+    for bits in range(31, 11, -1):
+        half = 1 << (bits - 1)
+        for how in ("wraps around", "saturates"):
+
+            def narrow(each: NDArray[np.int64], half: int = half, how: str = how) -> Any:
+                if how == "saturates":
+                    return steps.codes(np.clip(each, -half, half - 1))
+                return steps.codes(((each + half) & (2 * half - 1)) - half)
+
+            if is_made(narrow):
+                where = f"exactly what an accumulator makes that {how} at {bits} bits"
+                values = {"as": "accumulator-overflow", "words": "", "where": where}
+                yield Fact("computes", values, index)
+                return
     sizes = [np.abs(each.reshape(got.shape)) for each, got in zip(known, made, strict=True)]
     equal = [got == want[0] for got, want in zip(made, result.trusted, strict=True)]
     wrong = [size[~same] for size, same in zip(sizes, equal, strict=True)]
@@ -180,7 +203,8 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
     least = min((int(each.min()) for each in wrong if each.size), default=0)
     most = max((int(each.max()) for each in right if each.size), default=0)
     if least > most > 0:
-        values = {"as": "accumulator-overflow", "words": "", "where": f"{least} and more"}
+        where = f"the elements that differ are those with the largest accumulators, from {least} on"
+        values = {"as": "accumulator-overflow", "words": "", "where": where}
         yield Fact("computes", values, index)
 
 
@@ -205,8 +229,12 @@ def _is_cured_by_width(result: OperatorResult, single: Single, board: Target) ->
     if weights is None or stored is None or stored.dtype != np.int8 or depth % _WORD == 0:
         return False
     given = result.inputs[0][0]
-    if given.shape[-1] != depth:
-        return False
+    if (
+        given.shape[-1] != depth
+        or result.gap is None
+        or 20 * result.gap.elements < result.gap.total
+    ):
+        return False  # rows that are read from elsewhere are wrong in many places
     more = -depth % _WORD
     table = unpack(single.model.data)
     graph = table.subgraphs[0]

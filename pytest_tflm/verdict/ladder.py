@@ -23,7 +23,7 @@ from pytest_tflm.verdict import behaviour, experiments, quantisation
 from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted, gap_of
 from pytest_tflm.verdict.localise import localise
 from pytest_tflm.verdict.row import versions_of
-from pytest_tflm.verdict.target import outputs_of
+from pytest_tflm.verdict.target import has_state, outputs_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -36,6 +36,9 @@ SAMPLES = 16
 """How many samples a ladder is climbed with at most."""
 SAMPLES_LOCALISED = 4
 """How many of them are followed operator by operator: those that differ most."""
+
+_ALSO_OF_KERNELS = ("clipped", "ignored")
+"""Facts about a whole model that a single operator can cause as well."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -189,6 +192,9 @@ class _Climb:
             return
         facts = list(behaviour.unsteady_facts(seen))
         if self.tflm_is_steady:
+            oracle = self.row.tflm or self.row.builtin_ref
+            if has_state(self.model):
+                facts = experiments.state_kept(self.evidence, board, oracle) or facts
             self.evidence.facts += facts
             text = f"the board does not repeat itself: {seen.text}"
         else:
@@ -212,24 +218,41 @@ class _Climb:
             self.replace(rung, replace(rung, outcome="cannot", text=text))
             return
         facts = list(behaviour.whole_facts(self.model, got, want, board))
-        unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady"))
+        unsteady = any(self.evidence.facts_of(f) for f in ("drift", "unsteady", "state kept"))
         try:
             if not facts and not unsteady:
                 ignored = behaviour.ignored_input(self.model, self.samples[0], board, oracle)
                 facts += [ignored] if ignored else []
             self.evidence.facts += facts
-            # An explanation of all outputs at once needs no operators; clipping may be of one.
-            if (facts and facts[0].key != "clipped") or unsteady:
+            # An explanation of all outputs at once needs no operators; but one operator may clip,
+            # or not look at the end of its input.
+            if (facts and facts[0].key not in _ALSO_OF_KERNELS) or unsteady:
                 return
             if not board.takes_models:
                 self.evidence.facts.append(Fact("takes no models"))
                 return
             self.localised(rung, board, oracle, real_shapes=False)
+            self.whole_or_kernels()
             experiments.kernels(self.evidence, rung.key, board, oracle)
-            if not self.evidence.rung("board").localisation.differing:  # type: ignore[union-attr]
+            found = self.evidence.rung("board")
+            if found is not None and found.localisation and not found.localisation.differing:
                 experiments.reloaded(self.evidence, board, want)
         except TflmError as error:
             self.broke("board", title, error)
+
+    def whole_or_kernels(self) -> None:
+        """An end of the input that is ignored, or clipped outputs, are of the board as a whole if
+        (nearly) all operators show something; else of those that do."""
+        rung = self.evidence.rung("board")
+        where = rung.localisation if rung is not None else None
+        facts = [fact for fact in self.evidence.facts if fact.key in _ALSO_OF_KERNELS]
+        if rung is None or where is None or not facts:
+            return
+        if len(where.differing) >= 0.7 * len(where.operators):
+            self.replace(rung, replace(rung, localisation=None))
+        elif where.differing:
+            for fact in facts:
+                self.evidence.facts.remove(fact)
 
     def tflm_rung(self) -> None:
         tflm, builtin_ref = self.row.tflm, self.row.builtin_ref

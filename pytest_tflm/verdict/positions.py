@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
+CHANCE = 0.01
+"""What is less probable than this, if as many differences were spread by chance, is a pattern."""
+
+
 def difference_mask(pairs: Sequence[Pair]) -> NDArray[np.bool_] | None:
     """Where any of the pairs differs, in the tensor's shape; None if there is no pair."""
     if not pairs:
@@ -33,6 +37,9 @@ def edges(mask: NDArray[np.bool_]) -> tuple[str, ...]:
     if not named or not mask.any():
         return ()
     by_position: NDArray[np.bool_] = np.asarray(mask.any(axis=(0, mask.ndim - 1)))
+    # The channels of a place are no independent witnesses; two of them count.
+    places = int(by_position.sum())
+    witnesses = max(places, min(int(mask.sum()), 2 * places))
     found: list[str] = []
     left = by_position.copy()
     for axis, name in named:
@@ -43,7 +50,7 @@ def edges(mask: NDArray[np.bool_]) -> tuple[str, ...]:
                 found.append(f"{word} {name}")
                 left[tuple(line)] = False
     if not left.any():
-        return tuple(found)
+        return tuple(found) if _is_no_chance(by_position, found, named, witnesses) else ()
     # Not whole lines of them: any element within one of an edge.
     inner = by_position.copy()
     for axis, _ in named:
@@ -53,12 +60,30 @@ def edges(mask: NDArray[np.bool_]) -> tuple[str, ...]:
             inner[tuple(line)] = False
     if inner.any():
         return ()
-    return tuple(
+    at = [
         f"{word} {name}"
         for axis, name in named
         for end, word in ((0, "first"), (-1, "last"))
         if np.take(by_position, end, axis - 1).any()
-    )
+    ]
+    return tuple(at) if _is_no_chance(by_position, at, named, witnesses) else ()
+
+
+def _is_no_chance(
+    by_position: NDArray[np.bool_],
+    names: Sequence[str],
+    axes: Sequence[tuple[int, str]],
+    witnesses: int,
+) -> bool:
+    """So many differences, spread by chance, would hardly all lie on those edges."""
+    on_edges = np.zeros_like(by_position)
+    for axis, name in axes:
+        for end, word in ((0, "first"), (-1, "last")):
+            if f"{word} {name}" in names:
+                line: list[Any] = [slice(None)] * by_position.ndim
+                line[axis - 1] = end
+                on_edges[tuple(line)] = True
+    return bool(on_edges.mean() ** witnesses < CHANCE)
 
 
 def _mostly(line: NDArray[np.bool_]) -> bool:
@@ -71,7 +96,9 @@ def one_channel(mask: NDArray[np.bool_]) -> int | None:
     if mask.ndim < 2 or mask.shape[-1] < 2:
         return None
     channels = np.flatnonzero(mask.reshape(-1, mask.shape[-1]).any(axis=0))
-    return int(channels[0]) if len(channels) == 1 else None
+    if len(channels) != 1 or mask.shape[-1] ** (1.0 - mask.sum()) >= CHANCE:
+        return None
+    return int(channels[0])
 
 
 def one_run(mask: NDArray[np.bool_]) -> tuple[int, int] | None:

@@ -27,7 +27,8 @@ ALL = slice(None)
         (IMAGE, [(ALL, ALL, -1)], ("last column",)),
         (IMAGE, [(ALL, -1), (ALL, ALL, -1)], ("last row", "last column")),
         (IMAGE, [(ALL, 0), (ALL, ALL, 0)], ("first row", "first column")),
-        (IMAGE, [(0, -1, 2, 1), (0, -1, 5, 3)], ("last row",)),
+        (IMAGE, [(0, -1, i, 1) for i in (2, 3, 5)], ("last row",)),
+        (IMAGE, [(0, -1, 2, 1), (0, -1, 5, 3)], ()),  # may be chance
         ((1, 30, 4), [(ALL, -1)], ("last position",)),
         ((1, 30, 4), [(ALL, 0), (ALL, -1)], ("first position", "last position")),
         # A sequence as an image of height 1.
@@ -45,7 +46,7 @@ def test_edges(shape, places, names):
 
 def test_one_channel():
     assert one_channel(mask(IMAGE, (..., 3))) == 3
-    assert one_channel(mask(IMAGE, (0, 1, 1, 2))) == 2
+    assert one_channel(mask(IMAGE, (0, 1, 1, 2))) is None, "may be chance"
     assert one_channel(mask(IMAGE, (..., 3), (0, 0, 0, 1))) is None
     assert one_channel(mask((1, 4, 4, 1), (0, 1))) is None
 

@@ -45,6 +45,8 @@ def accusations(evidence: Evidence) -> list[Accusation]:
     explained = {each.match.rung for each in found if not each.cause.is_note}
     whole = {"link", "identity", "determinism"}  # these explain what comes behind them as well
     for rung in evidence.rungs:
+        if rung.key == "determinism" and (evidence.fact("stale") or evidence.fact("state kept")):
+            continue  # what that is called explains it
         if rung.outcome == "differs" and rung.key not in explained and rung.key in UNKNOWN_OF:
             if rung.key == "board" and whole & explained:
                 continue

@@ -21,6 +21,12 @@ def fact(key: str, rung: str = "board") -> Callable[[Evidence], Iterable[Match]]
     return match
 
 
+def _unsteady(evidence: Evidence) -> Iterable[Match]:
+    if evidence.fact("stale") or evidence.fact("state kept"):
+        return []  # that is why it does not repeat itself
+    return fact("unsteady", "determinism")(evidence)
+
+
 def _memory_altered(evidence: Evidence) -> Iterable[Match]:
     """Whole outputs differ, and no operator alone does: its memory is not what it should be."""
     rung = evidence.rung("board")
@@ -128,7 +134,7 @@ CAUSES = (
     Cause(
         "nondeterministic-board",
         "the board does not repeat itself",
-        fact("unsteady", "determinism"),
+        _unsteady,
         "One input, run {runs} times, does not give the same outputs ({gap}), where host TFLM "
         "repeats itself.",
         "Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
@@ -139,10 +145,8 @@ CAUSES = (
         "state-not-reset",
         "the model's state is not reset",
         fact("state kept", "determinism"),
-        "{model} has variables, and the board gives other outputs for the same inputs after a "
-        "reset "
-        "of its state than before: the reset does not bring the variables back to where they "
-        "began.",
+        "{model} has variables, and the board, told to reset them before each of {samples} inputs, "
+        "answers exactly as a correct one that never resets them ({gap}).",
         "Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; older "
         "releases reset to 0 where the zero point is meant.",
         "tensorflow/tflite-micro PR#1389, PR#1750",

@@ -21,14 +21,14 @@ from pytest_tflm.verdict.causes.reference import listed
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence
 
-_NO_OPERATOR = re.compile(r"lacks the operator (\w+)(?: version (\d+))?")
+_NO_OPERATOR = re.compile(r"lacks (?:version (\d+) of )?the operator (\w+)")
 
 
 def _operator(is_version: bool) -> Callable[[Evidence], Iterable[Match]]:
     def match(evidence: Evidence) -> Iterable[Match]:
         for found in evidence.facts_of("operator missing"):
             said = _NO_OPERATOR.search(found.values["error"])
-            name, version = (said[1], int(said[2] or 0)) if said else ("", 0)
+            name, version = (said[2], int(said[1] or 0)) if said else ("", 0)
             mine = [o for o in evidence.model.operators if o.name == name]
             # A board that does not say which operators it has may lack it altogether.
             known = found.values["operators"]

@@ -46,10 +46,8 @@ def _channel(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | Non
     from pytest_tflm.verdict.positions import difference_mask, one_channel
 
     mask = difference_mask(result.pairs())
-    if mask is None or int(mask.sum()) < 2:
-        return None
-    channel = one_channel(mask)
-    if channel is None:
+    channel = None if mask is None else one_channel(mask)
+    if mask is None or channel is None:
         return None
     count = mask.shape[-1]
     last = ", the last" if channel == count - 1 else ""
@@ -68,7 +66,7 @@ def _run(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
 
     mask = difference_mask(result.pairs())
     found = None if mask is None else one_run(mask)
-    if mask is None or found is None or mask.size < 8 or found[1] == found[0]:
+    if mask is None or found is None or found[1] - found[0] < 3:
         return None
     first, last = found
     flat = [ours.ravel()[first : last + 1] for ours, _ in result.pairs()]
@@ -112,10 +110,10 @@ _IN_ORDER: tuple[tuple[str, Test], ...] = (
     ("activation-ignored", _computes("activation-ignored")),
     ("padding-value", _computes("padding-value")),
     ("accumulator-overflow", _computes("accumulator-overflow")),
+    ("scratch-overlap", _run),
     ("edge-positions", _edges),
     ("one-channel", _channel),
     ("saturated-outputs", _clipped),
-    ("scratch-overlap", _run),
     ("rounding", _rounding),
     ("kernel-differs", _always),
 )
@@ -133,6 +131,8 @@ def accused_kernels(evidence: Evidence) -> list[tuple[str, Match]]:
     rung = evidence.rung("board")
     if rung is None or rung.localisation is None or evidence.fact("clipped"):
         return []
+    if rung.localisation.explains is False:
+        return []  # not in the operators, whatever they do alone
     by_name: dict[str, list[OperatorResult]] = {}
     for result in rung.localisation.differing:
         by_name.setdefault(result.operator.name, []).append(result)
@@ -189,8 +189,8 @@ def _clipped_outputs(evidence: Evidence) -> Iterable[Match]:
     return [Match(values, (), "board")]
 
 
-_WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm; "
-_SAVED = "the reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
+_WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm. "
+_SAVED = "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
 _ALONE = (
     "{name} ({operators}) on {board} differs from host TFLM with equal inputs, {gap} in operator "
     "{worst}"
@@ -246,7 +246,7 @@ CAUSES = (
         "accumulator-overflow",
         "a kernel's accumulator overflows",
         _of("accumulator-overflow"),
-        _ALONE + ": the elements that differ are those whose accumulators are largest ({where}).",
+        _ALONE + ": {where}.",
         "Use smaller layers or scales, or a kernel with wider accumulators. " + _SAVED,
         "tensorflow/tflite-micro PR#3598 (16x8 without bias)",
     ),
