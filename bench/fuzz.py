@@ -1,9 +1,10 @@
 """A thousand fuzz examples beside a thousand plain runs, and beside Hypothesis alone.
 
-For the example TCN: ``run_many`` of board (simulator) and reference over samples that exist already,
-and the search for inputs over as many that it has to make; rounds of the two alternate in one run. For
-a model of a few operators: examples per second of the search, of plain runs, and of Hypothesis drawing
-the same samples (``hypothesis.find`` over ``inputs.samples``) for a test that does nothing.
+For the example TCN: ``run_many`` of board (simulator) and reference over samples that exist
+already, and the search for inputs over as many that it has to make; rounds of the two alternate in
+one run. For a model of a few operators: examples per second of the search, of plain runs, and of
+Hypothesis drawing such samples (``hypothesis.find`` over ``inputs.samples``) for a test that does
+nothing.
 
     make bench          prints a table, writes build/bench/fuzz.json
 """
@@ -11,6 +12,7 @@ the same samples (``hypothesis.find`` over ``inputs.samples``) for a test that d
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
 import random
@@ -53,9 +55,7 @@ def fuzzed(board: Any, reference: Any, real: Any, count: int, seed: int) -> floa
         within(expected, lsb=1).check(got)
 
     start = time.perf_counter()
-    search = InputSearch(
-        board, reference, check, real=real, examples=count, batch=BATCH, seed=seed
-    )
+    search = InputSearch(board, reference, check, real=real, examples=count, batch=BATCH, seed=seed)
     assert search.run() is None, "the boards are equal"
     assert search.tried == count
     return time.perf_counter() - start
@@ -75,13 +75,11 @@ def drawn(model: Any, real: Any, count: int, seed: int) -> float:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     start = time.perf_counter()
-    try:
+    with contextlib.suppress(hypothesis.errors.NoSuchExample):
         hypothesis.find(
             inputs.samples(model, real), lambda _: False, settings=chosen,
             random=random.Random(seed),
         )  # fmt: skip
-    except hypothesis.errors.NoSuchExample:
-        pass
     return time.perf_counter() - start
 
 

@@ -189,9 +189,11 @@ def tflm_sample(request: pytest.FixtureRequest, tflm_samples: Samples) -> Sample
 
 
 @pytest.fixture
-def tflm_keep(request: pytest.FixtureRequest, tflm_settings: Settings) -> Callable[..., Path | None]:
-    """``tflm_keep(replay)`` writes a finding into ``--tflm-save``, or into pytest's cache, and gives
-    the file's path; None where there is neither."""
+def tflm_keep(
+    request: pytest.FixtureRequest, tflm_settings: Settings
+) -> Callable[..., Path | None]:
+    """``tflm_keep(replay)`` writes a finding into ``--tflm-save``, or into pytest's cache, and
+    gives the file's path; None where there is neither."""
     config = request.config
     directory = tflm_settings.save
     if directory is None and config.pluginmanager.hasplugin("cacheprovider"):

@@ -91,9 +91,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         state.close()
 
 
-def pytest_collect_file(
-    file_path: Path, parent: pytest.Collector
-) -> ModelFile | ReplayFile | None:
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile | ReplayFile | None:
     if file_path.suffix not in (".tflite", ".tflm-replay"):
         return None
     if not parent.session.isinitpath(file_path):
@@ -200,7 +198,11 @@ def pytest_terminal_summary(
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
     ]
-    compared = [found for found in properties if {"tflm_model", "tflm_verdict", "tflm_replay"} & found.keys()]
+    compared = [
+        found
+        for found in properties
+        if {"tflm_model", "tflm_verdict", "tflm_replay"} & found.keys()
+    ]
     state = config.stash.get(STATE, None)
     link = state.link if state is not None and config.get_verbosity() > 0 else None
     if compared or link is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import OutputMismatch, SettingsError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_tflm.fuzz.input_search import FoundInput
+    from pytest_tflm.fuzz.inputs import RealSamples
     from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.base import Runtime
@@ -90,7 +91,7 @@ def search(
     reference: Runtime,
     check: Callable[[Any, Any, Any], None],
     *,
-    real: Sequence[object],
+    real: RealSamples,
     examples: int,
     settings: Settings,
     keep: Callable[[Replay], Path | None],
@@ -98,8 +99,8 @@ def search(
     shrink_runs: int = 400,
     tried: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Search, and raise OutputMismatch with all that is known of what was found: the comparison, the
-    input in words, and the file that ``keep(replay)`` wrote (None if it did not)."""
+    """Search, and raise OutputMismatch with all that is known of what was found: the comparison,
+    the input in words, and the file that ``keep(replay)`` wrote (None if it did not)."""
     from pytest_tflm.fuzz.input_search import InputSearch
 
     hunt = InputSearch(
@@ -148,4 +149,3 @@ def _report(found: FoundInput, examples: int, path: Path | None, device: Runtime
     else:
         lines.append("not kept as a file (no pytest cache; give --tflm-save=DIR)")
     return lines
-

@@ -1,4 +1,4 @@
-"""A board and host TFLM that do the same things, one after the other: what a sequence is made of."""
+"""A board and host TFLM that do the same, one after the other: what a sequence is made of."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import numpy as np
 from pytest_tflm.errors import BoardError, BoardReset, LinkError, OutputMismatch, TflmError
 from pytest_tflm.fuzz.recorded import party
 from pytest_tflm.fuzz.replay import LOAD, REOPEN, RESET, RUN, WRITE, Replay, ReplayModel, Step
-from pytest_tflm.fuzz.words import rest_of
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region
 from pytest_tflm.runtime.board import BoardRuntime
 from pytest_tflm.runtime.interpreter import InterpreterRuntime
-from pytest_tflm.runtime.worker import Worker
 from pytest_tflm.verdict.within import within
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs import Sample
     from pytest_tflm.link import Connection
-    from pytest_tflm.model import Model, Tensor
+    from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Outputs
+    from pytest_tflm.runtime.worker import Worker
 
 _MOST_LOSSES = 30
 """So often in a row a line may be lost before it counts as broken."""
@@ -68,7 +67,8 @@ class Driven:
 
     Raises OutputMismatch. A line that breaks by itself is no finding: it is opened again, and the
     model loaded anew on both; BoardError and LinkError are raised only when that does not help.
-    ``steps`` is what has been done since :meth:`begin`.
+    ``steps`` is what has been done since :meth:`begin`, with the ``samples`` that it names by
+    number.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Driven:
         lsb: int = 0,
         float_tolerance: float = 0.0,
     ) -> None:
-        self._line, self._models, self._worker = line, models, worker
+        self._line, self.models, self._worker = line, models, worker
         self._lsb, self._float_tolerance = lsb, float_tolerance
         self._number = 0
         self._board: BoardRuntime | None = None
@@ -94,31 +94,12 @@ class Driven:
     def begin(self) -> None:
         """Forget what was done; :meth:`load` must follow."""
         self.steps: list[Step] = []
-        self._samples: list[Sample] = []
+        self.samples: list[Sample] = []
 
     @property
     def model(self) -> Model:
         """The model that is loaded."""
-        return self._models[self._number]
-
-    @property
-    def off_zero_point(self) -> int:
-        """How many elements of all samples so far are not at the zero point."""
-        return sum(
-            int((array != rest_of(tensor)).sum())
-            for step in self.steps
-            if step.do in (RUN, WRITE)
-            for tensor, array in zip(self._inputs_of(step), self._samples[step.index], strict=True)
-        )
-
-    def _inputs_of(self, wanted: Step) -> tuple[Tensor, ...]:
-        model = self.model
-        for step in self.steps:
-            if step.do == LOAD:
-                model = self._models[step.index]
-            elif step is wanted:
-                break
-        return model.inputs
+        return self.models[self._number]
 
     def load(self, number: int) -> None:
         """Send a model, also if the board has it already."""
@@ -134,8 +115,8 @@ class Driven:
 
     def run(self, samples: Sequence[Sample]) -> None:
         """Run samples, all under way at once on the board."""
-        first = len(self._samples)
-        self._samples += samples
+        first = len(self.samples)
+        self.samples += samples
         self.count += len(samples)
         got = self._on_board(lambda board: list(board.run_many(samples)))
         if got is None:
@@ -147,8 +128,8 @@ class Driven:
 
     def read_back(self, sample: Sample) -> None:
         """Write the input tensors and read them."""
-        self._samples.append(sample)
-        self._step(Step(WRITE, len(self._samples) - 1))
+        self.samples.append(sample)
+        self._step(Step(WRITE, len(self.samples) - 1))
         found = self._on_board(lambda board: board.read_back(sample))
         if found is None:
             return
@@ -238,8 +219,8 @@ class Driven:
             kind="differs",
             subject=party(name, self._versions, port),
             reference=party(host.name, host.versions()),
-            models=tuple(ReplayModel.of(self._models[number]) for number in used),
-            samples=tuple(self._samples),
+            models=tuple(ReplayModel.of(self.models[number]) for number in used),
+            samples=tuple(self.samples),
             steps=tuple(steps),
             lsb=self._lsb,
             float_tolerance=self._float_tolerance,
@@ -281,7 +262,7 @@ class Driven:
         return self._board
 
     def _on_board(self, do: Callable[[BoardRuntime], Any]) -> tuple[Any] | None:
-        """What ``do`` returns, in a tuple; None if the line broke, and then both have begun anew."""
+        """What ``do`` returns, in a tuple; None if the line broke, and then both began anew."""
         try:
             result = do(self._ready())
         except (LinkError, BoardReset):

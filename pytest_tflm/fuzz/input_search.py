@@ -1,17 +1,18 @@
 """Look for an input for which a board and its reference part, and make what is found small.
 
-Hypothesis draws numbers, a batch of them for each of its examples, and each number is a sample
-(:class:`pytest_tflm.fuzz.inputs.Maker`). A batch goes through ``run_many`` of both runtimes at once:
-a slow line costs its bandwidth and not its latency. What a batch found is then shrunk element by
-element, in batches too.
+Hypothesis draws a few numbers for each batch, and each of them is some samples (see
+pytest_tflm.fuzz.inputs.Maker): a draw costs as much as making one. A batch goes through
+``run_many`` of both runtimes: a slow line costs its bandwidth and not its latency. What a batch
+found is then shrunk element by element, in batches too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from pytest_tflm.fuzz.words import rest_of
 from pytest_tflm.verdict.target import has_state
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.inputs import Sample
+    from pytest_tflm.fuzz.inputs import RealSamples, Sample
     from pytest_tflm.runtime.base import Outputs, Runtime
 
     Check = Callable[[Sample, Outputs, Outputs], None]
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 DEFAULT_BATCH = 32
 _LARGEST_BATCH = 1024
 _NUMBERS = 2**40
+_PARTS = 4
+"""Numbers drawn for a batch."""
 _ROUNDS = 50
 
 
@@ -89,7 +92,7 @@ class InputSearch:
         reference: Runtime,
         check: Check,
         *,
-        real: Sequence[object] = (),
+        real: RealSamples = (),
         examples: int = 100,
         batch: int = DEFAULT_BATCH,
         seed: int = 0,
@@ -108,6 +111,7 @@ class InputSearch:
         self._shrink_runs = shrink_runs
         self._tried = tried
         self._known: set[bytes] = set()
+        self._numbers: set[int] = set()
         self._farthest: tuple[float, Sample] | None = None
         self._failed: tuple[list[Sample], AssertionError, int] | None = None
         self._broken: Exception | None = None
@@ -130,7 +134,7 @@ class InputSearch:
 
     def _look(self, seed: int) -> None:
         left = self._examples - self.tried
-        numbers = st.tuples(*[st.integers(0, _NUMBERS - 1)] * min(self._batch, left))
+        numbers = st.tuples(*[st.integers(0, _NUMBERS - 1)] * min(_PARTS, self._batch, left))
         settings = hypothesis.settings(
             profile(),
             max_examples=max(2, math.ceil(left / self._batch) + 1),
@@ -141,10 +145,8 @@ class InputSearch:
             derandomize=False,  # the seed is given
             verbosity=hypothesis.Verbosity.quiet,
         )
-        try:
+        with contextlib.suppress(hypothesis.errors.NoSuchExample):
             hypothesis.find(numbers, self._example, settings=settings, random=random.Random(seed))
-        except hypothesis.errors.NoSuchExample:
-            pass
         if self._broken is not None:
             raise self._broken
 
@@ -182,12 +184,16 @@ class InputSearch:
     def _made(self, numbers: tuple[int, ...]) -> list[Sample]:
         """The samples of these numbers that have not been run, and in the place of those that have
         mutants of the one with the largest difference."""
-        wanted = min(len(numbers), self._examples - self.tried)
-        made = (
-            self._maker.sample((self._seed * _NUMBERS + number) * _LARGEST_BATCH + position)
-            for position, number in enumerate(numbers)
-        )
-        batch = [sample for sample in made if self._is_new(sample)][:wanted]
+        wanted = min(self._batch, self._examples - self.tried)
+        batch: list[Sample] = []
+        for position in range(wanted):
+            number = self._seed * _NUMBERS + numbers[position % len(numbers)]
+            key = number * _LARGEST_BATCH + position
+            if key not in self._numbers:
+                self._numbers.add(key)
+                sample = self._maker.sample(key)
+                if self._is_new(sample):
+                    batch.append(sample)
         if self._farthest is not None:
             for attempt in range(wanted - len(batch)):
                 mutant = self._maker.mutant(self._farthest[1], self.tried * 131 + attempt)
@@ -229,9 +235,7 @@ class InputSearch:
             pass
         return None
 
-    def _shrunk(
-        self, batch: list[Sample], error: AssertionError, number: int
-    ) -> FoundInput:
+    def _shrunk(self, batch: list[Sample], error: AssertionError, number: int) -> FoundInput:
         """``batch`` ends with the sample that ``error`` is about."""
         first = batch[-1]
         sequence = None if self._stateful else self._alone(first)
@@ -285,4 +289,3 @@ def _distance(ran: Ran) -> float:
             apart = np.abs(got.astype(np.float64) - expected.astype(np.float64))
         farthest = max(farthest, float(np.nan_to_num(apart, nan=1e9, posinf=1e9).max(initial=0.0)))
     return farthest
-

@@ -8,7 +8,7 @@
     @given(inputs.samples(model, real=samples))
     def test_it(sample): ...
 
-A tensor is one of :data:`PATTERNS`, filled by numpy from a seed that is drawn, so that a tensor of a
+A tensor is one of :data:`PATTERNS`, filled by numpy from a seed that is drawn: one of a
 thousand elements costs as much to draw as one of four. What Hypothesis can shrink lies around that:
 a window outside of which all is at the zero point, and how far codes may be from the zero point.
 Both shrink to nothing, the pattern to a constant: toward the zero point, then toward fewer distinct
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from hypothesis import strategies as st
@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Sample = tuple[NDArray[Any], ...]
 
+
+class RealSamples(Protocol):
+    """Samples as ``Model.quantize`` takes them: a list, or :mod:`pytest_tflm.record.samples`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> object: ...
+
+
 _SEEDS = st.integers(0, 2**24 - 1)
 _WHOLE = 4
 """A window is drawn from so many times the tensor's size and cut off there: most are whole."""
@@ -47,7 +56,7 @@ _LARGEST_INDEX = 9
 
 @dataclass(frozen=True)
 class Range:
-    """What an input tensor may hold: ``low`` to ``high`` (codes; real values of a float tensor), and
+    """What an input tensor may hold: ``low`` to ``high`` (codes; values of a float tensor), and
     where it is at rest, the zero point."""
 
     low: float
@@ -117,7 +126,8 @@ def _neighbours(r: Range, size: int, random: Generator, tensor: Tensor) -> Array
 def _extremes(r: Range, size: int, random: Generator, tensor: Tensor) -> Array:
     step = _step(r)
     ends = np.array([r.low, r.high, r.low, r.high, r.rest, r.rest - step, r.rest + step])
-    return random.choice(ends[: random.choice([2, 5, 7])], size)
+    chosen: Array = random.choice(ends[: int(random.choice([2, 5, 7]))], size)
+    return chosen
 
 
 def _steps(r: Range, size: int, random: Generator, tensor: Tensor) -> Array:
@@ -129,7 +139,8 @@ def _ramp(r: Range, size: int, random: Generator, tensor: Tensor) -> Array:
     span = r.high - r.low + _step(r)
     slope = random.choice([-1, 1]) * 2 ** random.uniform(-3, 4) * _step(r)
     start = random.uniform(0, span)
-    return r.low + (start + slope * np.arange(size)) % span
+    ramp: Array = r.low + (start + slope * np.arange(size)) % span
+    return ramp
 
 
 def _sine(r: Range, size: int, random: Generator, tensor: Tensor) -> Array:
@@ -190,7 +201,7 @@ does. ``uniform``: independent codes. ``real``: a real sample. ``mutated``: a re
 
 
 def samples(
-    model: Model, real: Sequence[object] = (), patterns: Sequence[str] = PATTERNS
+    model: Model, real: RealSamples = (), patterns: Sequence[str] = PATTERNS
 ) -> st.SearchStrategy[Sample]:
     """Samples for ``model``: a tuple with one array for each input, in its dtype and shape.
 
@@ -220,7 +231,7 @@ class Maker:
     ``real``: see :func:`samples`, also for what is raised.
     """
 
-    def __init__(self, model: Model, real: Sequence[object] = ()) -> None:
+    def __init__(self, model: Model, real: RealSamples = ()) -> None:
         self._tensors = model.inputs
         self._real = real
         self._quantize = model.quantize

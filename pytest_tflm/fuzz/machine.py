@@ -16,21 +16,20 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from pytest_tflm.errors import OutputMismatch
+from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fuzz.driven import Driven, Line
+from pytest_tflm.fuzz.fewer_steps import fewest
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs import samples
 from pytest_tflm.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.replay import Replay
+    from pytest_tflm.fuzz.inputs import Sample
+    from pytest_tflm.fuzz.replay import Replay, Step
     from pytest_tflm.link import Connection
     from pytest_tflm.model import Model
 
 _MOST_AT_ONCE = 6
-SHRINK_STEPS = 3000
-"""Steps that shrinking may take. Hypothesis has no limit but five minutes, which a board can need
-for twenty tries."""
 
 
 @dataclass(frozen=True)
@@ -68,33 +67,34 @@ def sequences(
         raise ValueError("sequences of what? at least one model is needed")
     with Line(open_board) as line, Worker("tflm") as worker:
         driven = Driven(line, models, worker=worker, lsb=lsb, float_tolerance=float_tolerance)
-        found = _Smallest()
-        machine = _machine(driven, models, found, tried)
+        result = _Result()
+        machine = _machine(driven, models, result, tried)
         round_number = 0
-        while driven.count < steps and found.replay is None:
+        while driven.count < steps and not result.error:
             left = steps - driven.count
             hypothesis.seed(seed + 7919 * round_number)(machine)
             _run(machine, max(1, min(200, left // length + 1)), length)
+            if result.broken is not None:
+                raise result.broken
             round_number += 1
+        count, finding = driven.count, None
+        if result.error:
+            recorded = driven.replay(result.error)
+            error = fewest(driven, result.steps, result.samples)
+            result.error = error or f"{result.error}\nIt did not happen again."
+            finding = driven.replay(error) if error else recorded
         driven.close()
-        return SequenceReport(found.at or driven.count, line.losses, found.replay, found.error)
+        return SequenceReport(count, line.losses, finding, result.error)
 
 
-class _Smallest:
-    """The smallest of what shows it: the fewest steps, then the fewest elements that are not at the
-    zero point. ``at``: how many steps it took until the first."""
+@dataclass
+class _Result:
+    """How a sequence ended: with outputs that differ (``error``), or ``broken``."""
 
-    def __init__(self) -> None:
-        self.replay: Replay | None = None
-        self.error = ""
-        self.at = 0
-        self._size = (0, 0)
-
-    def add(self, driven: Driven, error: str) -> None:
-        size = (len(driven.steps), driven.off_zero_point)
-        self.at = self.at or driven.count
-        if self.replay is None or size < self._size:
-            self.replay, self.error, self._size = driven.replay(error), error, size
+    error: str = ""
+    steps: tuple[Step, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    broken: TflmError | None = None
 
 
 def _run(machine: Any, examples: int, length: int) -> None:
@@ -102,21 +102,22 @@ def _run(machine: Any, examples: int, length: int) -> None:
         profile(),
         max_examples=examples,
         stateful_step_count=length,
-        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        phases=(hypothesis.Phase.generate,),
         database=None,
         derandomize=False,
         verbosity=hypothesis.Verbosity.quiet,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    # What is found is kept by the machine; a board that does not do it again is told there.
-    with contextlib.suppress(OutputMismatch, hypothesis.errors.Flaky):
+    # What is found is kept by the machine, and made small by fewer_steps: Hypothesis' shrinker has
+    # no limit but five minutes.
+    with contextlib.suppress(OutputMismatch, TflmError, hypothesis.errors.Flaky):
         run_state_machine_as_test(machine, settings=settings)
 
 
 def _machine(
     driven: Driven,
     models: Sequence[Model],
-    found: _Smallest,
+    result: _Result,
     tried: Callable[[int], None],
 ) -> type[RuleBasedStateMachine]:
     strategies = [samples(model) for model in models]
@@ -187,15 +188,17 @@ def _machine(
             self._do(lambda: driven.drop_line_while_running(several))
 
         def _do(self, step: Callable[[], None]) -> None:
-            if found.at and driven.count > found.at + SHRINK_STEPS:
-                return  # enough: Hypothesis sees no more that shows it
+            if result.error or result.broken is not None:
+                return  # Hypothesis does it once more, which it need not
             try:
                 step()
             except OutputMismatch as error:
-                found.add(driven, str(error))
+                result.error = str(error)
+                result.steps, result.samples = tuple(driven.steps), tuple(driven.samples)
+                raise
+            except TflmError as error:
+                result.broken = error
                 raise
             tried(driven.count)
 
     return BoardSequences
-
-

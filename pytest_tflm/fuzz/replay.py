@@ -1,8 +1,8 @@
 """A finding as one file, ``.tflm-replay``: what ran, in which order, and what came of it.
 
-The format is documented in docs/replay.md: a zip file with ``replay.json``, ``arrays.bin`` (the bytes
-of all arrays, one after the other) and the models. A file may come from anybody, so reading checks
-sizes before it allocates, and raises ReplayError for whatever does not fit together.
+The format is documented in docs/replay.md: a zip file with ``replay.json``, ``arrays.bin`` (the
+bytes of all arrays, one after the other) and the models. A file may come from anybody, so reading
+checks sizes before it allocates, and raises ReplayError for whatever does not fit together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values out of JSON that anybody may have written: each of the type and size that was asked for."""
+"""Values out of JSON that anybody may have written: each of the type and size asked for."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Fields:
 
     def number(self, name: str) -> float:
         """A number, 0 or more, that is finite."""
-        value = self.data.get(name)
+        value: Any = self.data.get(name)
         if type(value) not in (int, float) or not 0 <= value < 1e300 or math.isnan(value):
             raise self._wrong(name, "a number, 0 or more")
         return float(value)

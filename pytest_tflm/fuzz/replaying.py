@@ -78,7 +78,9 @@ def _model_of(wanted: ReplayModel, known: Sequence[Model]) -> Model:
     )
 
 
-def replayed(replay: Replay, models: Sequence[Model], subject: Machine, reference: Machine) -> Replayed:
+def replayed(
+    replay: Replay, models: Sequence[Model], subject: Machine, reference: Machine
+) -> Replayed:
     """Run a replay. Raises what the runtimes raise, except refusals and crashes where those are
     what was found."""
     samples = replay.samples
@@ -102,11 +104,11 @@ def replayed(replay: Replay, models: Sequence[Model], subject: Machine, referenc
         if not comparison.passed:
             lines = (*comparison_lines(comparison), *_about(replay, models, number))
             return Replayed(True, lines, as_recorded, samples[number])
-    line = (
-        f"{subject.name} is within {replay.lsb} LSB of {reference.name}; "
-        f"it was recorded with {_told(replay.subject)} against {_told(replay.reference)}"
+    lines = (
+        f"{subject.name} is within {replay.lsb} LSB of {reference.name}",
+        f"recorded with {_told(replay.subject)} against {_told(replay.reference)}",
     )
-    return Replayed(False, (line,), as_recorded)
+    return Replayed(False, lines, as_recorded)
 
 
 def steps_words(replay: Replay) -> str:
@@ -241,8 +243,8 @@ class InterpreterMachine:
 
 
 class BoardMachine:
-    """The board as a :class:`Machine`. ``board(model)`` gives it with a model loaded; ``reopened()``
-    the same after its line was dropped."""
+    """The board as a :class:`Machine`. ``board(model)`` gives it with a model loaded;
+    ``reopened()`` drops its line and opens it again."""
 
     def __init__(self, board: Callable[[Model], Any], reopened: Callable[[], Any]) -> None:
         self.name = "board"

@@ -1,8 +1,8 @@
 """Make one sample small: as few elements off the zero point as show the same, close to it.
 
 Hypothesis shrinks the numbers that a sample was made of; this goes on with its elements. Questions
-are asked many at a time, so that a board behind a slow line answers them in one go: a single element
-among a thousand is found in three such rounds of 32 runs.
+are asked many at a time, so that a board behind a slow line answers them in one go: a single
+element among a thousand is found in three such rounds.
 """
 
 from __future__ import annotations

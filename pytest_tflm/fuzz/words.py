@@ -44,7 +44,7 @@ def tensor_words(tensor: Tensor, array: NDArray[Any], name: str = "x") -> str:
         return f"{told} everywhere" if flat.size > 1 else f"{name} = {_value(tensor, flat[0])}"
     is_small = flat.size <= _MOST_NAMED and base != rest
     if len(others) <= _MOST_NAMED and not is_small:
-        named = [f"{_place(array, name, at)} = {_value(tensor, flat[at])}" for at in others]
+        named = [f"{_place(array, name, int(at))} = {_value(tensor, flat[at])}" for at in others]
         return f"{told} everywhere but {', '.join(named)}"
     if flat.size <= _MOST_NAMED:
         return f"{name} = {' '.join(_shown(value) for value in flat.tolist())}"

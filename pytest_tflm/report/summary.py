@@ -13,7 +13,8 @@ def summary_lines(compared: Iterable[Mapping[str, Any]], link: Counters | None =
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
     tflm_largest_lsb, tflm_largest_float; and ``tflm_verdict`` where a test failed, which is told
-    once; and ``tflm_replay`` where a finding was run again. Then a line with the counters of the link, if given."""
+    once; and ``tflm_replay`` where a finding was run again. Then a line with the counters of the
+    link, if given."""
     compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in (each for each in compared if "tflm_runtimes" in each):

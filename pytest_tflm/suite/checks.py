@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from pytest_tflm.errors import OutputMismatch
 from pytest_tflm.fixtures import STATE
 from pytest_tflm.verdict.within import within
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_tflm.errors import OutputMismatch, SettingsError
 from pytest_tflm.fixtures import STATE, State
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_tflm.fuzz.replay import Party, Replay
     from pytest_tflm.fuzz.replaying import Machine
 
@@ -41,14 +41,14 @@ def test_replay(
     if result.as_recorded is not None:
         same = "those" if result.as_recorded else "other ones than those"
         lines.append(f"outputs of {machines[0].name}: {same} of the file")
+    short = f"{path.name}: {_word(result.reproduces)}: {result.lines[0]}"
     if replay.subject.kind == "board" and state.settings.port is None:
-        lines.append(
-            f"no --tflm-port: it was run on {machines[0].name}, and not on a board, where it was "
-            "found"
-        )
-    record_property("tflm_replay", f"{path.name}: {_word(result.reproduces)}: {result.lines[0]}")
+        short += " (no --tflm-port: not run on a board, where it was found)"
+    record_property("tflm_replay", short)
     if result.reproduces:
-        raise OutputMismatch("\n".join([f"reproduces: {result.lines[0]}", *result.lines[1:], *lines]))
+        raise OutputMismatch(
+            "\n".join([f"reproduces: {result.lines[0]}", *result.lines[1:], *lines])
+        )
     print("\n".join([f"does not reproduce: {result.lines[0]}", *result.lines[1:], *lines]))
 
 

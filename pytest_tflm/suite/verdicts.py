@@ -35,9 +35,9 @@ class Verdicts:
         sample: object = None,
     ) -> tuple[str, str] | None:
         """What the report of a failed test says about why: the text of the section, and the verdict
-        in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none; ``sample`` an input that is
-        none of those, which it failed with.
-        None if nothing more can be said."""
+        in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none;
+        ``sample`` an input that is none of those, which it failed with. None if nothing more can be
+        said."""
         if settings.verdict == "off" or settings.port is None or self._pool.broken is not None:
             return None
         key = (model.sha256, settings.runtime, settings.resolver)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import model_builders
 import numpy as np
 import pytest
 
-import model_builders
 from pytest_tflm.errors import BoardReset, SettingsError
 from pytest_tflm.fuzz.input_search import InputSearch
 from pytest_tflm.fuzz.words import sample_lines
@@ -53,7 +53,9 @@ def check(sample, got, expected):
 
 
 def search(model, broken, **more):
-    return InputSearch(Computed(model, "board", broken), Computed(model, "host", honest), check, **more)
+    return InputSearch(
+        Computed(model, "board", broken), Computed(model, "host", honest), check, **more
+    )
 
 
 def test_an_honest_board_gets_exactly_so_many_examples_in_batches(model):

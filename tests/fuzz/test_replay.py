@@ -8,10 +8,10 @@ import random
 import zipfile
 from dataclasses import replace
 
+import model_builders
 import numpy as np
 import pytest
 
-import model_builders
 from pytest_tflm.errors import ReplayError
 from pytest_tflm.fuzz import replay as replay_module
 from pytest_tflm.fuzz.replay import (
