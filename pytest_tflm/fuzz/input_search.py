@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,29 +164,36 @@ class InputSearch:
             return True
 
     def _run_batch(self, numbers: tuple[int, ...]) -> bool:
-        batch = self._made(numbers)
-        farthest = 0.0
-        for position, ran in enumerate(self._run(batch)):
+        batch: list[Sample] = []
+        before, farthest = self.tried, 0.0
+        for position, ran in enumerate(self._run(self._made(numbers), batch)):
             self.tried += 1
+            if self._failed is not None:
+                continue  # a runtime is left when it has given all that it was asked for
             error = self._error(ran)
             if error is not None:
-                self._failed = (batch[: position + 1], error, self.tried)
-                return True
+                self._failed = (batch[: position + 1], error, before + position + 1)
+                continue
             apart = _distance(ran)
             if apart > farthest:
                 farthest = apart
                 if self._farthest is None or apart > self._farthest[0]:
                     self._farthest = (apart, ran.sample)
+        if self._failed is not None:
+            return True
         if farthest:  # of nothing there is nothing to climb, and half the examples would try
             hypothesis.target(farthest, label="largest difference")
         self._tried(self.tried)
         return False
 
-    def _made(self, numbers: tuple[int, ...]) -> list[Sample]:
+    def _made(self, numbers: tuple[int, ...]) -> Iterator[Sample]:
         """The samples of these numbers that have not been run, and in the place of those that have
-        mutants of the one with the largest difference."""
-        wanted = min(self._batch, self._examples - self.tried)
-        batch: list[Sample] = []
+        mutants of the one with the largest difference. Made when they are asked for, while the
+        board computes those before."""
+        # As it is now: what comes while the batch runs comes sooner or later.
+        tried, farthest = self.tried, self._farthest
+        wanted = min(self._batch, self._examples - tried)
+        made = 0
         for position in range(wanted):
             number = self._seed * _NUMBERS + numbers[position % len(numbers)]
             key = number * _LARGEST_BATCH + position
@@ -193,13 +201,13 @@ class InputSearch:
                 self._numbers.add(key)
                 sample = self._maker.sample(key)
                 if self._is_new(sample):
-                    batch.append(sample)
-        if self._farthest is not None:
-            for attempt in range(wanted - len(batch)):
-                mutant = self._maker.mutant(self._farthest[1], self.tried * 131 + attempt)
+                    made += 1
+                    yield sample
+        if farthest is not None:
+            for attempt in range(wanted - made):
+                mutant = self._maker.mutant(farthest[1], tried * 131 + attempt)
                 if self._is_new(mutant):
-                    batch.append(mutant)
-        return batch
+                    yield mutant
 
     def _is_new(self, sample: Sample) -> bool:
         if self._stateful:
@@ -213,18 +221,24 @@ class InputSearch:
         self._known.add(key)
         return True
 
-    def _run(self, samples: list[Sample], *, from_reset: bool = False) -> list[Ran]:
-        """Both runtimes over the samples, at the same time."""
-        if not samples:
-            return []
-        if self._stateful or from_reset:
+    def _run(
+        self, samples: Iterable[Sample], kept: list[Sample] | None = None, *, reset: bool = False
+    ) -> Iterator[Ran]:
+        """Both runtimes over the samples, at the same time; ``kept`` gets those that were taken."""
+        taken: list[Sample] = [] if kept is None else kept
+
+        def taking() -> Iterator[Sample]:
+            for sample in samples:
+                taken.append(sample)
+                yield sample
+
+        if self._stateful or reset:
             self._device.reset_state()
             self._reference.reset_state()
-        pairs = zip(self._device.run_many(samples), self._reference.run_many(samples), strict=True)
-        return [
-            Ran(sample, got, expected)
-            for sample, (got, expected) in zip(samples, pairs, strict=True)
-        ]
+        ours, theirs = itertools.tee(taking())
+        pairs = zip(self._device.run_many(ours), self._reference.run_many(theirs), strict=True)
+        for position, (got, expected) in enumerate(pairs):
+            yield Ran(taken[position], got, expected)
 
     def _error(self, ran: Ran) -> AssertionError | None:
         try:
@@ -247,7 +261,7 @@ class InputSearch:
         sequence = sequence or [first]
         runs: list[Ran] = []
         shrink_runs, again = self._runs, False
-        for ran in self._run(sequence, from_reset=len(sequence) > 1):
+        for ran in list(self._run(sequence, reset=len(sequence) > 1)):
             runs.append(ran)
             found = self._error(ran)
             if found is not None:
@@ -276,7 +290,7 @@ class InputSearch:
 
     def _shows_sequence(self, samples: list[Sample]) -> bool:
         self._runs += len(samples)
-        return any(self._error(ran) is not None for ran in self._run(samples, from_reset=True))
+        return any([self._error(ran) is not None for ran in self._run(samples, reset=True)])
 
 
 def _distance(ran: Ran) -> float:

@@ -309,6 +309,8 @@ class Maker:
         """An input's array, flat, by its pattern. ``base`` chooses the real sample, which is one
         for all inputs."""
         tensor, r = self._tensors[position], self._ranges[position]
+        if not tensor.size:
+            return np.empty(0, r.dtype)
         if name in _MADE:
             return r.array(_MADE[name](r, tensor.size, random, tensor))
         flat = self._real_array(base, position)

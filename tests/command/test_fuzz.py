@@ -9,7 +9,7 @@ from pathlib import Path
 import model_builders
 import pytest
 
-# The kernel's own: what is shown of an input in which nothing but element 17 matters.
+# One output code is higher when input element 17 has its highest code.
 BROKEN = "--tflm-port=sim?defect=one-element:17"
 
 
@@ -55,8 +55,6 @@ def test_a_defect_that_samples_do_not_show_is_found_shown_and_replayed(command, 
         (line,) = healthy.lines("replay: ")
         assert "does not reproduce" in line
         assert ("no --tflm-port" in line) == (not port)
-    single = command.pytest(BROKEN, f"{replay}::test_replay", "--tflm-model", small, "-q")
-    assert single.outcomes["failed"] >= 1
 
 
 def test_a_users_own_fuzz_test(command, small):
