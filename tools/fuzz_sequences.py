@@ -40,8 +40,16 @@ def main() -> int:
     for port in [*ports, "sim?defect=state-kept"]:
         is_bad = "defect" in port
         begun = time.monotonic()
+        told = 0
+
+        def tried(done: int, begun: float = begun) -> None:
+            nonlocal told
+            if done // 1000 > told:
+                told = done // 1000
+                print(f"  {done} steps, {time.monotonic() - begun:.0f} s", file=sys.stderr)
+
         with simulated(port) as opened:
-            report = sequences(opened, models, steps=options.steps, seed=options.seed)
+            report = sequences(opened, models, steps=options.steps, seed=options.seed, tried=tried)
         found = "nothing found"
         if report.finding is not None:
             found = f"{steps_words(report.finding)}: {report.error}"

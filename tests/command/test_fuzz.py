@@ -7,7 +7,12 @@ import textwrap
 from pathlib import Path
 
 import model_builders
+import numpy as np
 import pytest
+
+from pytest_tflm.fuzz.replay import Party, Replay, ReplayModel, Step
+from pytest_tflm.model import model_from_bytes
+from tests.runtime import state_models
 
 # One output code is higher when input element 17 has its highest code.
 BROKEN = "--tflm-port=sim?defect=one-element:17"
@@ -119,6 +124,35 @@ def test_a_failing_sample_is_saved_if_a_folder_is_given(command, tcn):
     assert again.outcomes == {"failed": 1}, again.output
     assert "reproduces: " in again.output
     assert "tflm against litert auto" in again.output
+
+
+def test_a_sequence_is_replayed_step_by_step_on_boards(command):
+    model = model_from_bytes(state_models.svdf(), "svdf.tflite")
+    samples = tuple((np.full((1, 3), code, np.int8),) for code in (90, 3))
+    replay = Replay(
+        kind="differs",
+        subject=Party("board", "board"),
+        reference=Party("tflm", "tflm"),
+        models=(ReplayModel.of(model),),
+        samples=samples,
+        steps=tuple(
+            Step(*each)
+            for each in (
+                ("load", 0),
+                ("run", 0),
+                ("reopen",),
+                ("write", 1),
+                ("reset",),
+                ("run", 1),
+            )
+        ),
+    )
+    path = replay.save(command.directory)
+    done = command.pytest("--tflm-port=sim", path)
+    assert done.outcomes == {"passed": 1}, done.output
+    done = command.pytest("--tflm-port=sim?defect=state-kept", path)
+    assert done.outcomes == {"failed": 1}, done.output
+    assert "steps: load svdf.tflite, run 0, reopen, write 1, reset, run 1" in done.output
 
 
 def test_a_file_that_is_no_replay_is_an_error_with_a_name(command):
