@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
 
-.PHONY: help demo test test-python test-firmware soak fuzz conformance size check format bench wheel-check clean
+.PHONY: help demo test test-python test-firmware soak fuzz fuzz-sequences conformance size check format bench wheel-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,10 @@ EXAMPLES ?= 500
 conformance: .venv/installed  ## random single-operator models through TFLM, BUILTIN_REF and AUTO; writes docs/conformance.md's table
 	$(BIN)/pytest-tflm conformance --pair litert:builtin_ref,litert:auto --examples $(EXAMPLES) --jobs 2 --markdown docs/conformance.md
 
+STEPS ?= 10000
+fuzz-sequences: .venv/installed-dev  ## sequences of steps on a simulated board behind bad lines (minutes)
+	$(BIN)/python tools/fuzz_sequences.py --steps $(STEPS) --seed $(SEED)
+
 size:  ## flash, RAM and stack frames of the core on a Cortex-M4, against their limits
 	$(MAKE) --no-print-directory -C firmware/core size
 
@@ -68,6 +72,7 @@ bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/link.py
 	$(BIN)/python bench/verdict.py
+	$(BIN)/python bench/fuzz.py
 
 wheel-check: $(BIN)/python  ## the wheel, in an environment of its own and outside the checkout
 	$(BIN)/python tools/wheel_check.py

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_tflm.errors import OutputMismatch, TflmError
+    from pytest_tflm.fuzz.decorator import tflm_fuzz
     from pytest_tflm.model import Model, Operator, Tensor, model_from_bytes, open_model
     from pytest_tflm.runtime.base import Outputs, Runtime
     from pytest_tflm.verdict.within import Within, within
@@ -25,6 +26,7 @@ _HOMES = {
     "Within": "pytest_tflm.verdict.within",
     "model_from_bytes": "pytest_tflm.model",
     "open_model": "pytest_tflm.model",
+    "tflm_fuzz": "pytest_tflm.fuzz.decorator",
     "within": "pytest_tflm.verdict.within",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "Within",
     "model_from_bytes",
     "open_model",
+    "tflm_fuzz",
     "within",
 ]
 

@@ -12,6 +12,7 @@
     │   ├── CannotCut             an operator that is no model by itself
     │   └── CannotRepair          a repaired model would not compute what the original does
     ├── SampleError               samples whose file, shape, dtype or range does not fit the model
+    ├── ReplayError               a .tflm-replay file that is damaged, or that cannot be run here
     ├── InterpreterError          an interpreter on this machine
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
     │   ├── InterpreterRefused    it does not accept the model, or failed in Invoke
@@ -89,6 +90,10 @@ class CannotRepair(ModelError):
 
 class SampleError(TflmError):
     """Samples whose file, count, shape, dtype or range does not fit the model."""
+
+
+class ReplayError(TflmError):
+    """A .tflm-replay file that is damaged, or that cannot be run here."""
 
 
 class InterpreterError(TflmError):
@@ -188,4 +193,12 @@ class NotSupported(BoardError):
 
 
 class OutputMismatch(AssertionError):
-    """Outputs differ by more than the tolerance."""
+    """Outputs differ by more than the tolerance.
+
+    ``sample`` is the input that they differ for, if it is not one of the model's samples: a search
+    has found it.
+    """
+
+    def __init__(self, message: str, *, sample: object = None) -> None:
+        super().__init__(message)
+        self.sample = sample

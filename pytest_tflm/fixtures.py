@@ -10,6 +10,9 @@ import pytest
 from pytest_tflm.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.link.counters import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
@@ -62,7 +65,7 @@ class State:
         if self._pool is None:
             from pytest_tflm.runtime.pool import Pool
 
-            self._pool = Pool(self.settings, self._progress)
+            self._pool = Pool(self.settings, self.progress)
         return self._pool
 
     @property
@@ -71,7 +74,7 @@ class State:
         if self._verdicts is None:
             from pytest_tflm.suite.verdicts import Verdicts
 
-            self._verdicts = Verdicts(self.pool, self._progress)
+            self._verdicts = Verdicts(self.pool, self.progress)
         return self._verdicts
 
     @property
@@ -83,7 +86,8 @@ class State:
         """Show the progress of long work through pytest's terminal reporter."""
         self._reporter = reporter
 
-    def _progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how far something long is, where there is a terminal; nothing when it is done."""
         reporter = self._reporter
         if reporter is None or not reporter.isatty or not total:
             return
@@ -182,6 +186,27 @@ def tflm_samples(
 def tflm_sample(request: pytest.FixtureRequest, tflm_samples: Samples) -> Sample:
     """One sample. Tests that use it run once for each sample of ``--tflm-samples``."""
     return tflm_samples[getattr(request, "param", 0)]
+
+
+@pytest.fixture
+def tflm_keep(
+    request: pytest.FixtureRequest, tflm_settings: Settings
+) -> Callable[..., Path | None]:
+    """``tflm_keep(replay)`` writes a finding into ``--tflm-save``, or into pytest's cache, and
+    gives the file's path; None where there is neither."""
+    config = request.config
+    directory = tflm_settings.save
+    if directory is None and config.pluginmanager.hasplugin("cacheprovider"):
+        directory = config.rootpath / str(config.getini("cache_dir")) / "tflm"
+    elif directory is not None:
+        directory = config.invocation_params.dir / directory
+
+    def keep(replay: Replay) -> Path | None:
+        from pytest_tflm.fuzz.recorded import keep as kept
+
+        return None if directory is None else kept(replay, directory)
+
+    return keep
 
 
 @pytest.fixture

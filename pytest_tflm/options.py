@@ -36,6 +36,8 @@ class Settings(NamedTuple):
     suite: bool
     verdict: str
     float_model: Path | None
+    fuzz: int
+    save: Path | None
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -94,7 +96,7 @@ def _text(text: str, source: str) -> str:
 
 def _path(text: str, source: str) -> Path:
     if not text:
-        raise SettingsError(f"{source} names no file.")
+        raise SettingsError(f"{source} names no file or folder.")
     return Path(text)
 
 
@@ -248,6 +250,22 @@ OPTIONS: tuple[Option, ...] = (
         _path,
         "",
         marker=True,
+    ),
+    Option(
+        "fuzz",
+        "N",
+        "how many generated inputs --tflm-model's checks try on each model, beside its samples; 0 "
+        "for none",
+        _integer(0, 10_000_000),
+        "0",
+    ),
+    Option(
+        "save",
+        "DIR",
+        "a folder for what was found: each finding as a .tflm-replay file, which pytest runs "
+        "again. Findings of fuzzing are kept in .pytest_cache/tflm without it",
+        _path,
+        "",
     ),
 )
 

@@ -15,6 +15,7 @@ from pytest_tflm.fixtures import (
     State,
     device,
     reference,
+    tflm_keep,
     tflm_model,
     tflm_sample,
     tflm_samples,
@@ -24,11 +25,12 @@ from pytest_tflm.fixtures import (
 from pytest_tflm.options import OPTIONS, Option, settings_from
 
 if TYPE_CHECKING:
-    from pytest_tflm.suite.collect import ModelFile
+    from pytest_tflm.suite.collect import ModelFile, ReplayFile
 
 __all__ = [  # fixtures, for pytest to find
     "device",
     "reference",
+    "tflm_keep",
     "tflm_model",
     "tflm_sample",
     "tflm_samples",
@@ -89,12 +91,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         state.close()
 
 
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile | None:
-    if file_path.suffix != ".tflite" or not parent.session.isinitpath(file_path):
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ModelFile | ReplayFile | None:
+    if file_path.suffix not in (".tflite", ".tflm-replay"):
         return None
-    from pytest_tflm.suite.collect import ModelFile
+    if not parent.session.isinitpath(file_path):
+        return None
+    from pytest_tflm.suite.collect import ModelFile, ReplayFile
 
-    return ModelFile.from_parent(parent, path=file_path)
+    kind = ModelFile if file_path.suffix == ".tflite" else ReplayFile
+    return kind.from_parent(parent, path=file_path)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -150,12 +155,12 @@ def pytest_runtest_makereport(
             if not is_known:
                 add_page(report, error)
         report.longrepr = without_traceback(item, call.excinfo, error, is_known)
-    elif isinstance(error, AssertionError) and state.comparison_text:
+    if isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))
     if isinstance(error, OutputMismatch) or state.comparison_text:
         from pytest_tflm.suite.outcome import add_verdict
 
-        add_verdict(item, report, state)
+        add_verdict(item, report, state, getattr(error, "sample", None))
     state.comparison_text = ""
     return report
 
@@ -193,7 +198,11 @@ def pytest_terminal_summary(
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
     ]
-    compared = [found for found in properties if {"tflm_model", "tflm_verdict"} & found.keys()]
+    compared = [
+        found
+        for found in properties
+        if {"tflm_model", "tflm_verdict", "tflm_replay"} & found.keys()
+    ]
     state = config.stash.get(STATE, None)
     verbose = config.get_verbosity() > 0
     link = state.link if state is not None and verbose else None

@@ -36,6 +36,8 @@ def test_defaults():
         suite=True,
         verdict="full",
         float_model=None,
+        fuzz=0,
+        save=None,
     )
 
 

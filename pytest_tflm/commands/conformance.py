@@ -160,8 +160,14 @@ class _Run:
         pair = f"{item.names[0]} against {item.names[1]}:  " if several else ""
         print(f"{pair}{table.row(item)}", flush=True)
         if self._options.save is not None:
+            from pytest_tflm.fuzz.recorded import replay_of_finding
+
             for finding in item.survey.findings:
                 finding.save(self._options.save)
+                replay = replay_of_finding(
+                    finding, self._options.tolerance, self._options.port or ""
+                )
+                replay.save(self._options.save)
 
     def _print_findings(self) -> None:
         for item in self._surveyed:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.codes import codes, sample_lists
+    from pytest_tflm.fuzz.decorator import tflm_fuzz
     from pytest_tflm.fuzz.finding import Finding
     from pytest_tflm.fuzz.judge import Pair
     from pytest_tflm.fuzz.operators import OPERATORS, cases
@@ -22,6 +23,7 @@ _HOMES = {
     "codes": "codes",
     "runner": "runners",
     "sample_lists": "codes",
+    "tflm_fuzz": "decorator",
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "codes",
     "runner",
     "sample_lists",
+    "tflm_fuzz",
 ]
 
 

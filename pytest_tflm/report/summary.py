@@ -24,8 +24,8 @@ def summary_lines(
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
     tflm_largest_lsb, tflm_largest_float; and ``tflm_verdict`` where a test failed, which is told
-    once. Then one for each model whose operators were timed, and one with the counters of the link,
-    if given."""
+    once; and ``tflm_replay`` where a finding was run again. Then one for each model whose operators
+    were timed, and one with the counters of the link, if given."""
     compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in (each for each in compared if "tflm_runtimes" in each):
@@ -37,6 +37,7 @@ def summary_lines(
     told = (str(found["tflm_verdict"]) for found in compared if "tflm_verdict" in found)
     lines += [f"why: {line}" for line in dict.fromkeys(told)]
     lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]
+    lines += [f"replay: {found['tflm_replay']}" for found in compared if "tflm_replay" in found]
     if link is not None:
         lines.append(f"link: {link.describe()}")
     return lines

@@ -67,9 +67,24 @@ class BoardRuntime:
         """What the board says of the model: arena used and there, tensors."""
         return self._ready()
 
+    @property
+    def takes_models(self) -> bool:
+        """Whether models can be sent to it; else it has the one that was flashed with it."""
+        return self._connection.identity.takes_models
+
     def describe(self) -> str:
         """One line for a header: ``nano33, pytest-tflm-core 0.1.0, kernels CMSIS-NN``."""
         return self._connection.identity.describe()
+
+    def versions(self) -> dict[str, str]:
+        """Of firmware, kernels and TFLM, as far as the board says."""
+        identity = self._connection.identity
+        told = {
+            f"{identity.board}: firmware": identity.firmware,
+            f"{identity.board}: kernels": identity.kernels,
+            f"{identity.board}: TFLM": identity.tflm,
+        }
+        return {what: text for what, text in told.items() if text}
 
     def check_identity(self) -> None:
         """Ask the board anew what it has prepared. WrongModel if that is not the file."""

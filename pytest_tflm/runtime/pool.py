@@ -70,6 +70,14 @@ class Pool:
                 raise
         return self._connection
 
+    def reopen(self) -> None:
+        """Drop the line to the board and open it again. What the board has loaded stays. Raises
+        LinkError or BoardError."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._board = None
+        self.connection()
+
     def _open(self) -> Connection:
         from pytest_tflm.link import Connection, ports
 
@@ -77,7 +85,8 @@ class Pool:
         assert port is not None, "ask only where a port was asked for"
         if port == ports.AUTO:
             port = ports.the_board(baud=self._settings.baud)
-        self._simulator = start_process(port)
+        if self._simulator is None:
+            self._simulator = start_process(port)
         if self._simulator is not None:
             return Connection.open(
                 self._simulator.port,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import NotSupported, OutputMismatch
+from pytest_tflm.fixtures import STATE
 from pytest_tflm.verdict.within import within
 
 if TYPE_CHECKING:
+    import pytest
+
+    from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Sample, Samples
-    from pytest_tflm.runtime.base import Runtime
+    from pytest_tflm.runtime.base import Outputs, Runtime
     from pytest_tflm.runtime.board import BoardRuntime
 
 _SAMPLES_OF_STATE_CHECKS = 8
@@ -48,6 +53,7 @@ def test_outputs(
     tflm_model: Model,
     tflm_sample: Sample,
     tflm_settings: Settings,
+    tflm_keep: Callable[[Replay], Path | None],
     record_property: Callable[[str, object], None],
 ) -> None:
     """Outputs differ from the reference's by at most the tolerance."""
@@ -63,7 +69,17 @@ def test_outputs(
     record_property("tflm_largest_lsb", comparison.largest_lsb)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)
-    allowed.check(got)
+    try:
+        allowed.check(got)
+    except OutputMismatch as error:
+        if tflm_settings.save is None:
+            raise
+        from pytest_tflm.fuzz.recorded import replay_of_sample
+
+        sample = tflm_model.quantize(tflm_sample)
+        runtimes = (device, reference)
+        replay = replay_of_sample(got, expected, sample, runtimes, tflm_settings, str(error))
+        raise OutputMismatch(f"{error}\nagain: pytest {tflm_keep(replay)}") from None
 
 
 def test_same_input_same_output(
@@ -89,6 +105,41 @@ def test_order_does_not_matter(device: Runtime, tflm_samples: Samples) -> None:
     for i in reversed(range(count)):
         again = _run_from_reset(device, tflm_samples[i])
         _same(again, forward[i], f"sample {i}, after other inputs than the first time,")
+
+
+def test_fuzz(
+    request: pytest.FixtureRequest,
+    device: Runtime,
+    reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+    tflm_keep: Callable[[Replay], Path | None],
+) -> None:
+    """Outputs differ by at most the tolerance for generated inputs too."""
+    from pytest_tflm.fuzz.decorator import search
+
+    progress = request.config.stash[STATE].progress
+    count = tflm_settings.fuzz
+
+    def check(sample: object, got: Outputs, expected: Outputs) -> None:
+        within(
+            expected, lsb=tflm_settings.tolerance, float_tolerance=tflm_settings.float_tolerance
+        ).check(got)
+
+    try:
+        search(
+            device,
+            reference,
+            check,
+            real=tflm_samples,
+            examples=count,
+            settings=tflm_settings,
+            keep=tflm_keep,
+            tried=lambda done: progress(f"fuzzing {tflm_model.name}", done, count),
+        )
+    finally:
+        progress("", 1, 1)
 
 
 def _run_from_reset(device: Runtime, sample: Sample) -> Any:

@@ -16,12 +16,26 @@ if TYPE_CHECKING:
 
 
 class ModelFile(pytest.Module):
-    """A .tflite file whose tests are those of ``suite.checks``."""
+    """A .tflite file whose tests are those of ``suite.checks``; ``test_fuzz`` is one of them if
+    ``--tflm-fuzz`` asks for it."""
 
     def _getobj(self) -> ModuleType:
         from pytest_tflm.suite import checks
 
         return checks
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        fuzz = self.config.stash[STATE].settings.fuzz
+        return [node for node in super().collect() if fuzz or node.name != "test_fuzz"]
+
+
+class ReplayFile(pytest.Module):
+    """A .tflm-replay file, which is one test."""
+
+    def _getobj(self) -> ModuleType:
+        from pytest_tflm.suite import replay_checks
+
+        return replay_checks
 
 
 def add_suite(session: pytest.Session, items: list[pytest.Item], models: Iterable[Path]) -> None:

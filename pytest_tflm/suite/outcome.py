@@ -43,8 +43,11 @@ def without_traceback(
     )
 
 
-def add_verdict(item: pytest.Item, report: pytest.TestReport, state: State) -> None:
-    """Say in the report of a test whose outputs differ why they do."""
+def add_verdict(
+    item: pytest.Item, report: pytest.TestReport, state: State, sample: object = None
+) -> None:
+    """Say in the report of a test whose outputs differ why they do. ``sample`` is the input that
+    they differ for, where that is none of the model's samples."""
     values = getattr(item, "funcargs", {})
     model = values.get("tflm_model")
     if model is None or "device" not in values or item.get_closest_marker("xfail") is not None:
@@ -54,7 +57,7 @@ def add_verdict(item: pytest.Item, report: pytest.TestReport, state: State) -> N
     failed = getattr(item, "callspec", None)
     number = failed.params.get("tflm_sample", -1) if failed is not None else -1
     try:
-        found = state.verdicts.section(report.nodeid, model, settings, samples, number)
+        found = state.verdicts.section(report.nodeid, model, settings, samples, number, sample)
     except KeyboardInterrupt:
         # The test has failed, and that is not lost: pytest ends after it.
         found = ("interrupted", "interrupted")

@@ -26,11 +26,18 @@ class Verdicts:
         self._made: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     def section(
-        self, nodeid: str, model: Model, settings: Settings, samples: Samples, failed: int
+        self,
+        nodeid: str,
+        model: Model,
+        settings: Settings,
+        samples: Samples,
+        failed: int,
+        sample: object = None,
     ) -> tuple[str, str] | None:
         """What the report of a failed test says about why: the text of the section, and the verdict
-        in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none.
-        None if nothing more can be said."""
+        in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none;
+        ``sample`` an input that is none of those, which it failed with. None if nothing more can be
+        said."""
         if settings.verdict == "off" or settings.port is None or self._pool.broken is not None:
             return None
         key = (model.sha256, settings.runtime, settings.resolver)
@@ -42,7 +49,7 @@ class Verdicts:
         # Its own failure must not hide the test's; what it found out before is shown.
         self._made[key] = (nodeid, "the verdict was not finished")
         try:
-            verdict = self._judge(model, settings, samples, failed)
+            verdict = self._judge(model, settings, samples, failed, sample)
         except TflmError as error:
             text = f"no verdict could be made: {error}"
             self._made[key] = (nodeid, text)
@@ -51,7 +58,9 @@ class Verdicts:
         self._made[key] = (nodeid, line)
         return "\n".join(verdict_lines(verdict, settings.verdict)), line
 
-    def _judge(self, model: Model, settings: Settings, samples: Samples, failed: int) -> Verdict:
+    def _judge(
+        self, model: Model, settings: Settings, samples: Samples, failed: int, sample: object
+    ) -> Verdict:
         from pytest_tflm.verdict.ladder import SAMPLES
         from pytest_tflm.verdict.row import Row
         from pytest_tflm.verdict.target import board_of
@@ -61,7 +70,10 @@ class Verdicts:
         try:
             order = [failed] if failed >= 0 else []
             order += [i for i in range(min(len(samples), SAMPLES)) if i != failed]
-            chosen = [samples[i] for i in order[:SAMPLES]]
+            chosen: list[object] = [samples[i] for i in order]
+            if sample is not None:
+                chosen.insert(0, sample)
+            chosen = chosen[:SAMPLES]
             return judge(
                 model, chosen, row, float_model=settings.float_model, progress=self._progress
             )
