@@ -67,6 +67,7 @@ format: .venv/installed-dev  ## put everything into format
 bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/link.py
+	$(BIN)/python bench/verdict.py
 
 wheel-check: $(BIN)/python  ## the wheel, in an environment of its own and outside the checkout
 	$(BIN)/python tools/wheel_check.py

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import keras_models
+
 EXAMPLES = Path(__file__).parent / "examples"
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that: the
@@ -150,3 +152,13 @@ def tcn() -> Path:
 def tcn_dynamic() -> Path:
     """The example TCN with an unknown batch size, which TFLM gets wrong."""
     return EXAMPLES / "tcn_dynamic.tflite"
+
+
+@pytest.fixture(scope="session")
+def keras_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The path of a model that the converter made, by its name in ``keras_models.NAMES``. They are
+    made once for a run, also with pytest-xdist, whose workers have folders beside each other."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    return lambda name: keras_models.made_models(folder / "keras_models") / f"{name}.tflite"

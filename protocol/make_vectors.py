@@ -36,7 +36,9 @@ DESCRIPTION = [
     "{'frame': name in frames}, {'text': hex} or {'damage': length of the piece}.",
     "conversations: a board that starts as 'board' says and 'steps' in order. In each step the board finds all "
     "of 'host' in its receive buffer at once and sends exactly 'board' (nothing else, in that order) while the line "
-    "takes all it sends; 'note' says what is tested. 'frames' of a step lists the type of each frame the board sends.",
+    "takes all it sends; 'note' says what is tested. 'frames' of a step lists the type of each frame the board sends. "
+    "Where 'board' has a 'largest_baud' its port has a rate: 115200 at the start, any up to that one on demand; "
+    "'baud' of a step is the rate after it. Without, the port has none.",
     "The board of the conversations: identity, sizes and the model memory are in 'board'. Its engine is scripted. "
     "A model is accepted whatever it holds, but for its first byte: 0x41 ('A') fails to prepare with ARENA_TOO_SMALL, "
     "needed 9999, available 2048; 0x4F ('O') with OPERATOR_MISSING; 0x52 ('R') with MODEL_REJECTED. "
@@ -48,17 +50,20 @@ DESCRIPTION = [
     "(bytes), d = state * 1000 + b[0] + b[1]. Then every byte of a and b is overwritten with 0xEE. "
     "Invoke takes 1500 microseconds. RESET_STATE makes state 0, and so does preparing a model; input tensors "
     "hold zeros then. "
+    "With a model whose first byte is 0x54 ('T') operators are timed: two in each Invoke, 1000 and 500 microseconds. "
+    "With all others, and without a model, they are not. "
     "Entries of BOARD are sent in the order of their keys, those whose text is empty are left out; "
     "entries of LOADED in the order of SPEC.md's table.",
 ]
 
 HELLO, PING, REPEAT = 0x01, 0x02, 0x03
 READ, WRITE, MODEL_OPEN, MODEL_PREPARE, RUN, RESET_STATE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+SET_BAUD = 0x16
 WELCOME, PONG, GAP, NO_SESSION, LOG, CRASH = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 OK, UNKNOWN_REQUEST, MALFORMED, OUT_OF_RANGE, NO_MODEL = 0, 1, 2, 3, 4
 MODEL_TOO_LARGE, MODEL_DAMAGED, ARENA_TOO_SMALL, OPERATOR_MISSING = 5, 6, 7, 8
 MODEL_REJECTED, INVOKE_FAILED, NOT_SUPPORTED, TOO_LARGE = 9, 10, 11, 12
-BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR = range(6)
+BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR, TIMES = range(7)
 INLINE, OUTPUTS, RESET = 1, 2, 4
 
 SESSION = 0x4A17
@@ -547,8 +552,9 @@ def stream_vectors(frames: dict[str, str]) -> list[dict[str, Any]]:
 class Conversation:
     """Steps of one conversation, written down as frames."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **board: int) -> None:
         self.name = name
+        self.board = BOARD_DESCRIPTION | board
         self.steps: list[dict[str, Any]] = []
 
     def step(self, note: str, host: bytes, *board: bytes) -> None:
@@ -595,7 +601,7 @@ class Conversation:
 
 def conversation_vectors() -> list[dict[str, Any]]:
     return [
-        {"name": talk.name, "board": BOARD_DESCRIPTION, "steps": talk.steps}
+        {"name": talk.name, "board": talk.board, "steps": talk.steps}
         for talk in (
             identity(),
             run_a_model(),
@@ -605,6 +611,8 @@ def conversation_vectors() -> list[dict[str, Any]]:
             order(),
             store(),
             ignored(),
+            rates(),
+            times(),
         )
     ]
 
@@ -623,7 +631,7 @@ def identity() -> Conversation:
     talk.request("past the end", 5, READ, beyond, failure(OUT_OF_RANGE))
     talk.request("at 2^32 - 1", 6, READ, read(BOARD, 0, 2**32 - 1, 65535), failure(OUT_OF_RANGE))
     talk.request("another index", 7, READ, read(BOARD, 1, 0, 20), failure(OUT_OF_RANGE))
-    talk.request("no such region", 8, READ, read(6, 0, 0, 20), failure(OUT_OF_RANGE))
+    talk.request("no such region", 8, READ, read(7, 0, 0, 20), failure(OUT_OF_RANGE))
     talk.request("no error yet", 9, READ, read(ERROR, 0, 0, 20), b"\0")
     return talk
 
@@ -697,7 +705,7 @@ def failures() -> Conversation:
     malformed = failure(MALFORMED)
     out_of_range = failure(OUT_OF_RANGE)
     one = sample(b"\x01\x02\x03\x04")
-    refuse("unknown request", 0x16, b"", failure(UNKNOWN_REQUEST))
+    refuse("unknown request", 0x17, b"", failure(UNKNOWN_REQUEST))
     refuse("unknown request with a payload", 0x1F, b"abc", failure(UNKNOWN_REQUEST))
     refuse("READ too short", READ, read(BOARD, 0, 0, 1)[:-1], malformed)
     refuse("READ too long", READ, read(BOARD, 0, 0, 1) + b"\0", malformed)
@@ -773,6 +781,35 @@ def failures() -> Conversation:
     refuse("sizes: open", MODEL_OPEN, struct.pack("<I", 5), b"\0")
     refuse("sizes: prepare", MODEL_PREPARE, struct.pack("<II", 4, 0), malformed)
     refuse("no model is open now", WRITE, write(MODEL, 0, 0, b"1"), failure(NO_MODEL))
+    fast = struct.pack("<I", 921600)
+    refuse("SET_BAUD of a port without a rate", SET_BAUD, fast, failure(NOT_SUPPORTED))
+    refuse("SET_BAUD to the opening rate there", SET_BAUD, bytes(4), failure(NOT_SUPPORTED))
+    refuse("SET_BAUD too short", SET_BAUD, fast[:3], malformed)
+    refuse("SET_BAUD too long", SET_BAUD, fast + b"\0", malformed)
+    return talk
+
+
+def times() -> Conversation:
+    talk = Conversation("operator times")
+    talk.hello()
+    not_supported = failure(NOT_SUPPORTED)
+    talk.request("without a model", 0, READ, read(TIMES, 0, 0, 100), not_supported)
+    number = talk.load(b"good", 1)
+    run = bytes([INLINE, 2]) + sample(b"\x01\x02\x03\x04") * 2
+    ran = result(sample(b"\x01\x02\x03\x04"), 1, whole=False)
+    ran += result(sample(b"\x01\x02\x03\x04"), 2, whole=False)
+    talk.request("run", number, RUN, run, b"\0" + ran)
+    talk.request("not timed", number + 1, READ, read(TIMES, 0, 0, 100), not_supported)
+    number = talk.load(b"Timed", number + 2)
+    talk.request("timed, not run yet", number, READ, read(TIMES, 0, 0, 100), b"\0")
+    talk.request("run, timed", number + 1, RUN, run, b"\0" + ran)
+    both = struct.pack("<II", 1000, 500)
+    talk.request("of the last Invoke", number + 2, READ, read(TIMES, 0, 0, 100), b"\0" + both)
+    talk.request("a part", number + 3, READ, read(TIMES, 0, 3, 2), b"\0" + both[3:5])
+    beyond = failure(OUT_OF_RANGE)
+    talk.request("past the end", number + 4, READ, read(TIMES, 0, 9, 1), beyond)
+    talk.request("another index", number + 5, READ, read(TIMES, 1, 0, 1), beyond)
+    talk.request("written", number + 6, WRITE, write(TIMES, 0, 0, b"1"), not_supported)
     return talk
 
 
@@ -1027,6 +1064,42 @@ def ignored() -> Conversation:
         frame(RESET_STATE, s, 0, 0),
         frame(0x95, s, 0, 1, failure(NO_MODEL)),
     )
+    return talk
+
+
+def rates() -> Conversation:
+    talk = Conversation("the rate is changed", largest_baud=1_500_000)
+
+    def ask(note: str, number: int, baud: int, reply: bytes, then: int) -> None:
+        talk.request(note, number, SET_BAUD, struct.pack("<I", baud), reply)
+        talk.steps[-1]["baud"] = then
+
+    talk.step(
+        "WELCOME says that it can be",
+        frame(HELLO, SESSION, 0, 0, b"\x01\x01"),
+        frame(WELCOME, SESSION, 0, 0, welcome(flags=3)),
+    )
+    ask("to a higher one", 0, 921600, b"\0", 921600)
+    talk.step("a PING there", frame(PING, SESSION, 1, 1), frame(PONG, SESSION, 1, 1))
+    ask("one that the port cannot carry", 1, 1_500_001, failure(NOT_SUPPORTED), 921600)
+    ask("the largest number", 2, 2**32 - 1, failure(NOT_SUPPORTED), 921600)
+    ask("again the one that it is", 3, 921600, b"\0", 921600)
+    ask("0: that of the start", 4, 0, b"\0", 115200)
+    talk.step(
+        "a request repeated with another rate: its reply, and nothing is done",
+        frame(SET_BAUD, SESSION, 4, 4, struct.pack("<I", 921600)),
+        frame(SET_BAUD | 0x80, SESSION, 4, 5, b"\0"),
+    )
+    talk.steps[-1]["baud"] = 115200
+    talk.request("too short", 5, SET_BAUD, bytes(3), failure(MALFORMED))
+    talk.request("too long", 6, SET_BAUD, bytes(5), failure(MALFORMED))
+    ask("a new session finds it as it is", 7, 921600, b"\0", 921600)
+    talk.step(
+        "HELLO at the new rate",
+        frame(HELLO, 0x0BAD, 0, 0, b"\x01\x01"),
+        frame(WELCOME, 0x0BAD, 0, 0, welcome(flags=3)),
+    )
+    talk.steps[-1]["baud"] = 921600
     return talk
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from pytest_tflm.commands import conformance, firmware, ports, simulate
+from pytest_tflm.commands import conformance, diagnose, explain, firmware, model, ports, simulate
 from pytest_tflm.errors import TflmError
 
 
@@ -21,14 +22,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has enough of it: "| head"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: ports, firmware, a simulated board, kernels compared.",
+        description="Beside pytest --tflm-…: why outputs differ, models, kernels, ports, "
+        "firmware for boards, a simulated board.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (ports, firmware, simulate, conformance):
+    for command in (diagnose, explain, model, conformance, ports, firmware, simulate):
         command.add(commands)
     return parser

@@ -9,7 +9,8 @@
     │   ├── NotAModel             not a TFLite flatbuffer: text, empty, another format
     │   ├── DamagedModel          a TFLite flatbuffer that is cut short or contradicts itself
     │   ├── ModelTooNew           written for a schema version that this package does not read
-    │   └── CannotCut             an operator that is no model by itself
+    │   ├── CannotCut             an operator that is no model by itself
+    │   └── CannotRepair          a repaired model would not compute what the original does
     ├── SampleError               samples whose file, shape, dtype or range does not fit the model
     ├── InterpreterError          an interpreter on this machine
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
@@ -33,7 +34,8 @@
         ├── ModelRejected         it could not prepare the model for another reason
         ├── WrongModel            what it has loaded is not the file
         ├── InputAltered          Invoke saw other bytes than were sent
-        └── InvokeFailed          TFLM's Invoke returned an error
+        ├── InvokeFailed          TFLM's Invoke returned an error
+        └── NotSupported          its firmware does not do that, or not yet
 
     OutputMismatch(AssertionError)  outputs differ by more than the tolerance: a test's only failure
 
@@ -79,6 +81,10 @@ class ModelTooNew(ModelError):
 
 class CannotCut(ModelError):
     """The operator cannot be made a model of its own."""
+
+
+class CannotRepair(ModelError):
+    """A repaired model would not compute what the original does, so there is none."""
 
 
 class SampleError(TflmError):
@@ -175,6 +181,10 @@ class InputAltered(BoardError):
 
 class InvokeFailed(BoardError):
     """TFLM's Invoke returned an error."""
+
+
+class NotSupported(BoardError):
+    """The board's firmware does not do that."""
 
 
 class OutputMismatch(AssertionError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.suite.verdicts import Verdicts
 
 
 class State:
@@ -27,6 +28,7 @@ class State:
         self._opened: dict[Path, Model] = {}
         self._samples: dict[tuple[str, str | None, int], Samples] = {}
         self._pool: Pool | None = None
+        self._verdicts: Verdicts | None = None
         self._shown: set[int] = set()
         self._reporter: Any = None
         self.comparison_text = ""
@@ -62,6 +64,15 @@ class State:
 
             self._pool = Pool(self.settings, self._progress)
         return self._pool
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Why tests failed."""
+        if self._verdicts is None:
+            from pytest_tflm.suite.verdicts import Verdicts
+
+            self._verdicts = Verdicts(self.pool, self._progress)
+        return self._verdicts
 
     @property
     def link(self) -> Counters | None:

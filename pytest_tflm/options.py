@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
 
+VERDICTS = ("off", "brief", "full")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
@@ -23,6 +24,7 @@ class Settings(NamedTuple):
 
     port: str | None
     baud: int
+    line_baud: int
     models: tuple[Path, ...]
     runtime: str
     resolver: str
@@ -32,6 +34,8 @@ class Settings(NamedTuple):
     seed: int
     timeout: float
     suite: bool
+    verdict: str
+    float_model: Path | None
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -129,6 +133,10 @@ def _baud(text: str, source: str) -> int:
     return value
 
 
+def _baud_or_stay(text: str, source: str) -> int:
+    return 0 if text.strip() == "0" else _baud(text, source)
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
     def read(text: str, source: str) -> str:
         if text not in choices:
@@ -153,6 +161,13 @@ OPTIONS: tuple[Option, ...] = (
         "",
     ),
     Option("baud", "N", "baud of a serial port", _baud, "115200"),
+    Option(
+        "line_baud",
+        "N",
+        "baud to change to once the board has answered, where port and board can; 0 to stay",
+        _baud_or_stay,
+        "0",
+    ),
     Option(
         "model",
         "FILE",
@@ -215,6 +230,24 @@ OPTIONS: tuple[Option, ...] = (
         _on_off,
         "on",
         choices=("on", "off"),
+    ),
+    Option(
+        "verdict",
+        "|".join(VERDICTS),
+        "whether a failing test says why, once for each model: the cause and what to do (brief), "
+        "with "
+        "all the evidence (full), or nothing (off)",
+        _one_of(VERDICTS),
+        "full",
+        choices=VERDICTS,
+    ),
+    Option(
+        "float_model",
+        "FILE",
+        "the model before it was quantised, to tell in a verdict what quantising cost",
+        _path,
+        "",
+        marker=True,
     ),
 )
 

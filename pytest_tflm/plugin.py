@@ -138,7 +138,7 @@ def pytest_runtest_makereport(
         return report
     error = call.excinfo.value
     if isinstance(error, TflmError | OutputMismatch):
-        from pytest_tflm.suite.outcome import without_traceback
+        from pytest_tflm.suite.outcome import add_page, without_traceback
 
         is_known = False
         if isinstance(error, TflmError):
@@ -147,9 +147,15 @@ def pytest_runtest_makereport(
             is_known = not state.first_time(error)
             if error.details and not is_known:
                 report.sections.append(("tflm: details", error.details))
+            if not is_known:
+                add_page(report, error)
         report.longrepr = without_traceback(item, call.excinfo, error, is_known)
     elif isinstance(error, AssertionError) and state.comparison_text:
         report.sections.append(("tflm: comparison", state.comparison_text))
+    if isinstance(error, OutputMismatch) or state.comparison_text:
+        from pytest_tflm.suite.outcome import add_verdict
+
+        add_verdict(item, report, state)
     state.comparison_text = ""
     return report
 
@@ -187,12 +193,15 @@ def pytest_terminal_summary(
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
     ]
-    compared = [found for found in properties if "tflm_model" in found]
+    compared = [found for found in properties if {"tflm_model", "tflm_verdict"} & found.keys()]
     state = config.stash.get(STATE, None)
-    link = state.link if state is not None and config.get_verbosity() > 0 else None
+    verbose = config.get_verbosity() > 0
+    link = state.link if state is not None and verbose else None
+    key = "tflm_operator_times"
+    times = [found[key] for found in properties if key in found and verbose]
     if compared or link is not None:
         from pytest_tflm.report.summary import summary_lines
 
         terminalreporter.section("tflm")
-        for line in summary_lines(compared, link):
+        for line in summary_lines(compared, link, times):
             terminalreporter.line(line)

@@ -24,6 +24,7 @@ def test_defaults():
     assert settings == Settings(
         port=None,
         baud=115200,
+        line_baud=0,
         models=(),
         runtime="litert",
         resolver="builtin_ref",
@@ -33,6 +34,8 @@ def test_defaults():
         seed=0,
         timeout=10.0,
         suite=True,
+        verdict="full",
+        float_model=None,
     )
 
 
@@ -63,6 +66,8 @@ def test_models_of_the_environment_are_separated_like_paths():
         ("tolerance", "1.5", "'1.5' is not a whole number"),
         ("baud", "fast", "'fast' is not a whole number"),
         ("baud", "1200", "bootloader"),
+        ("line_baud", "1200", "bootloader"),
+        ("line_baud", "-1", "'-1' is not a whole number"),
         ("timeout", "0", "'0' is not a number greater than 0"),
         ("timeout", "nan", "'nan' is not a number"),
         ("float_tolerance", "inf", "'inf' is not a number"),

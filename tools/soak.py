@@ -22,6 +22,8 @@ from pytest_tflm.simulator.faults import PROFILES
 
 EXCHANGES_PER_SEED = 500
 BAUDS = (None, 115200, 921600)
+LINE_BAUD = 2_000_000
+"""On every third line the rate is changed to this and back, again and again."""
 LOSSY = tuple(name for name, each in PROFILES.items() if not each.faults.peer)
 PEERS = tuple(name for name, each in PROFILES.items() if each.faults.peer)
 GIVE_UP = 0.02
@@ -35,8 +37,15 @@ def soak_of(seed: int) -> tuple[str, Soak]:
     name = row[seed // 4 % len(row)]
     faults = PROFILES[name].faults
     give_up = GIVE_UP if seed % 5 == 4 and not faults.peer else 0.0
+    baud = BAUDS[seed % 3]
     return name, Soak(
-        seed, EXCHANGES_PER_SEED, faults, baud=BAUDS[seed % 3], give_up=give_up, rig=compiled
+        seed,
+        EXCHANGES_PER_SEED,
+        faults,
+        baud=baud,
+        line_baud=LINE_BAUD if baud and seed % 2 else 0,
+        give_up=give_up,
+        rig=compiled,
     )
 
 
@@ -49,7 +58,7 @@ def main() -> int:
     exchanges = results = dropped = 0
     errors: Counter[str] = Counter()
     profiles: Counter[str] = Counter()
-    resets = invokes = 0
+    resets = invokes = changes = 0
     begin = time.monotonic()
     while exchanges < options.exchanges:
         name, soak = soak_of(seed)
@@ -66,6 +75,7 @@ def main() -> int:
         errors.update(type(error).__name__ for error in soak.errors)
         resets += soak.world.resets
         invokes += len(soak.invoked)
+        changes += len(soak.settled)
         seed += 1
         if (seed - options.seed) % 200 == 0:
             print(f"{exchanges} exchanges, next seed {seed}", flush=True)
@@ -76,6 +86,7 @@ def main() -> int:
     print(f"{dropped} were dropped by a host that gave its session up")
     print("sessions ended: " + ", ".join(f"{n} {name}" for name, n in errors.most_common()))
     print(f"{resets} resets of the board, {invokes} samples run, none twice")
+    print(f"{changes} changes of the line's rate settled, at either rate")
     print("exchanges by profile: " + ", ".join(f"{name} {n}" for name, n in profiles.items()))
     return 0
 

@@ -43,6 +43,7 @@ def main() -> None:
         )  # fmt: skip
         command = place / "environment/bin/pytest-tflm"
         run(command, "--help", directory=user)
+        run(command, "explain", "stored-shapes", directory=user)
         for board in ("nano33", "esp32", "mps2"):
             run(
                 command, "firmware", board, "--model", "tcn.tflite", "-o", board, directory=user

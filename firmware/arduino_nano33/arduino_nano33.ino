@@ -98,6 +98,7 @@ Micros clock_;
 pytest_tflm::Operators operators;
 pytest_tflm::Identity identity = {PYTEST_TFLM_CORE, "nano33", nullptr, "GCC " __VERSION__, 0};
 pytest_tflm::BoardMemory<1024, 2048, 512> memory;
+uint32_t operator_times[128];
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
 
 }  // namespace
@@ -116,6 +117,7 @@ void setup() {
   static pytest_tflm::Board board(port, clock_, engine, identity, memory.buffers(),
                                   kReceiveRing - 1 - 64);
   engine.log_to(board);
+  engine.time_operators(clock_, operator_times, sizeof operator_times / sizeof *operator_times);
   for (;;) board.poll();
 }
 

@@ -1,4 +1,5 @@
 // The emulated board: TFLM behind UART 0.
+#include "defects.h"
 #include "mps2.h"
 #include "pytest_tflm_core.h"
 #if __has_include("model.h")
@@ -27,13 +28,16 @@ Timer timer;
 Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, "mps2-an386", nullptr, PYTEST_TFLM_COMPILER, 0};
 BoardMemory<4096, 32768, 4096> memory;
+uint32_t operator_times[1024];
 
 }  // namespace
 
 int main() {
   timer.start();
   uart.start();
-  const size_t most = static_cast<size_t>(__free_end - __free_start);
+  const Defect defect = chosen_defect(identity.board);
+  const size_t kept = defect == Defect::kNone ? 0 : kDefectMemory;
+  const size_t most = static_cast<size_t>(__free_end - __free_start) - kept;
   const size_t size = most < PYTEST_TFLM_MEMORY ? most : PYTEST_TFLM_MEMORY;
 #ifdef PYTEST_TFLM_MODEL_SIZE
   static TflmEngine engine(operators.resolver(), operators.names(), __free_start, size,
@@ -41,8 +45,11 @@ int main() {
 #else
   static TflmEngine engine(operators.resolver(), operators.names(), __free_start, size);
 #endif
-  static Board board(uart, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
+  static DefectiveEngine defective(engine, defect, __free_start + most);
+  Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
+  static Board board(uart, timer, *used, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
+  engine.time_operators(timer, operator_times, sizeof operator_times / sizeof *operator_times);
   uart.wait();
   identity.boot_id = boot_id();
   for (;;) {

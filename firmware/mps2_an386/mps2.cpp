@@ -1,5 +1,7 @@
 #include "mps2.h"
 
+#include "shared_line.h"
+
 namespace {
 
 using Register = volatile uint32_t;
@@ -15,8 +17,10 @@ const uint32_t kUartControl = 0x40004008;
 const uint32_t kUartInterrupt = 0x4000400C;
 const uint32_t kUartDivider = 0x40004010;
 const uint32_t kTransmitFull = 1, kReceiveFull = 2;
+const uint32_t kOpeningDivider = 16, kSmallestDivider = 16, kLargestDivider = 0xFFFFF;
 
-// CMSDK APB timer 0: counts down, at 25 MHz.
+// CMSDK APB timer 0: counts down, at 25 MHz, as the UART's divider does.
+const uint32_t kPeripheralClock = 25000000;
 const uint32_t kTimerControl = 0x40000000;
 const uint32_t kTimerValue = 0x40000004;
 const uint32_t kTimerReload = 0x40000008;
@@ -27,13 +31,34 @@ const uint32_t kEnableInterrupts = 0xE000E100;
 volatile uint8_t ring[kReceiveRing];
 volatile uint32_t head, tail;
 volatile uint32_t first_byte_at;
+bool shared;  // the line is shared_line(), and the UART its doorbell
 
 __attribute__((section(".noinit"))) volatile uint32_t starts;
 
-void put(uint8_t byte) {
+void put_uart(uint8_t byte) {
   while ((at(kUartState) & kTransmitFull) != 0) {
   }
   at(kUartData) = byte;
+}
+
+void put(uint8_t byte) {
+  if (!shared) return put_uart(byte);
+  while (shared_line().write(&byte, 1) == 0) {
+  }
+  put_uart(0);
+}
+
+// The next byte, without interrupts.
+uint8_t get() {
+  uint8_t byte;
+  if (shared) {
+    while (shared_line().read(&byte, 1) == 0) {
+    }
+    return byte;
+  }
+  while ((at(kUartState) & kReceiveFull) == 0) {
+  }
+  return static_cast<uint8_t>(at(kUartData));
 }
 
 }  // namespace
@@ -43,6 +68,7 @@ extern "C" void uart_receive_handler() {
   while ((at(kUartState) & kReceiveFull) != 0) {
     const uint8_t byte = static_cast<uint8_t>(at(kUartData));
     if (first_byte_at == 0) first_byte_at = at(kTimerValue) | 1;
+    if (shared) continue;
     const uint32_t next = (head + 1) % kReceiveRing;
     if (next == tail) continue;  // lost, as on any line; the host keeps to the window
     ring[head] = byte;
@@ -51,7 +77,8 @@ extern "C" void uart_receive_handler() {
 }
 
 void Uart::start() {
-  at(kUartDivider) = 16;
+  shared = shared_line().begin();
+  at(kUartDivider) = kOpeningDivider;
   at(kUartControl) = 1 | 2 | 8;         // transmit, receive, interrupt on receive
   at(kEnableInterrupts) = 1;            // UART 0 receive is interrupt 0
   const uint32_t none = at(kUartData);  // QEMU looks for bytes again only when one was read
@@ -60,6 +87,7 @@ void Uart::start() {
 }
 
 size_t Uart::read(uint8_t* buffer, size_t size) {
+  if (shared) return shared_line().read(buffer, size);
   size_t count = 0;
   for (; count < size && tail != head; ++count) {
     buffer[count] = ring[tail];
@@ -69,16 +97,40 @@ size_t Uart::read(uint8_t* buffer, size_t size) {
 }
 
 size_t Uart::write(const uint8_t* data, size_t size) {
+  if (shared) {
+    const size_t written = shared_line().write(data, size);
+    if (written != 0) put_uart(0);
+    return written;
+  }
   size_t count = 0;
   for (; count < size && (at(kUartState) & kTransmitFull) == 0; ++count)
     at(kUartData) = data[count];
   return count;
 }
 
+bool Uart::can_set_baud(uint32_t baud) {
+  if (baud == 0) return true;
+  const uint32_t divider = kPeripheralClock / baud;
+  return divider >= kSmallestDivider && divider <= kLargestDivider;
+}
+
+void Uart::set_baud(uint32_t baud) {
+  const uint32_t wanted = baud == 0 ? kOpeningDivider : kPeripheralClock / baud;
+  const uint32_t present = at(kUartDivider);
+  if (wanted == present) return;
+  while ((at(kUartState) & kTransmitFull) != 0) {
+  }
+  // Nothing says when the last two bytes have left buffer and shift register. A turn of this loop
+  // is at least one tick of the divider.
+  for (volatile uint32_t tick = 0; tick < 20 * present; tick = tick + 1) {
+  }
+  at(kUartDivider) = wanted;
+}
+
 // With interrupts masked a pending one still ends the sleep, so none can slip in before it.
 void Uart::wait() {
   __asm volatile("cpsid i" ::: "memory");
-  if (tail == head) __asm volatile("wfi" ::: "memory");
+  if (shared ? shared_line().empty() : tail == head) __asm volatile("wfi" ::: "memory");
   __asm volatile("cpsie i" ::: "memory");
 }
 
@@ -94,7 +146,7 @@ uint32_t Timer::microseconds() {
   const uint32_t now = at(kTimerValue);
   ticks += last - now;
   last = now;
-  return static_cast<uint32_t>(ticks / 25);
+  return static_cast<uint32_t>(ticks / (kPeripheralClock / 1000000));
 }
 
 uint32_t boot_id() {
@@ -105,6 +157,11 @@ uint32_t boot_id() {
   return id ^ (id >> 15);
 }
 
+void say(const char* text) {
+  while (*text != '\0') put(static_cast<uint8_t>(*text++));
+  put(0);
+}
+
 void crash(const pytest_tflm::Crash& crash) {
   __asm volatile("cpsid i" ::: "memory");
   for (;;) {
@@ -113,9 +170,7 @@ void crash(const pytest_tflm::Crash& crash) {
     uint8_t before = 0, byte = 0;
     do {
       before = byte;
-      while ((at(kUartState) & kReceiveFull) == 0) {
-      }
-      byte = static_cast<uint8_t>(at(kUartData));
+      byte = get();
     } while (byte != 0 || before == 0);
   }
 }

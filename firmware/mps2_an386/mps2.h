@@ -8,11 +8,15 @@
 // Bytes that UART0 holds unread: `window` and the 64 that SPEC §4 asks for are not more.
 const size_t kReceiveRing = 32768;
 
+// Or what stands for it: shared_line.h.
 class Uart final : public pytest_tflm::Port {
  public:
   void start();
   size_t read(uint8_t* buffer, size_t size) override;
   size_t write(const uint8_t* data, size_t size) override;
+  // QEMU's UART carries any rate at any other; that is as the processor's is documented.
+  bool can_set_baud(uint32_t baud) override;
+  void set_baud(uint32_t baud) override;
   // Sleeps until something arrives, unless something has.
   void wait();
 };
@@ -31,8 +35,13 @@ uint32_t boot_id();
 // For good: reports the crash, and again whenever somebody sends something.
 [[noreturn]] void crash(const pytest_tflm::Crash& crash);
 
+// Text on the port, before there is a board: between frames, the host takes it for a log.
+void say(const char* text);
+
 // The memory that no variable takes.
 extern "C" uint8_t __free_start[], __free_end[];
+// CRC-32 of the name of a defect (defects.h), or 0.
+extern "C" const uint8_t __defect[];
 
 #define PYTEST_TFLM_COMPILER "GCC " __VERSION__
 

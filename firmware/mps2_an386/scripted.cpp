@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "defects.h"
 #include "mps2.h"
 #include "pytest_tflm_core.h"
 
@@ -19,7 +20,8 @@ class ScriptedClock final : public Clock {
   uint32_t now = 0;
 } scripted_clock;
 
-// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what.
+// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what. (With 'm', nothing
+// does: c[0] is then the byte in the middle of the model, plus 1.)
 void misbehave(uint8_t what) {
   volatile uint32_t zero = 0;
   switch (what) {
@@ -79,6 +81,7 @@ class ScriptedEngine final : public Engine {
         return fail(kModelRejected, "rejected");
     }
     loaded_ = true;
+    timed_ = false;
     state_ = 0;
     memset(a_, 0, sizeof a_);
     memset(b_, 0, sizeof b_);
@@ -111,9 +114,12 @@ class ScriptedEngine final : public Engine {
     if (memcmp(a_,
                "\x7E"
                "DO",
-               3) == 0)
+               3) == 0) {
       misbehave(a_[3]);
+      if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
+    }
     ++state_;
+    timed_ = true;
     int16_t b[2];
     memcpy(b, b_, sizeof b);
     for (int i = 0; i < 4; ++i) c_[i] = static_cast<uint8_t>(a_[i] + 1);
@@ -127,6 +133,11 @@ class ScriptedEngine final : public Engine {
     state_ = 0;
     return outcome(kOk);
   }
+  const uint32_t* operator_times(uint32_t* bytes) const override {
+    static const uint32_t times[] = {1000, 500};
+    *bytes = timed_ ? sizeof times : 0;
+    return loaded_ && memory_[0] == 'T' ? times : nullptr;
+  }
   const char* error() const override { return error_; }
 
  private:
@@ -135,7 +146,7 @@ class ScriptedEngine final : public Engine {
     return outcome(status, needed, available);
   }
 
-  bool loaded_ = false;
+  bool loaded_ = false, timed_ = false;
   int32_t state_ = 0;
   uint32_t size_ = 0;
   const char* error_ = nullptr;
@@ -143,14 +154,31 @@ class ScriptedEngine final : public Engine {
   alignas(16) uint8_t memory_[4096];
 } engine;
 
-const Identity kIdentity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
+// In most conversations of the vectors the board's line has no rate.
+class ScriptedPort final : public Port {
+ public:
+  size_t read(uint8_t* buffer, size_t size) override { return uart.read(buffer, size); }
+  size_t write(const uint8_t* data, size_t size) override { return uart.write(data, size); }
+#if PYTEST_TFLM_SCRIPTED_BAUD
+  bool can_set_baud(uint32_t baud) override {
+    return baud <= PYTEST_TFLM_SCRIPTED_BAUD && uart.can_set_baud(baud);
+  }
+  void set_baud(uint32_t baud) override { uart.set_baud(baud); }
+#endif
+} port;
+
+Identity identity = {"vectors 1", "scripted", "power on", nullptr, 0x1BADB002};
 BoardMemory<128, 262, 160> memory;
 
 }  // namespace
 
 int main() {
   uart.start();
-  static Board board(uart, scripted_clock, engine, kIdentity, memory.buffers(), 512);
+  const Defect defect = chosen_defect(identity.board);
+  static DefectiveEngine defective(engine, defect,
+                                   __free_start + (__free_end - __free_start - kDefectMemory));
+  Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
+  static Board board(port, scripted_clock, *used, identity, memory.buffers(), 512);
   for (;;) {
     const bool busy = board.poll();
     if (!busy && !board.push()) uart.wait();

@@ -56,10 +56,8 @@ void protect_memory() {
     uint32_t data;    // 1: no instructions
   };
   static const Region kRegions[] = {
-      {0x00000000, 21, 6, 0},
-      {0x20000000, 21, 3, 1},
-      {0x40000000, 28, 3, 1},
-      {0x00000000, 4, 0, 1},  // of two regions the later one counts
+      {0x00000000, 21, 6, 0}, {0x20000000, 21, 3, 1}, {0x21000000, 23, 3, 1},
+      {0x40000000, 28, 3, 1}, {0x00000000, 4, 0, 1},  // of two regions the later one counts
   };
   const uint32_t kControl = 0xE000ED94, kNumber = 0xE000ED98, kBase = 0xE000ED9C,
                  kAttributes = 0xE000EDA0;

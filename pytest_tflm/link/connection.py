@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import deque
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pytest_tflm.errors import LinkError, ProtocolMismatch, TflmError
-from pytest_tflm.link import failures, loading, message, reading, running
+from pytest_tflm.link import failures, loading, message, rates, reading, running
 from pytest_tflm.link.entries import BoardIdentity, LoadedModel, parse_identity, parse_loaded
 from pytest_tflm.link.message import Failure, Region, Status
 from pytest_tflm.link.port import open_port
 from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Broken, Replied, Said
+from pytest_tflm.link.states import Broken, Replied, Resettled, Said
 
 if TYPE_CHECKING:
     from pytest_tflm.link.counters import Counters
@@ -37,6 +38,9 @@ class Wire(Protocol):
 
     def exchange(self, out: bytes, timeout: float) -> tuple[int, bytes]:
         """Write and read what is possible within ``timeout`` seconds."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change its rate; PortFailed where it cannot. Asked only of a port that has one."""
 
     def close(self) -> None:
         """Release the port."""
@@ -63,6 +67,7 @@ class Connection:
         *,
         session: Session | None = None,
         baud: int | None = None,
+        line_baud: int = 0,
         timeout: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,6 +79,11 @@ class Connection:
         """What the board said, newest last: its LOG and what other code printed on the port."""
         self.clock = clock
         self._port = port
+        self.line_baud = line_baud
+        """The rate that was asked for, bits per second; 0: none."""
+        self.rate_note = ""
+        """Why the line is not at that rate; empty if it is."""
+        self._baud = self.session.baud
         self._pending = b""
         self._tickets: dict[int, Ticket] = {}
         self._broken: TflmError | None = None
@@ -82,6 +92,7 @@ class Connection:
         while self.session.welcome is None:
             self.pump()
         welcome = self.session.welcome
+        rates.change(self, line_baud)
         # One round trip for both: the description of a board with every operator takes three or
         # four pieces, that of most models one. Behind the end of either there is little to send.
         self._asked_loaded = reading.ask_ahead(self, Region.LOADED, 1)
@@ -95,21 +106,24 @@ class Connection:
         port: str,
         *,
         baud: int = 115200,
+        line_baud: int = 0,
         timeout: float = 10.0,
         dtr: bool = True,
         rts: bool = True,
+        is_uart: bool = False,
         name: str = "",
     ) -> Connection:
         """Open ``port`` (see :func:`~pytest_tflm.link.port.open_port`) and greet the board.
 
         ``timeout``: seconds without progress after which the board is given up; longer than Invoke
-        takes. ``name`` is what errors call the port, where that is not ``port``. Raises
-        SettingsError or any LinkError.
+        takes. ``line_baud``: the rate to change to once the board has answered at ``baud``, where
+        both can; 0 to stay. ``is_uart`` as in ``open_port``. ``name`` is what errors call the port,
+        where that is not ``port``. Raises SettingsError or any LinkError.
         """
-        opened = open_port(port, baud=baud, dtr=dtr, rts=rts)
+        opened = open_port(port, baud=baud, dtr=dtr, rts=rts, is_uart=is_uart)
         opened.name = name or opened.name
         try:
-            return cls(opened, baud=opened.line_baud, timeout=timeout)
+            return cls(opened, baud=opened.line_baud, line_baud=line_baud, timeout=timeout)
         except BaseException:
             opened.close()
             raise
@@ -125,10 +139,17 @@ class Connection:
         return self._broken
 
     def close(self) -> None:
-        """Release the port, at once. May be called twice, at any moment."""
-        if self._broken is None:
-            self._broken = LinkError(f"{self.name}: the connection has been closed")
-        self._port.close()
+        """Release the port: at once, or, where the line's rate was changed, within 0.3 s, so that
+        the next host finds the board at the one it was opened with. May be called twice, at any
+        moment."""
+        try:
+            if self._broken is None:
+                with contextlib.suppress(TflmError):
+                    rates.leave(self)
+        finally:
+            if self._broken is None:
+                self._broken = LinkError(f"{self.name}: the connection has been closed")
+            self._port.close()
 
     # What a board can do.
 
@@ -197,6 +218,12 @@ class Connection:
         """Put the model's variables back to their initial values."""
         self.call(message.ResetState(), "reset the model's state")
 
+    def operator_times(self) -> tuple[int, ...]:
+        """Microseconds of each operator of the model's main subgraph in the last Invoke, by the
+        board's clock; empty before the first. Raises NotSupported if the board does not measure
+        them."""
+        return reading.operator_times(self)
+
     def read_error(self) -> str:
         """The board's text on its last failure; empty if there is none."""
         return self.read_region(Region.ERROR).decode("utf-8", "replace").strip()
@@ -264,11 +291,16 @@ class Connection:
             self._broken = type(error)(text, details=self.details())
         return self._broken
 
-    def pump(self, block: bool = True) -> None:
-        """Send what is to be sent, take what has come; wait for one of them if ``block``."""
+    def port_rate(self, baud: int) -> None:
+        """Set the port's rate, which is not the session's for as long as that is not told."""
+        self._port.set_baud(baud)
+
+    def pump(self, block: bool = True, longest: float = _LONGEST_WAIT) -> None:
+        """Send what is to be sent, take what has come; wait for one of them if ``block``, at most
+        ``longest`` seconds."""
         self._check()
         try:
-            self._pump(block)
+            self._pump(longest if block else 0.0)
         except TflmError as error:
             raise self.fail(error) from error.__cause__
         except BaseException:
@@ -277,16 +309,21 @@ class Connection:
             raise
         self._check()
 
-    def _pump(self, block: bool) -> None:
+    def _pump(self, longest: float) -> None:
         session = self.session
         now = self.clock()
-        self._pending += session.transmit(now)
+        out = session.transmit(now)
+        if session.baud != self._baud and session.baud is not None:
+            self._port.set_baud(session.baud)
+            self._baud = session.baud
+            self._pending = b""  # meant for the other rate
+        self._pending += out
         self._collect()
         if session.error is not None:
             return
         deadline = session.deadline()
         wait = _LONGEST_WAIT if deadline is None else deadline - now
-        wait = min(max(wait, 0.0), _LONGEST_WAIT) if block else 0.0
+        wait = min(max(wait, 0.0), max(longest, 0.0))
         written, data = self._port.exchange(self._pending, wait)
         if written:
             self._pending = self._pending[written:]
@@ -300,6 +337,8 @@ class Connection:
                 self._tickets.pop(event.number).reply = event.reply
             elif isinstance(event, Said):
                 self._on_text(event.text)
+            elif isinstance(event, Resettled):
+                self.rate_note = rates.note(self, event.baud)
             elif isinstance(event, Broken):
                 self.fail(event.error)
 

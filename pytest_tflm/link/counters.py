@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Counters:
     """Since the connection was opened. "Sent" and "received" are the host's view."""
 
+    baud: int | None = None
+    """The line's rate in use, bits per second; None where it is none of a UART."""
     frames_sent: int = 0
     frames_received: int = 0
     """Frames whose CRC is right, also those that were ignored."""
@@ -40,7 +42,8 @@ class Counters:
 
     def describe(self) -> str:
         """One line; what never happened is left out."""
-        parts = [
+        parts = [] if self.baud is None else [f"{self.baud} baud"]
+        parts += [
             f"sent {self.frames_sent} frames, {self.bytes_sent} bytes",
             f"received {self.frames_received} frames, {self.bytes_received} bytes",
         ]

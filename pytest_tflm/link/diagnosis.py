@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pytest_tflm.link.outbox import Entry, Outbox
 
 _SHOWN = 60
+_FEW = 64
+"""Fewer bytes than a small frame has are no evidence of another protocol, unless they are text."""
 
 
 def describe(entry: Entry | None, box: Outbox) -> str:
@@ -73,6 +75,12 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
             f"no WELCOME within {waited:.1f} s, though {counters.frames_received} frames of this"
             f" protocol came: a bad line? {counters.describe()}"
         )
+    if counters.bytes_received < _FEW and not _is_text(head):
+        # The rest of a frame that a bad line has cut, say: too little to tell who speaks.
+        return NoAnswer(
+            f"no WELCOME within {waited:.1f} s, and {counters.bytes_received} bytes that are no"
+            f" frame: {show(head)}. A bad line, a board that hangs, or another baud rate?"
+        )
     return ForeignPeer(
         f"{counters.bytes_received} bytes came within {waited:.1f} s, but none of this protocol:"
         f" {show(head)}. Is the firmware of pytest-tflm flashed, and is the baud rate the board's?"
@@ -82,11 +90,15 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
 def show(data: bytes) -> str:
     """The beginning of some bytes: as text if most of it is, else in hexadecimal."""
     clipped = data[:_SHOWN]
-    printable = sum(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in clipped)
     more = " …" if len(data) > len(clipped) else ""
-    if printable >= 0.9 * len(clipped):
+    if _is_text(clipped):
         return repr(clipped.decode("ascii", "replace")) + more
     return clipped[: _SHOWN // 2].hex(" ") + (" …" if len(data) > _SHOWN // 2 else "")
+
+
+def _is_text(data: bytes) -> bool:
+    printable = sum(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in data)
+    return printable >= 0.9 * len(data)
 
 
 def no_version(welcome: Welcome) -> ProtocolMismatch:

@@ -25,7 +25,7 @@ SAYS_MORE = {
 """Failures whose text is in region ERROR."""
 
 
-_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'(?: version '([0-9]+)')?")
+_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'(?: version '([0-9]{1,9})')?")
 
 
 def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
@@ -47,7 +47,7 @@ def error_for(failure: Failure, doing: str, text: str = "") -> TflmError:
         named = _OPERATOR.search(text)
         if named is None:
             return OperatorMissing(f"the board's firmware lacks an operator of the model.{said}")
-        if named[2]:
+        if named[2] and int(named[2]) > 1:
             return OperatorMissing(
                 f"the board's firmware lacks version {named[2]} of the operator {named[1]}: its"
                 " TFLM is older than the model. Flash firmware with a newer TFLM"

@@ -27,6 +27,7 @@ class Type(IntEnum):
     MODEL_PREPARE = 0x13
     RUN = 0x14
     RESET_STATE = 0x15
+    SET_BAUD = 0x16
     WELCOME = 0x81
     PONG = 0x82
     GAP = 0x83
@@ -77,6 +78,7 @@ class Region(IntEnum):
     INPUT = 3
     OUTPUT = 4
     ERROR = 5
+    TIMES = 6
 
 
 class RunFlag(IntFlag):
@@ -142,6 +144,11 @@ class Welcome:
     def takes_models(self) -> bool:
         """The board takes models over the link (MODEL_OPEN)."""
         return bool(self.flags & 1)
+
+    @property
+    def changes_baud(self) -> bool:
+        """The board can change its line's rate (SET_BAUD)."""
+        return bool(self.flags & 2)
 
     def pack(self) -> bytes:
         return _WELCOME.pack(
@@ -339,6 +346,24 @@ class ResetState:
 
     def pack(self) -> bytes:
         return b""
+
+    def largest_reply(self) -> int:
+        return FAILURE_BYTES
+
+    def smallest_reply(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class SetBaud:
+    """SET_BAUD: the line's rate in bits per second, 0 for the one it was opened with (SPEC §9)."""
+
+    kind: ClassVar[int] = Type.SET_BAUD
+
+    baud: int
+
+    def pack(self) -> bytes:
+        return self.baud.to_bytes(4, "little")
 
     def largest_reply(self) -> int:
         return FAILURE_BYTES

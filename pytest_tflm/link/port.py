@@ -38,10 +38,12 @@ _NOBODY = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIM
 class Port:
     """An open port. Use :func:`open_port`."""
 
-    def __init__(self, name: str, device: Any, baud: int, lock: PortLock | None) -> None:
+    def __init__(
+        self, name: str, device: Any, baud: int, lock: PortLock | None, is_uart: bool = False
+    ) -> None:
         self.name = name
         device_name = name if "://" in name else os.path.realpath(name)
-        self.line_baud = None if _NO_UART.search(device_name) else baud
+        self.line_baud = None if _NO_UART.search(device_name) and not is_uart else baud
         """Bits per second of the line, None where it is not a UART."""
         self._device = device
         self._lock = lock
@@ -111,6 +113,17 @@ class Port:
             " behind the port ended"
         )
 
+    def set_baud(self, baud: int) -> None:
+        """Send and listen at ``baud`` bits per second from now on. Raises PortFailed where the port
+        cannot, and goes on as it was."""
+        try:
+            self._device.baudrate = baud
+        except (OSError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
+            with contextlib.suppress(Exception):
+                self._device.baudrate = self.line_baud
+            raise PortFailed(f"{self.name} cannot be set to {baud} baud: {error}") from error
+        self.line_baud = baud
+
     def close(self) -> None:
         """Release the port, at once: what was not sent yet is dropped. May be called twice."""
         device, self._device = self._device, None
@@ -127,11 +140,14 @@ class Port:
                 lock.release()
 
 
-def open_port(name: str, *, baud: int = 115200, dtr: bool = True, rts: bool = True) -> Port:
+def open_port(
+    name: str, *, baud: int = 115200, dtr: bool = True, rts: bool = True, is_uart: bool = False
+) -> Port:
     """Open a port: a device's path, ``socket://host:port``, ``rfc2217://host:port``, ``loop://``.
 
     ``dtr`` and ``rts`` are set before the port is opened: native USB boards neither send nor
-    receive without DTR, and an ESP32 is not reset when both are set.
+    receive without DTR, and an ESP32 is not reset when both are set. ``is_uart``: the rate says how
+    fast it is, though its name does not look like that.
 
     Raises SettingsError (the name or baud rate makes no sense; 1200 starts the bootloader of many
     boards), PortNotFound, PortBusy (by whom, where the system tells) or PortFailed.
@@ -153,7 +169,7 @@ def open_port(name: str, *, baud: int = 115200, dtr: bool = True, rts: bool = Tr
     try:
         device.open()
         _low_latency(device)
-        return Port(name, device, baud, lock)
+        return Port(name, device, baud, lock, is_uart)
     except BaseException as error:
         if lock is not None:
             lock.release()

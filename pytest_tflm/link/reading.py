@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import ProtocolMismatch
+from pytest_tflm.errors import NotSupported, ProtocolMismatch
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.message import Failure, Region
+from pytest_tflm.link.message import Failure, Region, Status
 
 if TYPE_CHECKING:
     from pytest_tflm.link.connection import Connection, Ticket
@@ -70,3 +71,20 @@ def read_region(
         if len(data) > _LARGEST_REGION:
             raise connection.fail(ProtocolMismatch(f"region {region.name} has no end"))
     return data
+
+
+def operator_times(connection: Connection) -> tuple[int, ...]:
+    """See :meth:`Connection.operator_times`."""
+    reply = collect(connection, Region.TIMES, ask_ahead(connection, Region.TIMES, 1))
+    if isinstance(reply, Failure):
+        # Firmware from before there was such a region calls it out of range.
+        if reply.status in (Status.NOT_SUPPORTED, Status.OUT_OF_RANGE):
+            raise NotSupported(
+                f"{connection.name}: the firmware of board {connection.identity.board} does not"
+                " measure the time of single operators",
+                details=connection.details(),
+            )
+        raise connection.refuse(reply, "read the operators' times")
+    if len(reply) % 4:
+        raise connection.fail(ProtocolMismatch(f"region TIMES has {len(reply)} bytes"))
+    return struct.unpack(f"<{len(reply) // 4}I", reply)

@@ -19,21 +19,13 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import (
-    BoardReset,
-    LinkError,
-    NoAnswer,
-    PortBusy,
-    ProtocolMismatch,
-    TflmError,
-)
+from pytest_tflm.errors import BoardReset, LinkError, PortBusy, ProtocolMismatch, TflmError
 from pytest_tflm.link import diagnosis, frame, message
-from pytest_tflm.link.counters import Counters
+from pytest_tflm.link.exchange import Exchange
 from pytest_tflm.link.intake import Intake
 from pytest_tflm.link.message import Type, Welcome
-from pytest_tflm.link.outbox import Answer, Outbox
-from pytest_tflm.link.recovery import Recovery
-from pytest_tflm.link.states import MOVES, Broken, Event, Opened, Replied, Said, State
+from pytest_tflm.link.rate import Rate, is_too_slow
+from pytest_tflm.link.states import MOVES, Broken, Event, Opened, Said, State
 from pytest_tflm.link.timing import Timing
 
 if TYPE_CHECKING:
@@ -51,7 +43,7 @@ def _random_number() -> int:
     return int.from_bytes(os.urandom(2), "little")
 
 
-class Session:
+class Session(Exchange):
     """One session with one board.
 
     ``baud`` is the speed of a UART in bits per second, None where there is none. ``timeout`` is the
@@ -67,26 +59,18 @@ class Session:
         nonce: Callable[[], int] = _random_number,
         largest_frame: int = frame.LONGEST_BODY,
     ) -> None:
+        super().__init__(baud, timeout)
         self.state = State.NEW
-        self.counters = Counters()
         self.welcome: Welcome | None = None
         self.error: TflmError | None = None
-        self._baud = baud
-        self._timeout = timeout
         self._nonce = nonce
         self._cap = max(largest_frame, message.SMALLEST_FRAME)
         self._intake = Intake(self.counters)
-        self._events: list[Event] = []
         self._crashes = 0
-        self._number = 0
-        self._timing = Timing(baud, timeout, 0.0)
-        self._outbox = Outbox(0, 0)
         self._hellos = 0
         self._hello_due = 0.0
         self._opened_at = 0.0
         self._asking_until = 0.0
-        self._recovery = Recovery(self._outbox)
-        self._ping_at = 0.0
 
     # What the layer above asks.
 
@@ -94,11 +78,6 @@ class Session:
     def has_room(self) -> bool:
         """All that was submitted has been sent: there may be room for more."""
         return self.state is State.OPEN and not self._outbox.unsent
-
-    @property
-    def outstanding(self) -> int:
-        """Requests submitted whose replies have not been handed on."""
-        return self._outbox.end - self._outbox.first
 
     @property
     def largest_body(self) -> int:
@@ -118,6 +97,7 @@ class Session:
         """Say HELLO. Once."""
         self._move(State.GREETING)
         self._timing = Timing(self._baud, self._timeout, now)
+        self._rate = Rate(self._baud)
         self._draw_number(now)
 
     def submit(self, request: message.Request) -> int:
@@ -131,6 +111,33 @@ class Session:
         if self.state not in (State.OPEN, State.ASKING):
             raise ValueError(f"a session that is {self.state.value} takes no requests")
         return self._outbox.submit(request)
+
+    @property
+    def can_change_baud(self) -> bool:
+        """Whether :meth:`change_baud` may be called now."""
+        able = self.welcome is not None and self.welcome.changes_baud and self.baud is not None
+        return able and self.state is State.OPEN and self._rate.is_open and not self.outstanding
+
+    @property
+    def away_from_opening(self) -> bool:
+        """The session is open, and the line not at the rate that it was opened with."""
+        return self.state is State.OPEN and self.baud != self._baud
+
+    def change_baud(self, baud: int) -> None:
+        """Ask the board for another rate (SPEC §9): 0 for the one that the line was opened with, or
+        from there any other. :class:`Resettled` tells what came of it.
+
+        Raises the session's error if it is broken, ValueError where that cannot be asked now or of
+        this board.
+        """
+        if self.error is not None:
+            raise self.error
+        welcome, rate = self.welcome, self._rate
+        if not self.can_change_baud or welcome is None:
+            raise ValueError("the rate is changed where there is one, and nothing under way")
+        if baud and (rate.line != rate.opening or is_too_slow(baud, welcome.largest_frame)):
+            raise ValueError(f"from {rate.line} baud there is no way to {baud}")
+        self._ask_for_rate(baud)
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -149,6 +156,8 @@ class Session:
             return min(self._hello_due, self._timing.lost_at(0))
         if self.state is State.ASKING:
             return min(self._hello_due, self._asking_until)
+        if self.state is State.OPEN and self._rate.searching:
+            return min(self._rate.ping_at, self._timing.lost_at(self._reply_wire()))
         oldest = self._outbox.oldest()
         if self.state is State.OPEN and oldest is not None and oldest.times_sent:
             wire = oldest.reply_wire
@@ -212,8 +221,7 @@ class Session:
             self._timing.progress(now)
             self.welcome = welcome
             self._intake.largest = welcome.largest_frame
-            self._outbox = Outbox(welcome.window, welcome.reply_store)
-            self._recovery = Recovery(self._outbox)
+            self._begin(welcome)
             self._move(State.OPEN)
             self._events.append(Opened(welcome))
 
@@ -228,63 +236,6 @@ class Session:
             self.counters.ignored += 1  # the answer to a HELLO that was sent twice
         else:
             self._break(self._reset_error(welcome.boot_id))
-
-    def _on_pong(self, found: Frame, now: float) -> None:
-        self._heard(now)
-        ack = self._outbox.absolute(found.ack)
-        if self._recovery.answers_ping(found.number):
-            self._round_trip(now - self._ping_at)
-            if ack < self._outbox.taken:
-                self._on_forgotten(found, now)  # it was answered before and is not any more
-                return
-            if ack > self._outbox.sent_end:
-                self._break(ProtocolMismatch("the board took requests that were never sent"))
-                return
-            self._note_ack(ack, now)
-            if self._recovery.lost_before_ping(ack):
-                self._send_again(ack)
-        self._ask_for_missing(ack)
-
-    def _on_gap(self, found: Frame, now: float) -> None:
-        self.counters.gaps += 1
-        self._heard(now)
-        ack = self._outbox.absolute(found.ack)
-        if ack > self._outbox.sent_end:
-            self.counters.ignored += 1
-            return
-        self._note_ack(ack, now)
-        if self._is_latest_token(found):
-            self._send_again(ack)
-
-    def _is_latest_token(self, found: Frame) -> bool:
-        return self._recovery.is_latest(found.number)
-
-    def _on_reply(self, found: Frame, now: float) -> None:
-        box = self._outbox
-        number = box.absolute(found.number)
-        oldest = box.oldest()
-        answer = box.answer(number, found.type, found.payload)
-        if answer is Answer.UNASKED:
-            self.counters.ignored += 1
-            return
-        silence = self._heard(now)
-        if answer is Answer.REPEATED:
-            self.counters.replies_repeated += 1
-            return
-        self._progress(now)
-        if oldest is not None and number == oldest.number and oldest.times_sent == 1 and silence:
-            self._timing.sample(silence)
-            self._shortest(now - oldest.left_at)
-        self._note_ack(box.absolute(found.ack), now)
-        self._deliver()
-        if self._recovery.overtaken(number):
-            self._ask_for_missing(number)
-
-    def _deliver(self) -> None:
-        for entry in self._outbox.delivered():
-            assert entry.reply is not None
-            reply = message.parse_reply(entry.request, entry.reply)
-            self._events.append(Replied(entry.number, reply))
 
     def _on_forgotten(self, found: Frame, now: float) -> None:
         self._move(State.ASKING)
@@ -327,44 +278,6 @@ class Session:
         versions = (0, 0) if self.state is State.ASKING else ()
         return self._frame(Type.HELLO, 0, message.pack_hello(*versions), now, ack=0)
 
-    def _transmit_open(self, now: float) -> bytes:
-        box = self._outbox
-        oldest = box.oldest()
-        if oldest is not None and oldest.times_sent:
-            if now >= self._timing.lost_at(oldest.reply_wire):
-                self._break(NoAnswer(self._why_silent(now)))
-                return b""
-            if now >= self._timing.silent_at(oldest.reply_wire):
-                self._recovery.want_ping()
-                self._timing.pinged()
-        out: list[bytes] = []
-        for kind, number, payload in self._recovery.frames():
-            out.append(self._frame(kind, number, payload, now))
-            if kind == Type.PING:
-                self.counters.pings += 1
-                self._ping_at = self._timing.sent(0, now)
-        while (entry := box.next_to_send()) is not None:
-            again = entry.times_sent > 0
-            out.append(self._frame(entry.request.kind, entry.number, entry.payload, now))
-            left_at = self._timing.sent(0, now)
-            box.sent(entry, left_at)
-            if again:
-                self.counters.requests_resent += 1
-            else:
-                self.counters.requests += 1
-                self._timing.progress(left_at)
-        return b"".join(out)
-
-    def _frame(
-        self, kind: int, number: int, payload: bytes, now: float, ack: int | None = None
-    ) -> bytes:
-        acknowledged = self._outbox.first if ack is None else ack
-        wire = frame.encode(kind, self._number, number & 0xFFFF, acknowledged & 0xFFFF, payload)
-        self.counters.frames_sent += 1
-        self.counters.bytes_sent += len(wire)
-        self._timing.sent(len(wire), now)
-        return wire
-
     # What both do.
 
     def _move(self, state: State) -> None:
@@ -385,47 +298,6 @@ class Session:
         deadline = self.deadline()
         if deadline is not None and now > deadline:
             self._timing.excuse(now - deadline)
-
-    def _heard(self, now: float) -> float:
-        oldest = self._outbox.oldest()
-        asked_at = now if oldest is None or not oldest.times_sent else oldest.left_at
-        silence = self._timing.heard(now, asked_at)
-        self.counters.longest_gap = max(self.counters.longest_gap, silence)
-        return silence
-
-    def _progress(self, now: float) -> None:
-        self._recovery.rounds = 0
-        self._timing.progress(now)
-
-    def _note_ack(self, ack: int, now: float) -> None:
-        if self._outbox.note_taken(ack):
-            self._progress(now)
-
-    def _send_again(self, number: int) -> None:
-        self._recovery.send_again(number)
-        self._no_hope()
-
-    def _ask_for_missing(self, before: int) -> None:
-        self.counters.replies_lost += self._recovery.ask_for_missing(before)
-        self._no_hope()
-
-    def _no_hope(self) -> None:
-        if self._recovery.too_many:
-            what = diagnosis.describe(self._outbox.oldest(), self._outbox)
-            self._break(diagnosis.too_noisy(what, self._recovery.rounds, self.counters))
-
-    def _round_trip(self, seconds: float) -> None:
-        self._timing.sample(seconds)
-        self._shortest(seconds)
-
-    def _shortest(self, seconds: float) -> None:
-        known = self.counters.round_trip
-        if seconds >= 0 and (known is None or seconds < known):
-            self.counters.round_trip = seconds
-
-    def _why_silent(self, now: float) -> str:
-        heard = self._timing.heard_at
-        return diagnosis.silent(self._outbox, now - heard, self._timing.waited(now), heard)
 
     def _reset_error(self, boot_id: int | None) -> LinkError | BoardReset:
         self.counters.resets += 1

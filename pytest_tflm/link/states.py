@@ -68,10 +68,17 @@ class Said(NamedTuple):
     printed: bool
 
 
+class Resettled(NamedTuple):
+    """A change of rate has ended, or the board was found at another: the line is at ``baud`` bits
+    per second, whatever was asked for."""
+
+    baud: int | None
+
+
 class Broken(NamedTuple):
     """The session is over; ``error`` says why. Nothing but text comes after it."""
 
     error: TflmError
 
 
-Event: TypeAlias = "Opened | Replied | Said | Broken"
+Event: TypeAlias = "Opened | Replied | Said | Resettled | Broken"

@@ -21,7 +21,8 @@ class Timing:
 
     def __init__(self, baud: int | None, timeout: float, now: float) -> None:
         self.timeout = timeout
-        self._byte = _BITS_PER_BYTE / baud if baud else 0.0
+        self._byte = 0.0
+        self.set_baud(baud)
         self._peak: float | None = None
         self._unanswered = 0
         self._heard = now
@@ -34,6 +35,19 @@ class Timing:
     def heard_at(self) -> float:
         """When the last valid frame of the session came."""
         return self._heard
+
+    @property
+    def unanswered(self) -> int:
+        """PINGs that went out because of silence since something was heard."""
+        return self._unanswered
+
+    def silence(self, now: float) -> float:
+        """Seconds since something was heard, or all that was sent had left."""
+        return now - max(self._heard, self._line_free)
+
+    def set_baud(self, baud: int | None) -> None:
+        """The line's rate from now on."""
+        self._byte = _BITS_PER_BYTE / baud if baud else 0.0
 
     def sent(self, length: int, now: float) -> float:
         """``length`` bytes go out; returns when the last of them has left."""

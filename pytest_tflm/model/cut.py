@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_tflm.errors import CannotCut, ModelError
 from pytest_tflm.model import accessors, check, check_tensors, dtypes
 from pytest_tflm.model.check_tensors import ints
+from pytest_tflm.model.graph import pack, take_in_buffer, take_in_options
 from pytest_tflm.model.model import model_from_bytes
 
 if TYPE_CHECKING:
@@ -156,8 +157,6 @@ class _Carrier:
     def carry(
         self, run: tuple[Operator, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
     ) -> bytes:
-        from pytest_tflm.model.graph import pack
-
         numbers = [operator.index for operator in run]
         self.graph(0, numbers, inputs, outputs)
         # Carrying a subgraph may find others that it calls.
@@ -225,27 +224,15 @@ class _Carrier:
     def _buffer(self, number: int) -> int:
         if number not in self.buffers:
             buffer = self.schema.BufferT.InitFromObj(self.root.Buffers(number))
-            # Data behind the flatbuffer comes into it: where it would be is known only later.
-            if check_tensors.is_behind(buffer.offset, buffer.size):
-                buffer.data = self._behind(buffer.offset, buffer.size)
-                buffer.offset = buffer.size = 0
+            take_in_buffer(buffer, self.model.data)
             self.buffers[number] = len(self.new.buffers)
             self.new.buffers.append(buffer)
         return self.buffers[number]
 
-    def _behind(self, offset: int, size: int) -> Any:
-        import numpy as np
-
-        return np.frombuffer(self.model.data, np.uint8, size, offset)
-
     def _finish_operator(self, operator: Any) -> None:
         operator.opcodeIndex = self._code(operator.opcodeIndex)
         operator.debugMetadataIndex = -1  # metadata stays behind
-        if operator.largeCustomOptionsSize:
-            operator.customOptions = self._behind(
-                operator.largeCustomOptionsOffset, operator.largeCustomOptionsSize
-            )
-            operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0
+        take_in_options(operator, self.model.data)
         for options in (operator.builtinOptions, operator.builtinOptions2):
             name = type(options).__name__.removesuffix("T")
             for field in check.SUBGRAPH_FIELDS.get(name, ()):

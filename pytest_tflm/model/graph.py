@@ -13,6 +13,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from pytest_tflm.model.check_tensors import is_behind
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -124,5 +126,31 @@ def pack(model: Any) -> bytes:
 
 
 def unpack(data: bytes) -> Any:
-    """The bytes of a .tflite file as a ``ModelT``, to bend and pack again."""
-    return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    """The bytes of a .tflite file as a ``ModelT``, to bend and pack again.
+
+    What lies behind the flatbuffer (data of buffers, custom options) is taken into it, for packing
+    would move it.
+    """
+    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+    for buffer in model.buffers or ():
+        take_in_buffer(buffer, data)
+    for graph in model.subgraphs or ():
+        for operator in graph.operators or ():
+            take_in_options(operator, data)
+    return model
+
+
+def take_in_buffer(buffer: Any, data: bytes) -> None:
+    """Give a ``BufferT`` of the file ``data`` the bytes that lie behind the flatbuffer."""
+    if is_behind(buffer.offset, buffer.size):
+        buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+    buffer.offset = buffer.size = 0
+
+
+def take_in_options(operator: Any, data: bytes) -> None:
+    """Give an ``OperatorT`` of the file ``data`` its custom options from behind the flatbuffer."""
+    size = operator.largeCustomOptionsSize
+    if size:
+        offset = operator.largeCustomOptionsOffset
+        operator.customOptions = np.frombuffer(data, np.uint8, size, offset)
+    operator.largeCustomOptionsOffset = operator.largeCustomOptionsSize = 0

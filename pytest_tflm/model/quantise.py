@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def quantize_sample(model: Model, sample: Any) -> tuple[NDArray[np.generic], ...]:
     """See :meth:`pytest_tflm.model.Model.quantize`."""
-    values = _split(model, sample)
+    values = sample_values(model, sample)
     return tuple(_fit(tensor, value) for tensor, value in zip(model.inputs, values, strict=True))
 
 
@@ -88,8 +88,8 @@ def dequantize_array(tensor: Tensor, codes: Array) -> Array:
     return scales * (codes.astype(np.int64) - zero_points).astype(np.float32)
 
 
-def _split(model: Model, sample: Any) -> list[Any]:
-    """The sample's arrays in the order of the model's inputs."""
+def sample_values(model: Model, sample: Any) -> list[Any]:
+    """The sample's arrays, as they are, in the order of the model's inputs. Raises SampleError."""
     inputs = model.inputs
     names = [tensor.name for tensor in inputs]
     wanted = f"{model.name} has {len(inputs)} inputs ({', '.join(names)})"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def header_lines(settings: Settings, pool: Pool, models: list[Model]) -> list[str]:
-    """Board, firmware, models with their hashes, reference and tolerance. Connects to the board:
+    """Board, firmware, models with their hashes and what is known to go wrong with them, reference
+    and tolerance. Connects to the board:
     if that fails the tests will say so, and the header does in short."""
     return [
         f"tflm: board: {_board(settings, pool)}",
@@ -23,7 +24,16 @@ def header_lines(settings: Settings, pool: Pool, models: list[Model]) -> list[st
             for model in models
         ),
         f"tflm: reference: {reference_name(settings)}, tolerance {settings.tolerance} LSB",
+        *(line for model in models for line in _lint_lines(model)),
     ]
+
+
+def _lint_lines(model: Model) -> list[str]:
+    """What is known to go wrong with a model, before it does: a line each."""
+    from pytest_tflm.model.lint import NOTE, lint
+
+    found = [finding for finding in lint(model) if finding.severity != NOTE]
+    return [f"tflm: {f.severity}: {model.name}: {f.sentence} ({f.remedy})" for f in found]
 
 
 def reference_name(settings: Settings) -> str:
@@ -38,6 +48,9 @@ def _board(settings: Settings, pool: Pool) -> str:
         return "none (no --tflm-port)"
     try:
         connection = pool.connection()
-        return f"{connection.identity.describe()}, at {connection.name}"
+        baud = connection.counters.baud
+        rate = "" if baud is None else f", {baud} baud"
+        note = f" ({connection.rate_note})" if connection.rate_note else ""
+        return f"{connection.identity.describe()}, at {connection.name}{rate}{note}"
     except TflmError as error:
         return f"none: {str(error).splitlines()[0]}"

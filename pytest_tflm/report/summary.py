@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_tflm.link.counters import Counters
 
 
-def summary_lines(compared: Iterable[Mapping[str, Any]], link: Counters | None = None) -> list[str]:
+_SLOWEST = 3
+"""Operators that are named in the line of a model."""
+
+Times = Sequence[tuple[int, str, int]]
+"""Index, name and microseconds of each operator."""
+
+
+def summary_lines(
+    compared: Iterable[Mapping[str, Any]],
+    link: Counters | None = None,
+    times: Iterable[tuple[str, Times]] = (),
+) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
-    tflm_largest_lsb, tflm_largest_float. Then one with the counters of the link, if given."""
+    tflm_largest_lsb, tflm_largest_float; and ``tflm_verdict`` where a test failed, which is told
+    once. Then one for each model whose operators were timed, and one with the counters of the link,
+    if given."""
+    compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for found in compared:
+    for found in (each for each in compared if "tflm_runtimes" in each):
         groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
     lines = []
     for (model, runtimes), samples in groups.items():
         count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
         lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
+    told = (str(found["tflm_verdict"]) for found in compared if "tflm_verdict" in found)
+    lines += [f"why: {line}" for line in dict.fromkeys(told)]
+    lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]
     if link is not None:
         lines.append(f"link: {link.describe()}")
     return lines
@@ -42,3 +59,10 @@ def _differences(samples: list[Mapping[str, Any]]) -> str:
     if any(floats):
         parts.append(f"largest float difference {max(floats):.3g}")
     return ", ".join(parts)
+
+
+def _slowest(operators: Times) -> str:
+    slowest = sorted(operators, key=lambda each: -each[2])[:_SLOWEST]
+    named = [f"{name} (operator {index}) {time} µs" for index, name, time in slowest]
+    count = f"{len(operators)} operator{'s' * (len(operators) != 1)}"
+    return f"slowest of {count}, {sum(each[2] for each in operators)} µs: {', '.join(named)}"

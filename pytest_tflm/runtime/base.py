@@ -37,6 +37,16 @@ class Outputs:
         return self.arrays[index]
 
 
+@dataclass(frozen=True)
+class OperatorTime:
+    """How long the operator at ``index`` of the model's main subgraph took; ``name`` is its kind,
+    such as ``CONV_2D``."""
+
+    index: int
+    name: str
+    microseconds: int
+
+
 class Runtime(Protocol):
     """Runs one model.
 

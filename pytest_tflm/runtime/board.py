@@ -12,7 +12,7 @@ from pytest_tflm.errors import (
     OperatorMissing,
     WrongModel,
 )
-from pytest_tflm.runtime.base import Outputs
+from pytest_tflm.runtime.base import OperatorTime, Outputs
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Connection
@@ -78,6 +78,17 @@ class BoardRuntime:
             raise self._wrong(loaded)
         self._check_tensors(loaded)
 
+    def reload(self) -> None:
+        """Send the model once more, also if the board has it already: what its memory held before
+        is gone. Raises WrongModel if the board takes none."""
+        loaded = self._connection.current()
+        if not self._connection.identity.takes_models:
+            raise self._wrong(loaded)
+        self._checked = None
+        loaded = self._connection.load(self._model.data, self._progress)
+        self._check_tensors(loaded)
+        self._checked = loaded
+
     def run(self, sample: object) -> Outputs:
         self._ready()
         return self._outputs(self._connection.run(self._pack(sample)))
@@ -91,11 +102,30 @@ class BoardRuntime:
         self._ready()
         self._connection.reset_state()
 
+    def operator_times(self) -> list[OperatorTime]:
+        """How long each operator took in the last run, by the board's clock; empty before the
+        first. An operator that runs others (IF, WHILE, CALL_ONCE) counts with them, and one that
+        the board had no memory for is missing at the end.
+
+        Raises NotSupported on a board that does not measure them, such as the simulator.
+        """
+        self._ready()
+        times = self._connection.operator_times()
+        return [
+            OperatorTime(operator.index, operator.name, microseconds)
+            for operator, microseconds in zip(self._model.operators, times, strict=False)
+        ]
+
     def read_back(self, sample: object) -> Arrays:
         """Write a sample into the board's input tensors, without running it, and read them back:
         one array for each input tensor, in its dtype and shape."""
         self._ready()
         self._connection.write_inputs(self._pack(sample))
+        return _arrays(self._connection.read_inputs(), self._model.inputs)
+
+    def read_inputs(self) -> Arrays:
+        """What the board's input tensors hold now: after a run, what Invoke left there."""
+        self._ready()
         return _arrays(self._connection.read_inputs(), self._model.inputs)
 
     def close(self) -> None:

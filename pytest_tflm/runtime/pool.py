@@ -81,11 +81,18 @@ class Pool:
         if self._simulator is not None:
             return Connection.open(
                 self._simulator.port,
-                baud=self._settings.baud,
+                baud=self._simulator.baud or self._settings.baud,
+                line_baud=self._settings.line_baud,
+                is_uart=bool(self._simulator.baud),
                 timeout=self._settings.timeout,
                 name=port,
             )
-        return Connection.open(port, baud=self._settings.baud, timeout=self._settings.timeout)
+        return Connection.open(
+            port,
+            baud=self._settings.baud,
+            line_baud=self._settings.line_baud,
+            timeout=self._settings.timeout,
+        )
 
     def board(self, model: Model) -> Runtime:
         """The board with ``model`` loaded.

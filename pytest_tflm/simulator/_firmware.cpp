@@ -24,7 +24,12 @@ using pytest_tflm::outcome;
 // what the caller of transmit() asked for.
 class RingPort final : public pytest_tflm::Port {
  public:
-  explicit RingPort(size_t size) : ring_(size) {}
+  // `opening_baud` 0: a line without a rate.
+  RingPort(size_t size, uint32_t opening_baud, uint32_t largest_baud)
+      : baud(opening_baud),
+        ring_(size),
+        opening_baud_(opening_baud),
+        largest_baud_(opening_baud == 0 ? 0 : largest_baud) {}
 
   size_t receive(const char* data, size_t size) {
     const size_t taken = std::min(size, ring_.size() - used_);
@@ -53,16 +58,24 @@ class RingPort final : public pytest_tflm::Port {
     return count;
   }
 
+  bool can_set_baud(uint32_t wanted) override {
+    return largest_baud_ != 0 && wanted <= largest_baud_;
+  }
+  void set_baud(uint32_t wanted) override { baud = wanted == 0 ? opening_baud_ : wanted; }
+
   size_t room = 0;
   std::string sent;
+  uint32_t baud;
 
  private:
   std::vector<uint8_t> ring_;
+  const uint32_t opening_baud_;
+  const uint32_t largest_baud_;
   size_t first_ = 0;
   size_t used_ = 0;
 };
 
-// Runs only in Invoke, by the time that the engine says it took.
+// Runs in Invoke by the time that the engine says it took, else as pass_time() says.
 class InvokeClock final : public pytest_tflm::Clock {
  public:
   uint32_t microseconds() override { return now; }
@@ -259,7 +272,8 @@ class PythonEngine final : public pytest_tflm::Engine {
 class Board {
  public:
   Board(nb::object engine, uint32_t boot_id, std::string board, std::string reset_reason,
-        size_t largest_frame, uint32_t window, size_t reply_store, size_t log_store)
+        size_t largest_frame, uint32_t window, size_t reply_store, size_t log_store, uint32_t baud,
+        uint32_t largest_baud)
       : name_(board),
         reset_reason_(reset_reason),
         identity_{PYTEST_TFLM_CORE, name_.c_str(), reset_reason_.c_str(), compiler(), boot_id},
@@ -267,7 +281,7 @@ class Board {
         reply_memory_(check_reply_store(reply_store, largest_frame)),
         log_memory_(log_store),
         engine_(engine),
-        port_(static_cast<size_t>(window) + 64),
+        port_(static_cast<size_t>(window) + 64, baud, largest_baud),
         board_(port_, engine_.clock, engine_, identity_,
                {frame_memory_.data(), frame_memory_.size(), reply_memory_.data(),
                 reply_memory_.size(), log_memory_.data(), log_memory_.size()},
@@ -292,6 +306,8 @@ class Board {
   }
 
   bool log(const std::string& text) { return board_.log(text.c_str()); }
+  void pass_time(uint32_t microseconds) { engine_.clock.now += microseconds; }
+  uint32_t baud() const { return port_.baud; }
 
  private:
   static const char* compiler() {
@@ -333,11 +349,13 @@ NB_MODULE(_firmware, module) {
   module.doc() = "The firmware core (firmware/core), compiled for this machine.";
   nb::class_<Board>(module, "Board")
       .def(nb::init<nb::object, uint32_t, std::string, std::string, size_t, uint32_t, size_t,
-                    size_t>(),
+                    size_t, uint32_t, uint32_t>(),
            "engine"_a, nb::kw_only(), "boot_id"_a, "board"_a, "reset_reason"_a, "largest_frame"_a,
-           "window"_a, "reply_store"_a, "log_store"_a = 4096)
+           "window"_a, "reply_store"_a, "log_store"_a = 4096, "baud"_a = 0, "largest_baud"_a = 0)
       .def("receive", &Board::receive, "data"_a)
       .def("poll", &Board::poll)
       .def("transmit", &Board::transmit, "limit"_a)
-      .def("log", &Board::log, "text"_a);
+      .def("log", &Board::log, "text"_a)
+      .def("pass_time", &Board::pass_time, "microseconds"_a)
+      .def_prop_ro("baud", &Board::baud);
 }

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_tflm.simulator.line import BABBLE_SECONDS, BOOT_TEXT, Line, Mishaps, Peer
+from pytest_tflm.simulator.uart import heard
 
 if TYPE_CHECKING:
     from pytest_tflm.simulator.faults import Faults
     from pytest_tflm.simulator.process import Port
 
+_PIECE = 64
+"""Bytes that a line with a rate delivers at once."""
 _MOST_QUEUED = 1 << 16
 """Bytes on their way after which nothing more is taken, as by a driver's buffer."""
 
@@ -20,7 +23,8 @@ _MOST_QUEUED = 1 << 16
 class BadLine:
     """Carries bytes between ``port`` and a board, as badly as ``faults`` and ``seed`` say.
 
-    ``reset`` restarts the board. ``clock`` gives seconds.
+    ``reset`` restarts the board. ``clock`` gives seconds, ``baud`` the rate that the board has now,
+    0 where its line has none; the client's is that of the port.
     """
 
     def __init__(
@@ -30,17 +34,19 @@ class BadLine:
         seed: int,
         reset: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        baud: Callable[[], int] = lambda: 0,
     ) -> None:
         self._port = port
         self._faults = faults
         self._reset = reset
         self._clock = clock
+        self._baud = baud
         self._up = Line(seed, faults, from_board=False)
         self._down = Line(seed, faults, from_board=True)
         self._mishaps = Mishaps(seed, faults)
         self._peer = Peer(faults.peer, seed)
-        self._to_board: deque[tuple[float, bytes]] = deque()
-        self._to_host: deque[tuple[float, bytes]] = deque()
+        self._to_board: deque[tuple[float, bytes, int]] = deque()
+        self._to_host: deque[tuple[float, bytes, int]] = deque()
         self._babble_at = 0.0
         self._blocked = False
 
@@ -53,32 +59,52 @@ class BadLine:
         now = self._clock()
         if self._is_taken_over:
             if answer := self._peer.hears(data):
-                self._to_host.append((now, answer))
+                self._to_host.append((now, answer, 0))
         elif data:
-            self._to_board.append(self._up.send(data, now))
+            baud = self._client_baud()
+            self._send(self._up, data, now, baud, self._to_board)
 
-    def said(self, data: bytes) -> None:
-        """The board sends these bytes."""
+    def _client_baud(self) -> int:
+        """What the client has set its port to; where it cannot be seen, the board's rate."""
+        return (self._port.baud() or self._baud()) if self._baud() else 0
+
+    def _send(
+        self,
+        line: Line,
+        data: bytes,
+        now: float,
+        baud: int,
+        to: deque[tuple[float, bytes, int]],
+    ) -> None:
+        line.pace(baud or None)
+        step = _PIECE if baud else len(data)
+        for at in range(0, len(data), step):
+            arrival, damaged = line.send(data[at : at + step], now)
+            to.append((arrival, damaged, baud))
+
+    def said(self, data: bytes, baud: int = 0) -> None:
+        """The board sends these bytes, at ``baud`` where its line has a rate."""
         if data and not self._is_taken_over:
-            self._to_host.append(self._down.send(data, self._clock()))
+            self._send(self._down, data, self._clock(), baud, self._to_host)
 
     @property
     def has_room(self) -> bool:
         """Whether the board may send."""
-        return sum(len(data) for _, data in self._to_host) < _MOST_QUEUED
+        return sum(len(data) for _, data, _ in self._to_host) < _MOST_QUEUED
 
     def for_board(self) -> bytes:
         """What reaches the board now. May restart it, or take its port away."""
         now = self._clock()
         arrived = b""
         while self._to_board and self._to_board[0][0] <= now and not self._is_taken_over:
-            _, data = self._to_board.popleft()
+            _, data, baud = self._to_board.popleft()
+            data = heard(data, baud, self._baud())
             for piece, mishap in self._mishaps.among(data):
                 arrived += piece
                 if mishap == "reset":
                     arrived = b""  # its memory is lost, and what was unread with it
                     self._reset()
-                    self._to_host.append((now, BOOT_TEXT))
+                    self._to_host.append((now, BOOT_TEXT, self._baud()))
                 elif mishap == "vanish":
                     self._vanish()
                     return b""
@@ -95,15 +121,16 @@ class BadLine:
         if self._is_taken_over and self._peer.is_endless and now >= self._babble_at:
             self._babble_at = now + BABBLE_SECONDS
             if not self._to_host:
-                self._to_host.append((now, self._peer.says()))
+                self._to_host.append((now, self._peer.says(), 0))
         if not self._port.connected():
             self._to_host.clear()
         self._blocked = False
         while self._to_host and self._to_host[0][0] <= now:
-            arrival, data = self._to_host.popleft()
+            arrival, data, baud = self._to_host.popleft()
+            data = heard(data, baud, self._client_baud())
             sent = self._port.write(data) if data else 0
             if sent < len(data):
-                self._to_host.appendleft((arrival, data[sent:]))
+                self._to_host.appendleft((arrival, data[sent:], 0))
                 self._blocked = True
                 return
 

@@ -16,11 +16,13 @@ _STOP_SECONDS = 2.0
 class BoardProcess:
     """A running board. Also a context manager, which closes it.
 
-    ``port`` is what pyserial opens, ``pid`` the process.
+    ``port`` is what pyserial opens, ``pid`` the process, ``baud`` the rate that its line begins
+    with, 0 where it has none.
     """
 
     port: str
     pid: int
+    baud: int = 0
     _process: subprocess.Popen[bytes]
 
     def exit_description(self, wait: float = 0.0) -> str | None:

@@ -96,7 +96,7 @@ _ALL = (
     Defect(
         "one-element",
         "one output code is 40 higher when one input element has its highest code",
-        "unexplained",
+        "unknown",
         "board",
         "models of which an input has that code there",
         number=417,
@@ -174,7 +174,7 @@ _ALL = (
         "board",
         "models with another type of operator",
     ),
-    Defect("crash", "the board's process dies in Invoke", "crash", "board"),
+    Defect("crash", "the board's process dies in Invoke", "board-broke", "board"),
     _kernel("off-by-one", "+1 in every output element", "kernel-differs", _INTEGER),
     _kernel(
         "one-code",
@@ -203,14 +203,14 @@ _ALL = (
     _kernel(
         "padding-zero",
         "pads with code 0 where the zero point was meant",
-        "edge-positions",
+        "padding-value",
         f"{_PADDED}; PAD",
     ),
     _kernel(
         "asymmetric-padding",
         "pads with code 0 at the bottom and the right, where one more is padded than on the other"
         " side",
-        "edge-positions",
+        "padding-value",
         f"{_PADDED}, of an odd number",
     ),
     _kernel(
@@ -243,7 +243,7 @@ _ALL = (
     _kernel(
         "above-2^23",
         "+1 where the accumulator's magnitude is above 2^23",
-        "kernel-differs",
+        "accumulator-overflow",
         f"{_SUMMING}, where sums are that large",
     ),
     _kernel(

@@ -22,6 +22,7 @@ class Simulator(BoardProcess):
 
     def __init__(self, spec: SimulatorSpec) -> None:
         self.spec = spec
+        self.baud = spec.baud
         # Files, not pipes: nobody has to read them while the board runs.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._native_text = tempfile.TemporaryFile()  # noqa: SIM115

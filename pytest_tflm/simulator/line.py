@@ -179,10 +179,14 @@ class Line:
         self._jitter = random.Random(f"{seed} jitter {from_board}")
         self._stall = _Runs(random.Random(f"{seed} stall {from_board}"), faults.stall)
         self._faults = faults
-        self._byte = _BITS_PER_BYTE / baud if baud else 0.0
+        self.pace(baud)
         self._delay = delay + faults.delay
         self._free_at = 0.0
         self._last_arrival = 0.0
+
+    def pace(self, baud: int | None) -> None:
+        """The rate of what is sent from now on."""
+        self._byte = _BITS_PER_BYTE / baud if baud else 0.0
 
     @property
     def is_paced(self) -> bool:

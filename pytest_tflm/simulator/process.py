@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ from pytest_tflm.errors import PortVanished, SettingsError, TflmError
 from pytest_tflm.simulator.bad_line import BadLine
 from pytest_tflm.simulator.defects import parse_defects
 from pytest_tflm.simulator.faults import profile
-from pytest_tflm.simulator.spec import SimulatorSpec, require_tflite_micro
+from pytest_tflm.simulator.spec import LARGEST_BAUD, SimulatorSpec, require_tflite_micro
 
 if TYPE_CHECKING:
     from pytest_tflm.simulator.engine_wrapper import SimulatedEngine
@@ -42,6 +43,9 @@ class Port(Protocol):
     def connected(self) -> bool:
         """Whether somebody may be listening. If not, the board keeps what it has to say."""
 
+    def baud(self) -> int:
+        """The rate that the client has set, bits per second; 0 where that cannot be seen."""
+
     def read(self) -> bytes:
         """What has arrived; empty if there is nothing."""
 
@@ -59,18 +63,29 @@ class PseudoTerminal:
     """A raw pseudo-terminal. Clients come and go; its own end of the slave keeps it alive."""
 
     def __init__(self) -> None:
+        import termios
         import tty
 
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
+        self._rates = {
+            getattr(termios, name): int(name[1:])
+            for name in dir(termios)
+            if name[0] == "B" and name[1:].isdecimal()
+        }
 
     def readable(self) -> int:
         return self._master
 
     def connected(self) -> bool:
         return True
+
+    def baud(self) -> int:
+        import termios
+
+        return self._rates.get(termios.tcgetattr(self._slave)[5], 0)
 
     def read(self) -> bytes:
         try:
@@ -112,6 +127,9 @@ class TcpServer:
 
     def connected(self) -> bool:
         return self._client is not None
+
+    def baud(self) -> int:
+        return 0
 
     def read(self) -> bytes:
         if self._client is None:
@@ -233,7 +251,10 @@ class _Machine:
             largest_frame=spec.largest_frame,
             window=spec.window,
             reply_store=spec.reply_store,
+            baud=spec.baud,
+            largest_baud=LARGEST_BAUD,
         )
+        self._looked_at = time.monotonic()
 
     def receive(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -250,6 +271,9 @@ class _Machine:
 
     def poll(self) -> bool:
         """Do a piece of work. True: there may be more."""
+        now = time.monotonic()
+        self.board.pass_time(min(int((now - self._looked_at) * 1e6), 1 << 31))
+        self._looked_at = now
         again = self.board.poll()
         for printed in self.engine.take_log():
             self.board.log(printed)
@@ -259,15 +283,22 @@ class _Machine:
 def _run(spec: SimulatorSpec, port: Port, native_text: int | None, parent: int | None) -> None:
     """Run a board on ``port`` until file descriptor ``parent`` ends, or something is raised."""
     machine = _Machine(spec, native_text)
-    line = BadLine(port, profile(spec.faults).faults, spec.seed, machine.reset)
+    line = BadLine(
+        port,
+        profile(spec.faults).faults,
+        spec.seed,
+        machine.reset,
+        baud=lambda: machine.board.baud,
+    )
     print(port.port, flush=True)
     while True:
         if arrived := line.for_board():
             machine.receive(arrived)
         again = machine.poll()
         if port.connected() and line.has_room:
+            baud = machine.board.baud
             said = machine.transmit()
-            line.said(said)
+            line.said(said, baud)
             again = again or bool(said)  # more may be queued
         line.push()
         client = port.readable()

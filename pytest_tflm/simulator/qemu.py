@@ -5,17 +5,19 @@ from __future__ import annotations
 import ctypes
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
+from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound, SettingsError
+from pytest_tflm.simulator import emulated_defects
 from pytest_tflm.simulator.board_process import BoardProcess
+from pytest_tflm.simulator.shared_line import SharedLine
 
 PREFIX = "qemu:"
-"""What ``--tflm-port`` begins with to mean an emulated board; the image's path follows."""
+"""What ``--tflm-port`` begins with to mean an emulated board; the image's path follows, and perhaps
+``?defect=NAME``."""
 
 _PROGRAM = "qemu-system-arm"
 _MACHINE = "mps2-an386"
@@ -26,55 +28,62 @@ _SET_DEATH_SIGNAL = 1
 
 
 class EmulatedBoard(BoardProcess):
-    """A running QEMU; ``image`` is what it executes."""
+    """A running QEMU; ``image`` is what it executes, ``defect`` what it does wrong if anything."""
 
-    def __init__(self, image: Path, program: str) -> None:
+    def __init__(self, image: Path, program: str, defect: str = "") -> None:
         self.image = image
+        self.defect = defect
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        # QEMU is given a socket that listens already: no port is free now and taken a moment
-        # later, and whoever connects early waits in its queue.
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            address = server.getsockname()
-            line = f"socket,id=uart0,fd={server.fileno()},server=on,wait=on,nodelay=on"
-            try:
-                self._process = subprocess.Popen(
-                    [
-                        *(program, "-M", _MACHINE, "-kernel", str(image)),
-                        *("-display", "none", "-monitor", "none", "-parallel", "none"),
-                        *("-chardev", line, "-serial", "chardev:uart0"),
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=self._errors,
-                    pass_fds=(server.fileno(),),
-                    # Ctrl-C in the terminal is for pytest, which closes the port first.
-                    start_new_session=True,
-                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-                )
-            except OSError as error:
-                self._errors.close()
-                raise PortFailed(f"{program} cannot be started: {error}") from error
-        self.pid = self._process.pid
-        self.port = f"socket://127.0.0.1:{address[1]}"
+        self._line = SharedLine()
         try:
-            self._wait_for_start(address)
+            self._process = subprocess.Popen(
+                [
+                    *(program, "-M", _MACHINE, "-kernel", str(image)),
+                    *("-display", "none", "-monitor", "none", "-parallel", "none"),
+                    *self._line.arguments(),
+                    *(("-device", emulated_defects.loader(defect)) if defect else ()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=self._line.descriptors,
+                # Ctrl-C in the terminal is for pytest, which closes the port first.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            self._errors.close()
+            self._line.close()
+            raise PortFailed(f"{program} cannot be started: {error}") from error
+        self._line.inherited()
+        self.pid = self._process.pid
+        host, number = self._line.address
+        self.port = f"socket://{host}:{number}"
+        try:
+            self._wait_for_start()
+            self._line.serve()
         except BaseException:
             self.close()
             raise
 
-    def _wait_for_start(self, address: tuple[str, int]) -> None:
+    def _wait_for_start(self) -> None:
         """Until the image has said the first zero: an UART that is not switched on yet loses what
-        it is sent. QEMU starts the processor when this connects, and then awaits the next."""
+        it is sent. An image that is asked for a defect says its name behind that zero."""
+        expected = emulated_defects.announced(self.defect) if self.defect else b"\0"
+        said = b""
         patience = 0.0
         try:
-            with socket.create_connection(address, _START_SECONDS) as line:
-                if line.recv(1) == b"\0":
-                    return
+            said = self._line.first_bytes(len(expected), _START_SECONDS)
+            if said.startswith(expected):
+                return
+            patience = 0.0 if said else 1.0  # it is about to end
         except TimeoutError:
             pass
         except OSError:
-            patience = 1.0  # it is about to end
+            patience = 1.0
         ended = self.exit_description(patience)
+        if said and not ended:
+            raise PortFailed(f"{self.image} does not know the defect {self.defect}: make it anew")
         raise PortFailed(
             f"{self.image} did not start: QEMU {ended}"
             if ended
@@ -84,6 +93,7 @@ class EmulatedBoard(BoardProcess):
 
     def _ask_to_end(self) -> None:
         self._process.terminate()
+        self._line.close()
 
     def _said(self) -> str:
         self._errors.seek(0)
@@ -93,12 +103,15 @@ class EmulatedBoard(BoardProcess):
 
 
 def start(port: str) -> EmulatedBoard:
-    """Start QEMU with the image that ``port`` (``qemu:PATH.elf``) names.
+    """Start QEMU with the image that ``port`` (``qemu:PATH.elf`` or ``qemu:PATH.elf?defect=NAME``)
+    names.
 
-    Raises PortNotFound without the image, PortFailed if it is none for this processor or QEMU
-    cannot be started, InterpreterMissing without QEMU.
+    Raises PortNotFound without the image, PortFailed if it is none for this processor, does not
+    know the defect, or QEMU cannot be started, InterpreterMissing without QEMU, SettingsError for
+    what is asked of it and nobody knows.
     """
-    image = Path(port.removeprefix(PREFIX)).expanduser()
+    path, defect = _parse(port)
+    image = Path(path).expanduser()
     if not image.is_file():
         what = "is not a file" if image.exists() else "does not exist"
         raise PortNotFound(
@@ -117,7 +130,23 @@ def start(port: str) -> EmulatedBoard:
             f"{port} needs {_PROGRAM}, which is not installed or not in PATH. On Debian and Ubuntu"
             f" it is in the package {_PROGRAM}: apt install {_PROGRAM}"
         )
-    return EmulatedBoard(image, program)
+    return EmulatedBoard(image, program, defect)
+
+
+def _parse(port: str) -> tuple[str, str]:
+    """The image's path, and the name of the defect or nothing."""
+    path, asked, rest = port.removeprefix(PREFIX).partition("?")
+    key, equals, defect = rest.partition("=")
+    if not asked:
+        return path, ""
+    if key != "defect" or not equals:
+        raise SettingsError(
+            f"{port}: an emulated board knows ?defect=NAME and no more, not {rest!r}"
+        )
+    if defect not in emulated_defects.DEFECTS:
+        names = ", ".join(emulated_defects.DEFECTS)
+        raise SettingsError(f"{port}: there is no defect {defect!r}. There are: {names}")
+    return path, defect
 
 
 def is_emulated(port: str) -> bool:

@@ -12,6 +12,8 @@ from pytest_tflm.simulator.defects import parse_defects
 from pytest_tflm.simulator.faults import profile
 
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
+_LEAST_BAUD, LARGEST_BAUD = 9600, 4_000_000
+"""Bits per second of a line that has a rate."""
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
@@ -33,6 +35,7 @@ class SimulatorSpec:
         default=(), metadata={"what": "operators it lacks, separated by commas"}
     )
 
+    baud: int = field(default=0, metadata={"what": "of a line that has a rate, as a UART has"})
     faults: str = field(default="clean", metadata={"what": "how bad its line is"})
     defect: str = field(
         default="", metadata={"what": "what is wrong with the board, NAME or NAME:OPERATOR"}
@@ -83,6 +86,12 @@ def _value(key: str, text: str, metadata: Any) -> Any:
         return _names(text)
     if key in ("faults", "defect"):
         return text
+    if key == "baud":
+        if not re.fullmatch(r"[0-9]{1,8}", text) or not _LEAST_BAUD <= int(text) <= LARGEST_BAUD:
+            raise SettingsError(
+                f"sim: baud={text!r} is no rate: write one from {_LEAST_BAUD} to {LARGEST_BAUD}"
+            )
+        return int(text)
     if key == "seed":
         if not re.fullmatch(r"[0-9]{1,18}", text):
             raise SettingsError(f"sim: seed={text!r} is no number: write one from 0 on")
@@ -90,12 +99,17 @@ def _value(key: str, text: str, metadata: Any) -> Any:
     return _bytes(key, text, metadata)
 
 
-def _bytes(key: str, text: str, metadata: Any) -> int:
+def parse_size(text: str, source: str) -> int:
+    """Bytes of ``65536``, ``64k`` or ``1m``. Raises SettingsError, which names ``source``."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise SettingsError(f"sim: {key}={text!r} is no size: write bytes, or 64k, or 1m")
+        raise SettingsError(f"{source}={text!r} is no size: write bytes, or 64k, or 1m")
     # A number of more digits than any limit is not worth computing.
-    size = int(match[1][:20]) * _UNITS[match[2].lower()]
+    return int(match[1][:20]) * _UNITS[match[2].lower()]
+
+
+def _bytes(key: str, text: str, metadata: Any) -> int:
+    size = parse_size(text, f"sim: {key}")
     least, most = metadata["least"], metadata["most"]
     if not least <= size <= most:
         raise SettingsError(f"sim: {key}={text} must be from {least} to {most} bytes")

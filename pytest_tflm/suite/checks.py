@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.errors import OutputMismatch
+from pytest_tflm.errors import NotSupported, OutputMismatch
 from pytest_tflm.verdict.within import within
 
 if TYPE_CHECKING:
@@ -65,12 +66,19 @@ def test_outputs(
     allowed.check(got)
 
 
-def test_same_input_same_output(device: Runtime, tflm_samples: Samples) -> None:
+def test_same_input_same_output(
+    device: BoardRuntime,
+    tflm_samples: Samples,
+    record_property: Callable[[str, object], None],
+) -> None:
     """The same input, run twice from the same state, gives the same output."""
     device.reset_state()
     first = device.run(tflm_samples[0])
     device.reset_state()
     second = device.run(tflm_samples[0])
+    with contextlib.suppress(NotSupported):
+        times = [(each.index, each.name, each.microseconds) for each in device.operator_times()]
+        record_property("tflm_operator_times", [device.model.name, times])
     _same(second, first, "the same input run a second time")
 
 

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
+from pytest_tflm.fixtures import State, settings_of
+
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_tflm.errors import TflmError
 
 _KNOWN_WIDTH = 110
 
@@ -37,3 +41,35 @@ def without_traceback(
         reprtraceback=ReprTracebackNative([text + "\n"]),
         reprcrash=ReprFileLocation(path, line, message),
     )
+
+
+def add_verdict(item: pytest.Item, report: pytest.TestReport, state: State) -> None:
+    """Say in the report of a test whose outputs differ why they do."""
+    values = getattr(item, "funcargs", {})
+    model = values.get("tflm_model")
+    if model is None or "device" not in values:
+        return
+    settings = settings_of(item, state)
+    samples = state.samples(model, settings)
+    failed = getattr(item, "callspec", None)
+    number = failed.params.get("tflm_sample", -1) if failed is not None else -1
+    try:
+        found = state.verdicts.section(report.nodeid, model, settings, samples, number)
+    except KeyboardInterrupt:
+        # The test has failed, and that is not lost: pytest ends after it.
+        found = ("interrupted", "interrupted")
+        item.session.shouldstop = "interrupted during the verdict (--tflm-verdict=off has none)"
+    if found is not None:
+        section, line = found
+        report.sections.append(("tflm: why", section))
+        report.user_properties.append(("tflm_verdict", f"{model.name}: {line}"))
+
+
+def add_page(report: pytest.TestReport, error: TflmError) -> None:
+    """Name the page that is about an error, if there is one."""
+    from pytest_tflm.verdict.causes import page_of
+
+    name = page_of(error)
+    if name is not None:
+        text = f"more: pytest-tflm explain {name} (docs/causes/{name}.md)"
+        report.sections.append(("tflm: why", text))

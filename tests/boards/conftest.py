@@ -47,14 +47,20 @@ def scripted_image() -> Path:
     return ROOT / "build" / "firmware-mps2_an386" / "scripted.elf"
 
 
+@pytest.fixture(scope="session")
+def scripted_baud_image(scripted_image: Path) -> Path:
+    """The same with a line whose rate can be changed."""
+    return scripted_image.with_name("scripted_baud.elf")
+
+
 @pytest.fixture
-def emulate() -> Iterator[Callable[[Path], EmulatedBoard]]:
-    """Starts QEMU with an image, and ends it after the test."""
+def emulate() -> Iterator[Callable[..., EmulatedBoard]]:
+    """Starts QEMU with an image, perhaps with a defect, and ends it after the test."""
     need(EMULATOR)
     running: list[EmulatedBoard] = []
 
-    def begin(image: Path) -> EmulatedBoard:
-        running.append(start(f"qemu:{image}"))
+    def begin(image: Path, defect: str = "") -> EmulatedBoard:
+        running.append(start(f"qemu:{image}?defect={defect}" if defect else f"qemu:{image}"))
         return running[-1]
 
     yield begin

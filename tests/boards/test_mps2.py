@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import struct
+from zlib import crc32
 
 import pytest
 from boards.conftest import ROOT
@@ -20,6 +21,7 @@ from pytest_tflm.errors import (
     OperatorMissing,
 )
 from pytest_tflm.link import Connection
+from pytest_tflm.simulator import shared_line
 
 VECTORS = json.loads((ROOT / "protocol" / "vectors.json").read_text("utf-8"))
 NO_SESSION = 0x84
@@ -42,8 +44,9 @@ def silence(line):
 @pytest.mark.parametrize(
     "talk", [pytest.param(each, id=each["name"]) for each in VECTORS["conversations"]]
 )
-def test_conversations_of_the_vectors(scripted_image, emulate, talk):
-    port = emulate(scripted_image).port.removeprefix("socket://").split(":")
+def test_conversations_of_the_vectors(scripted_image, scripted_baud_image, emulate, talk):
+    image = scripted_baud_image if "largest_baud" in talk["board"] else scripted_image
+    port = emulate(image).port.removeprefix("socket://").split(":")
     with socket.create_connection((port[0], int(port[1])), timeout=10) as line:
         for step in talk["steps"]:
             line.sendall(bytes.fromhex(step["host"]))
@@ -81,6 +84,23 @@ def test_models_and_samples(board):
         for state, (found, (a, b)) in enumerate(zip(board.run_many(wire), samples, strict=True)):
             assert found.outputs == result(a, b, state + 1)
             assert found.microseconds == 1500
+
+
+def test_more_than_the_rings_of_the_line_hold(board):
+    for number in range(60):
+        model = bytes([number]) * 4000
+        assert board.load(model).crc32 == crc32(model)
+    assert board.counters.bytes_sent > 3 * 65536
+
+
+def test_over_the_uart_alone(scripted_image, emulate, monkeypatch):
+    monkeypatch.setattr(shared_line, "_MAGIC", 1)  # so that the image finds no rings
+    connection = Connection.open(emulate(scripted_image).port, timeout=10)
+    model = bytes(range(256)) * 12
+    assert connection.load(model).crc32 == crc32(model)
+    with pytest.raises(BoardCrashed, match=r"memory fault.*no access to 0x00000004"):
+        misbehave(connection, "n")
+    connection.close()
 
 
 @pytest.mark.parametrize(
@@ -152,4 +172,21 @@ def test_a_board_that_hangs_is_not_a_crash(scripted_image, emulate):
     connection = Connection.open(emulate(scripted_image).port, timeout=1)
     with pytest.raises(NoAnswer, match="in Invoke"):
         misbehave(connection, "h")
+    connection.close()
+
+
+def test_the_rate_of_the_line_is_changed(scripted_baud_image, emulate):
+    """QEMU's UART carries any rate; what is tested is that the board changes, answers, and is left
+    as it was found."""
+    port = emulate(scripted_baud_image).port
+    for _ in range(2):
+        connection = Connection.open(port, line_baud=921600, is_uart=True, timeout=10)
+        assert (connection.counters.baud, connection.rate_note) == (921600, "")
+        connection.load(b"model")
+        found = connection.run(SAMPLE.pack(1, 2, 3, 4, 5, 6))
+        assert found.outputs == result((1, 2, 3, 4), (5, 6), 1)
+        connection.close()
+    connection = Connection.open(port, line_baud=2_000_000, is_uart=True, timeout=10)
+    assert connection.counters.baud == 115200
+    assert "refused" in connection.rate_note
     connection.close()

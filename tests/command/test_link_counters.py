@@ -56,3 +56,23 @@ def test_the_fixture_has_them(command, model_file):
     )
     done = command.pytest(SIM, f"--tflm-model={path}", "--tflm-suite=off", "test_mine.py")
     assert done.outcomes == {"passed": 1}, done.output
+
+
+def test_the_simulator_does_not_time_operators(command, model_file):
+    path = model_file("small.tflite", model_builders.conv_2d())
+    (command.directory / "test_mine.py").write_text(
+        textwrap.dedent(
+            """
+            import pytest
+            from pytest_tflm.errors import NotSupported
+
+            def test_times(device, tflm_samples):
+                device.run(tflm_samples[0])
+                with pytest.raises(NotSupported, match="board simulator does not measure"):
+                    device.operator_times()
+            """
+        )
+    )
+    done = command.pytest("-v", SIM, f"--tflm-model={path}", "--tflm-samples=2")
+    assert done.outcomes["passed"] > 2, done.output
+    assert not done.lines("small.tflite: slowest")

@@ -67,6 +67,7 @@ int main() {
     test.body();
     printf("%s %s\n", failures == before ? "ok    " : "FAILED", test.name);
   }
-  printf("%zu tests, %d failures\n", tests().size(), failures);
+  // Not %zu, which Debian's C library for Arm does not know.
+  printf("%u tests, %d failures\n", static_cast<unsigned>(tests().size()), failures);
   return failures == 0 ? 0 : 1;
 }

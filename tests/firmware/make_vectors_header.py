@@ -23,9 +23,10 @@ def rows(kind: str, name: str, vectors: list[dict[str, Any]], *fields: str) -> s
 
 
 def conversation(number: int, vector: dict[str, Any]) -> tuple[str, str]:
-    steps = rows("Step", f"kSteps{number}", vector["steps"], "note", "host", "board")
-    board = vector["board"]
-    numbers = ("largest_frame", "window", "reply_store", "boot_id", "memory")
+    said = [{"baud": 0} | step for step in vector["steps"]]
+    steps = rows("Step", f"kSteps{number}", said, "note", "host", "board", "baud")
+    board = {"largest_baud": 0} | vector["board"]
+    numbers = ("largest_frame", "window", "reply_store", "boot_id", "memory", "largest_baud")
     texts = ("firmware", "board", "kernels", "tflm", "reset_reason", "operators", "compiler")
     values = [text(vector["name"])]
     values += [f"{board[field]}u" for field in numbers]
@@ -48,9 +49,9 @@ struct FrameVector {
   const char* payload; const char* wire;
 };
 struct Damaged { const char* name; const char* wire; const char* reason; uint32_t largest_frame; };
-struct Step { const char* note; const char* host; const char* board; };
+struct Step { const char* note; const char* host; const char* board; uint32_t baud; };
 struct Conversation {
-  const char* name; uint32_t largest_frame, window, reply_store, boot_id, memory;
+  const char* name; uint32_t largest_frame, window, reply_store, boot_id, memory, largest_baud;
   const char *firmware, *board, *kernels, *tflm, *reset_reason, *operators, *compiler;
   const Step* steps; size_t step_count;
 };

@@ -25,6 +25,7 @@ class ScriptedEngine final : public pytest_tflm::Engine {
   std::string kernels_text = "none", tflm_text, operators_text = "ADD CONV_2D";
   bool models_over_link = true;
   bool reset_fails = false;
+  bool always_timed = false;  // as an engine that measures, with whatever model
   void (*during_invoke)(void* context) = nullptr;
   void* context = nullptr;
   // Number of bytes that output c has; a test may change it in the middle of a run.
@@ -93,6 +94,7 @@ class ScriptedEngine final : public pytest_tflm::Engine {
     clock_.now += 1500;
     if (a_[0] == 127) return fail(pytest_tflm::kInvokeFailed, 0, 0, "scripted failure");
     ++state_;
+    timed_ = true;
     int16_t b[2];
     memcpy(b, b_, sizeof b);
     for (int i = 0; i < 4; ++i) c_[i] = static_cast<uint8_t>(a_[i] + 1);
@@ -108,11 +110,17 @@ class ScriptedEngine final : public pytest_tflm::Engine {
     state_ = 0;
     return pytest_tflm::outcome(pytest_tflm::kOk);
   }
+  const uint32_t* operator_times(uint32_t* bytes) const override {
+    static const uint32_t times[] = {1000, 500};
+    *bytes = timed_ ? sizeof times : 0;
+    return always_timed || (loaded_ && model_[0] == 'T') ? times : nullptr;
+  }
   const char* error() const override { return error_text.c_str(); }
 
  private:
   void load() {
     loaded_ = true;
+    timed_ = false;
     state_ = 0;
     memset(a_, 0, sizeof a_);
     memset(b_, 0, sizeof b_);
@@ -124,7 +132,7 @@ class ScriptedEngine final : public pytest_tflm::Engine {
   }
 
   TestClock& clock_;
-  bool loaded_ = false;
+  bool loaded_ = false, timed_ = false;
   int32_t state_ = 0;
   Bytes model_;
   alignas(4) uint8_t a_[4] = {}, b_[4] = {}, c_[512] = {}, d_[4] = {};

@@ -10,15 +10,35 @@
 
 class TestPort final : public pytest_tflm::Port {
  public:
+  explicit TestPort(uint32_t most = 0) : largest_baud(most) {}
+
   Bytes to_board, to_host;
   size_t read_at_once = SIZE_MAX;   // what one read() gives at most
   size_t write_at_once = SIZE_MAX;  // what one write() takes at most
   size_t room = SIZE_MAX;           // what all write() together take
 
+  const uint32_t largest_baud;  // 0: it has no rate
+  uint32_t baud = 115200;
+  size_t sent_at_change = 0;  // bytes that had been written when the rate was changed last
+  int changes = 0;
+
+  // The board will find these bytes. Those that it has read are forgotten first: a long test must
+  // fit into the emulated processor's memory.
+  void give(const Bytes& bytes) {
+    if (empty()) {
+      to_board.clear();
+      at_ = 0;
+    }
+    to_board.insert(to_board.end(), bytes.begin(), bytes.end());
+  }
   size_t read(uint8_t* buffer, size_t size) override {
     const size_t count = std::min({size, read_at_once, to_board.size() - at_});
     std::copy_n(to_board.begin() + at_, count, buffer);
     at_ += count;
+    if (empty()) {
+      to_board.clear();
+      at_ = 0;
+    }
     return count;
   }
   size_t write(const uint8_t* data, size_t size) override {
@@ -26,6 +46,17 @@ class TestPort final : public pytest_tflm::Port {
     if (room != SIZE_MAX) room -= count;
     to_host.insert(to_host.end(), data, data + count);
     return count;
+  }
+  bool can_set_baud(uint32_t wanted) override {
+    return largest_baud != 0 && wanted <= largest_baud;
+  }
+  void set_baud(uint32_t wanted) override {
+    if (wanted == 0) wanted = 115200;
+    if (wanted == baud) return;
+    CHECK(can_set_baud(wanted));
+    baud = wanted;
+    sent_at_change = to_host.size();
+    ++changes;
   }
   bool empty() const { return at_ == to_board.size(); }
 
@@ -39,8 +70,9 @@ struct Sizes {
 };
 
 struct TestBoard {
-  explicit TestBoard(Sizes sizes = Sizes())
-      : frame_memory(sizes.largest_frame),
+  explicit TestBoard(Sizes sizes = Sizes(), uint32_t largest_baud = 0)
+      : port(largest_baud),
+        frame_memory(sizes.largest_frame),
         reply_memory(sizes.reply_store),
         log_memory(sizes.log_store),
         engine(clock),
@@ -52,9 +84,7 @@ struct TestBoard {
     run();
     return take();
   }
-  void give(const Bytes& bytes) {
-    port.to_board.insert(port.to_board.end(), bytes.begin(), bytes.end());
-  }
+  void give(const Bytes& bytes) { port.give(bytes); }
   void run() {
     for (int i = 0; i < 100000; ++i) {
       const size_t sent = port.to_host.size();
@@ -63,8 +93,8 @@ struct TestBoard {
     CHECK(!"the board comes to rest");
   }
   Bytes take() {
-    Bytes sent;
-    sent.swap(port.to_host);
+    const Bytes sent = port.to_host;
+    port.to_host.clear();  // and keeps its memory
     return sent;
   }
   std::vector<TestFrame> ask(const Bytes& bytes) {
@@ -93,9 +123,9 @@ struct TestBoard {
             reply_memory.size(), log_memory.data(),   log_memory.size()};
   }
 
+  TestPort port;
   // Vectors of their own, so that ASan sees any byte outside.
   Bytes frame_memory, reply_memory, log_memory;
-  TestPort port;
   TestClock clock;
   ScriptedEngine engine;
   pytest_tflm::Identity identity = {"vectors 1", "scripted", "power on", "", 0x1BADB002};

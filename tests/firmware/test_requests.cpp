@@ -140,6 +140,23 @@ TEST(what_failed_in_a_batch_is_counted) {
   CHECK_EQUAL(client.ask(0x15, {}), failure(10));
 }
 
+TEST(operator_times) {
+  TestBoard board;
+  Client client(board);
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(11));
+  board.engine.always_timed = true;
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(4));
+  client.load({'m'});
+  CHECK_EQUAL(client.whole(6), Bytes());
+  client.ask(0x14, Bytes{1, 1} + Bytes(8));
+  CHECK_EQUAL(client.whole(6), u32(1000) + u32(500));
+  CHECK_EQUAL(client.read(6, 0, 8, 1), Bytes{0});
+  CHECK_EQUAL(client.read(6, 0, 9, 1), failure(3));
+  CHECK_EQUAL(client.ask(0x11, Bytes{6, 0} + u32(0)), failure(11));
+  board.engine.always_timed = false;
+  CHECK_EQUAL(client.read(6, 0, 0, 50), failure(11));
+}
+
 TEST(the_error_text) {
   TestBoard board;
   Client client(board);
@@ -212,7 +229,7 @@ TEST(every_payload_of_every_request_has_one_reply) {
         const Bytes reply = client.ask(static_cast<uint8_t>(type), Bytes(length, fill));
         CHECK(reply.size() >= 1);
         CHECK(reply[0] == 0 || reply.size() == 9);
-        CHECK(type <= 0x15 || reply == failure(1));
+        CHECK(type <= 0x16 || reply == failure(1));
       }
     }
   }

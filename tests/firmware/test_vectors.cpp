@@ -143,7 +143,7 @@ void hold(const Conversation& talk, size_t read_at_once, size_t write_at_once) {
   sizes.largest_frame = talk.largest_frame;
   sizes.reply_store = talk.reply_store;
   sizes.window = talk.window;
-  TestBoard board(sizes);
+  TestBoard board(sizes, talk.largest_baud);
   board.port.read_at_once = read_at_once;
   board.port.write_at_once = write_at_once;
   board.engine.memory_bytes = talk.memory;
@@ -155,6 +155,7 @@ void hold(const Conversation& talk, size_t read_at_once, size_t write_at_once) {
     const Step& step = talk.steps[i];
     check::trying(std::string(talk.name) + ": " + step.note);
     CHECK_EQUAL(board.exchange(from_hex(step.host)), from_hex(step.board));
+    if (step.baud != 0) CHECK_EQUAL(board.port.baud, step.baud);
   }
 }
 

@@ -65,6 +65,26 @@ class BoardSendsNoReplyAgain(Board):
         pass
 
 
+class BoardHearsNoNoise(Board):
+    """Stays for ever at a rate at which nobody speaks."""
+
+    profiles = (
+        {"baud": 115200, "line_baud": 921600, "bad_above": {"host": 115200}, "timeout": 8.0},
+    )
+
+    def _count_noise(self):
+        pass
+
+
+class BoardChangesToAnyRateThatItRefuses(Board):
+    profiles = ({"baud": 115200, "line_baud": 921600, "largest_baud": 230400},)
+
+    def _perform(self, kind, payload):
+        if kind == 0x16:
+            self._baud_due = int.from_bytes(payload, "little") or self.opening_baud
+        return super()._perform(kind, payload)
+
+
 BROKEN = [
     each
     for each in list(globals().values())
@@ -75,10 +95,11 @@ BROKEN = [
 def rig_of(broken):
     """What the soak makes its board with."""
 
-    def rig(largest_frame, window, reply_store):
+    def rig(largest_frame, window, reply_store, baud=0, largest_baud=0):
         engine = SoakEngine()
         sizes = {"largest_frame": largest_frame, "window": window, "reply_store": reply_store}
-        board = broken(engine, **sizes, model=b"a model")
+        rates = {"opening_baud": baud, "largest_baud": largest_baud} if baud else {}
+        board = broken(engine, **sizes, **rates, model=b"a model")
         return Rig(board, engine.invoked, board.boot)
 
     return rig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar
 
 from cobs import cobs
@@ -10,6 +11,7 @@ from pytest_tflm.link import frame
 from pytest_tflm.link.frame import Frame
 from pytest_tflm.link.message import Type
 from pytest_tflm.link.outbox import Outbox
+from pytest_tflm.link.rate import Rate
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Replied, State
 from pytest_tflm.simulator.faults import PROFILES, Faults
@@ -19,6 +21,10 @@ FLIPS = {"faults": PROFILES["more-flips"].faults}
 CLEAN = {"faults": PROFILES["clean"].faults}
 RESETS = {"faults": PROFILES["resets"].faults}
 REPEATS = {"faults": PROFILES["repeated-runs"].faults}
+RATES = {"baud": 115200, "line_baud": 921600}
+DEAF_TO_HOST = {**RATES, "bad_above": {"board": 115200}}
+DEAF_TO_BOARD = {**RATES, "bad_above": {"host": 115200}}
+"""Lines that carry nothing at the other rate in one direction."""
 
 
 class _WithOutbox(Session):
@@ -315,6 +321,63 @@ class RepeatedReplyTakenForTheNext(_WithOutbox):
             if 0 <= number < self.first and self.oldest() is not None:
                 number = self.first
             return super().answer(number, kind, payload)
+
+
+class _WithRate(Session):
+    """Exchanges what decides on the rate."""
+
+    rate: ClassVar[type[Rate]]
+
+    def open(self, now):
+        super().open(now)
+        self._rate.__class__ = self.rate
+
+
+class StaysAtARateThatDoesNotCarry(_WithRate):
+    profiles = ({**DEAF_TO_HOST, "timeout": 8.0},)
+    found_as = ("gave up",)
+
+    class rate(Rate):  # noqa: N801
+        def next_turn(self, now):
+            due = super().next_turn(now)
+            self.line = self._other or self.line
+            return due
+
+
+class LooksForASilentBoardWhereItWas(_WithRate):
+    """A board that was reset while the rate was another is at the opening rate, and not found."""
+
+    profiles = ({**RATES, **RESETS},)
+    found_as = ("misnamed",)
+
+    class rate(Rate):  # noqa: N801
+        def is_lost(self, silence, unanswered):
+            return False
+
+
+class LooksAtBothRatesEvenly(_WithRate):
+    """Each PING at the new rate tells a board that it is right there, which nobody hears."""
+
+    profiles = ({**DEAF_TO_BOARD, "timeout": 8.0},)
+    found_as = ("gave up",)
+
+    class rate(Rate):  # noqa: N801
+        def _search(self, first, now, ping_at):
+            super()._search(first, now, ping_at)
+            self._turns = itertools.cycle((self._other, self.opening))
+
+
+class ChangesThoughTheBoardRefused(_WithRate):
+    profiles = ({**RATES, "largest_baud": 230400},)
+    found_as = ("rate",)
+
+    class rate(Rate):  # noqa: N801
+        def replied(self, accepted, now):
+            return super().replied(True, now)
+
+        def found(self, taken):
+            self.line = self._other
+            super().found(taken)
 
 
 BROKEN = [

@@ -52,6 +52,7 @@ class CompiledBoard:
 
     def __init__(self, engine: NumpyEngine, **sizes: int) -> None:
         self._engine, self._sizes, self._boots = engine, sizes, 0
+        self._now = 0.0
         self.boot()
 
     def boot(self) -> None:
@@ -75,6 +76,19 @@ class CompiledBoard:
         *_, last, _ = self.transmit().split(b"\0")
         assert frame.decode(last).payload == b"\0"
 
+    @property
+    def baud(self) -> int:
+        return self._board.baud
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self._board.pass_time(min(int((seconds - self._now) * 1e6), 1 << 31))
+        self._now = seconds
+
     def receive(self, data: bytes) -> None:
         assert self._board.receive(data) == len(data)
 
@@ -86,9 +100,16 @@ class CompiledBoard:
         return self._board.transmit(1 << 20)
 
 
-def compiled(largest_frame: int, window: int, reply_store: int) -> Rig:
+def compiled(
+    largest_frame: int, window: int, reply_store: int, baud: int = 0, largest_baud: int = 0
+) -> Rig:
     engine = NumpyEngine()
     board = CompiledBoard(
-        engine, largest_frame=largest_frame, window=window, reply_store=reply_store
+        engine,
+        largest_frame=largest_frame,
+        window=window,
+        reply_store=reply_store,
+        baud=baud,
+        largest_baud=largest_baud,
     )
     return Rig(board, engine.invoked, board.boot)

@@ -49,6 +49,7 @@ class VectorEngine:
         self.memory = memory
         self.state = 0
         self.invoked: list[bytes] = []
+        self.times: tuple[int, ...] | None = None
 
     def prepare(self, model: bytes) -> tuple[int, int]:
         """(arena used, arena size)"""
@@ -60,6 +61,7 @@ class VectorEngine:
         if first == 0x52:
             raise Refused(9, text="rejected")
         self.state = 0
+        self.times = () if first == 0x54 else None
         return 640, self.memory - len(model)
 
     def invoke(self, inputs: list[bytearray]) -> list[bytes]:
@@ -68,6 +70,8 @@ class VectorEngine:
         if a[0] == 127:
             raise Refused(10, text="scripted failure")
         self.state += 1
+        if self.times is not None:
+            self.times = (1000, 500)
         b0, b1 = struct.unpack("<hh", b)
         outputs = [
             bytes((x + 1) & 0xFF for x in a),
@@ -99,9 +103,14 @@ class Board:
         (7, "ADD CONV_2D"),
     )
     model: bytes | None = None
+    largest_baud: int = 0
+    """Of a port that has a rate (SPEC §9); 0: it has none."""
+    opening_baud: int = 115200
 
     def __post_init__(self) -> None:
         self.boots = 0
+        self.now = 0.0
+        """Seconds; whoever has the board on a line sets it."""
         self._start()
         if self.model is not None:
             self._prepare(self.model)
@@ -109,6 +118,11 @@ class Board:
     def _start(self) -> None:
         self._in = bytearray()
         self._out = bytearray()
+        self.baud = self.opening_baud
+        self._baud_due: int | None = None
+        self._noise = 0.0
+        self._found_at = self.now
+        self._found = False
         self._session = 0
         self._expected = 0
         self._store: dict[int, tuple[int, int, bytes, int, int]] = {}
@@ -132,17 +146,29 @@ class Board:
 
     def receive(self, data: bytes) -> None:
         self._in += data
+        self._found = self._found or bool(data)
 
     def transmit(self) -> bytes:
+        """All of it leaves at the rate that ``baud`` had before the call."""
         out = bytes(self._out)
         self._out.clear()
+        if self._baud_due is not None:
+            self.baud, self._baud_due = self._baud_due, None
         return out
+
+    def _count_noise(self) -> None:
+        if self._found:
+            self._noise += min(self.now - self._found_at, 0.5)
+            self._found, self._found_at = False, self.now
+            if self._noise > 1:
+                self.baud, self._noise = self.opening_baud, 0.0
 
     def log(self, text: str) -> None:
         self._send(0x85, self._logs & 0xFFFF, text.encode()[: self.largest_frame - 11])
         self._logs += 1
 
     def poll(self) -> None:
+        self._count_noise()
         *pieces, rest = bytes(self._in).split(b"\0")
         self._in[:] = rest[: 2 * self.largest_frame]
         refused = False
@@ -155,6 +181,7 @@ class Board:
                     self._gap()
                 continue
             kind, session, number, ack, payload = found
+            self._noise = 0.0
             if kind == 1:
                 self._hello(session, payload)
             elif kind in (2, 3) or 0x10 <= kind <= 0x1F:
@@ -211,13 +238,14 @@ class Board:
                 self._store.clear()
                 self._token, self._gap_sent = 0, False
                 self._out.clear()
+                self._baud_due = None
             ack = self._expected
         welcome = struct.pack(
             "<BBBBIHII",
             1,
             1,
             version,
-            int(self.takes_models),
+            int(self.takes_models) | (2 if self.largest_baud else 0),
             self.boot_id,
             self.largest_frame,
             self.window,
@@ -326,6 +354,12 @@ class Board:
             _check(self._loaded is not None, 4)
             self.engine.reset()
             return b""
+        if kind == 0x16:
+            _check(size == 4, 2)
+            wanted = int.from_bytes(payload, "little")
+            _check(0 < self.largest_baud >= wanted, 11)
+            self._baud_due = wanted or self.opening_baud
+            return b""
         raise Refused(1)
 
     def _prepare(self, model: bytes) -> None:
@@ -343,6 +377,11 @@ class Board:
         if region == 4:
             _check(index < len(self._outputs), 3)
             return self._outputs[index]
+        if region == 6:
+            times = getattr(self.engine, "times", None) if self._loaded is not None else None
+            _check(times is not None, 11)
+            _check(index == 0, 3)
+            return struct.pack(f"<{len(times)}I", *times)
         _check(region in (0, 1, 5) and index == 0, 3)
         if region == 5:
             return self._error
@@ -360,7 +399,7 @@ class Board:
         return b"".join(struct.pack("<BH", key, len(value)) + value for key, value in items)
 
     def _write(self, region: int, index: int, offset: int, data: bytes) -> bytes:
-        _check(region <= 5, 3)
+        _check(region <= 6, 3)
         if region == 2:
             _check(self.takes_models, 11)
             _check(self._open is not None, 4)

@@ -27,7 +27,7 @@ from pytest_tflm.errors import (
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region, RunFlag
 from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Broken, Opened, Replied
+from pytest_tflm.link.states import Broken, Opened, Replied, Resettled, State
 from pytest_tflm.simulator.faults import Faults
 
 CLEAN = Faults()
@@ -74,11 +74,14 @@ class Rig:
     boot: Callable[[], object]
 
 
-def scripted(largest_frame: int, window: int, reply_store: int) -> Rig:
+def scripted(
+    largest_frame: int, window: int, reply_store: int, baud: int = 0, largest_baud: int = 0
+) -> Rig:
     """The board in Python."""
     engine = SoakEngine()
     sizes = {"largest_frame": largest_frame, "window": window, "reply_store": reply_store}
-    board = Board(engine, **sizes, model=b"a model")
+    rates = {"opening_baud": baud, "largest_baud": largest_baud} if baud else {}
+    board = Board(engine, **sizes, **rates, model=b"a model")
     return Rig(board, engine.invoked, board.boot)
 
 
@@ -98,7 +101,7 @@ class Soak:
     exchanges: int = 300
     faults: Faults = CLEAN
     session: Callable[..., Session] = Session
-    rig: Callable[[int, int, int], Rig] = scripted
+    rig: Callable[..., Rig] = scripted
     baud: int | None = None
     delay: float = 0.0005
     compute: float = 0.001
@@ -109,6 +112,11 @@ class Soak:
     largest_frame: int = 400
     window: int = 900
     reply_store: int = 700
+    line_baud: int = 0
+    """Where the line has a rate (``baud`` must be given): the one that is changed to, and back,
+    again and again."""
+    largest_baud: int = 3_000_000
+    bad_above: dict[str, int] = field(default_factory=dict)
     errors: list[TflmError] = field(default_factory=list)
 
     def run(self) -> Soak:
@@ -128,11 +136,13 @@ class Soak:
         self.asked: dict[int, tuple[str, list[bytes]]] = {}
         self.due: deque[int] = deque()
         self.host.open(self.world.now)
+        self.wants_change = bool(self.line_baud)
         self.started = self.world.now
 
     def _run(self) -> None:
         self.rng = random.Random(self.seed)
-        self.made_of = self.rig(self.largest_frame, self.window, self.reply_store)
+        rates = {"baud": self.baud, "largest_baud": self.largest_baud} if self.line_baud else {}
+        self.made_of = self.rig(self.largest_frame, self.window, self.reply_store, **rates)
         self.invoked = self.made_of.invoked
         self.world = World(
             self.made_of.board,
@@ -144,7 +154,10 @@ class Soak:
             ring=self.window + 64,
             invoked=lambda: len(self.invoked),
             boot=self.made_of.boot,
+            rated=bool(self.line_baud),
         )
+        self.world.bad_above = self.bad_above
+        self.settled: list[int | None] = []
         self.made = self.results = self.submitted = self.dropped = 0
         self.last_written: bytes | None = None
         self._open()
@@ -178,15 +191,27 @@ class Soak:
         self._check_board()
 
     def _fill(self) -> bytes:
+        self._change_rate()
         out = self.host.transmit(self.world.now)
-        while self.host.has_room and self.submitted < self.exchanges:
+        while self.host.has_room and not self.wants_change and self.submitted < self.exchanges:
             for kind, request, samples in self._requests():
                 number = self.host.submit(request)
                 self.asked[number] = (kind, samples)
                 self.due.append(number)
                 self.submitted += 1
             out += self.host.transmit(self.world.now)
+        self.world.host_baud = self.host.baud
         return out
+
+    def _change_rate(self) -> None:
+        if not self.line_baud:
+            return
+        self.wants_change = self.wants_change or self.rng.random() < 0.02
+        host = self.host
+        if self.wants_change and host.state is State.OPEN and not host.outstanding:
+            if host.rate_is_settled:
+                host.change_baud(self.line_baud if host.baud == self.baud else 0)
+            self.wants_change = False
 
     def _sample(self) -> bytes:
         self.made += 1
@@ -218,6 +243,11 @@ class Soak:
             elif isinstance(event, Broken):
                 self._on_broken(event.error)
                 return
+            elif isinstance(event, Resettled):
+                self.settled.append(event.baud)
+                if self.faults.clean and event.baud != self.made_of.board.baud:
+                    raise Finding("rate", f"{event.baud}, board {self.made_of.board.baud}")
+                self.started = self.world.now
             elif isinstance(event, Opened):
                 self.started = self.world.now
 
@@ -280,10 +310,14 @@ class Soak:
                 raise Finding("run twice", sample[:8].hex())
             seen.add(sample)
         counters = self.host.counters
-        if self.faults.clean and not (self.give_up or self.faults.stall or self.faults.peer):
+        if self.faults.clean and not (
+            self.bad_above or self.give_up or self.faults.stall or self.faults.peer
+        ):
             if self.world.overflowed:
                 raise Finding("window", f"{self.world.overflowed} bytes over it")
-            if counters.gaps or counters.requests_resent or counters.replies_repeated:
+            # A PING that was under way while the rate changed is noise, and a GAP.
+            gaps = counters.gaps and not self.line_baud
+            if gaps or counters.requests_resent or counters.replies_repeated:
                 raise Finding("waste", counters.describe())
             if len(self.invoked) != self.made:
                 raise Finding("lost", f"{len(self.invoked)} of {self.made} run")

@@ -58,10 +58,16 @@ def expected(sample: bytes, size: int) -> bytes:
     return (seed * (size // 4 + 1))[:size]
 
 
-def connect(engine=None, *, faults=CLEAN, model=None, timeout=10.0, largest=None, **settings):
+def connect(
+    engine=None, *, faults=CLEAN, model=None, timeout=10.0, largest=None, refuses=None, **settings
+):
     sizes = {"largest_frame": 512, "window": 2048, "reply_store": 1500}
     line = {key: settings.pop(key) for key in ("baud", "delay", "compute") if key in settings}
     engine = engine or VectorEngine()
+    line_baud = settings.pop("line_baud", 0)
+    rated = "largest_baud" in settings
+    if rated:
+        settings["opening_baud"] = line["baud"]
     board = Board(engine, **{**sizes, **settings}, model=model)
     world = World(
         board,
@@ -70,9 +76,11 @@ def connect(engine=None, *, faults=CLEAN, model=None, timeout=10.0, largest=None
         ring=board.window + 64,
         invoked=lambda: len(engine.invoked),
         boot=board.boot,
+        rated=rated,
         **line,
     )
     port = VirtualPort(world)
+    port.refuses = refuses
     numbers = itertools.count(1000)
     session = Session(
         timeout=timeout,
@@ -80,7 +88,7 @@ def connect(engine=None, *, faults=CLEAN, model=None, timeout=10.0, largest=None
         nonce=lambda: next(numbers),
         **({"largest_frame": largest} if largest else {}),
     )
-    connection = Connection(port, session=session, clock=port.clock)
+    connection = Connection(port, session=session, line_baud=line_baud, clock=port.clock)
     connection.world, connection.board, connection.engine = world, board, engine
     return connection
 

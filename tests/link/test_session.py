@@ -29,8 +29,8 @@ OK = b"\0" + b"x" * 20
 class Talk:
     """A session and a hand-made board."""
 
-    def __init__(self, session_class=Session, welcome=WELCOME, **settings):
-        self.session = session_class(nonce=lambda: NUMBER, timeout=5.0, **settings)
+    def __init__(self, session_class=Session, welcome=WELCOME, timeout=5.0, **settings):
+        self.session = session_class(nonce=lambda: NUMBER, timeout=timeout, **settings)
         self.now = 100.0
         self.session.open(self.now)
         self.sent = []
@@ -368,6 +368,23 @@ def test_another_host():
     assert isinstance(talk.session.error, PortBusy)
 
 
+def test_a_pong_that_the_line_made_a_copy_of_is_no_restart():
+    """The first copy was damaged, and the reply behind it came in between: found by the soak."""
+    talk = Talk()
+    talk.session.submit(READ)
+    talk.session.submit(READ)
+    talk.out()
+    assert talk.wait()[0] == ("PING", 1)
+    talk.reply(0)
+    talk.hear(Type.PONG, 1, ack=0)
+    assert talk.session.state is State.OPEN
+    assert talk.kinds()[0] == ("PING", 2)
+    talk.hear(Type.PONG, 2, ack=1)
+    talk.reply(1)
+    assert talk.replied() == [0, 1]
+    assert talk.session.state is State.OPEN
+
+
 def test_a_restart_that_a_repeated_hello_hid():
     """The board restarts and then finds our second HELLO: it has our session, from request 0."""
     talk = Talk()
@@ -383,6 +400,9 @@ def test_a_restart_that_a_repeated_hello_hid():
     talk.out()
     assert talk.wait() == [("PING", 1)]
     talk.hear(Type.PONG, 1, ack=0)
+    assert talk.session.state is State.OPEN  # a copy that the line made looks the same
+    assert talk.kinds()[0] == ("PING", 2)
+    talk.hear(Type.PONG, 2, ack=0)
     assert talk.session.state is State.ASKING
 
 
@@ -409,6 +429,16 @@ def test_somebody_else(data, words):
     assert isinstance(error, ForeignPeer)
     assert words in str(error)
     assert "baud" in str(error)
+
+
+def test_a_few_bytes_that_are_no_frame_are_nobody():
+    # What is left of a WELCOME that a bad line has cut: who sent it cannot be told.
+    talk = Talk(welcome=None)
+    talk.out()
+    talk.session.receive(bytes(range(200, 223)), talk.now)
+    error = talk.until_broken()
+    assert isinstance(error, NoAnswer)
+    assert "23 bytes that are no frame" in str(error)
 
 
 def test_an_echo():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import broken_boards
 import broken_sessions
 import pytest
-from soak import Finding, Soak
+from soak import Finding, Soak, scripted
 
 from pytest_tflm.simulator.faults import PROFILES, Faults
 
@@ -37,6 +37,20 @@ def test_the_promises_hold_with_the_firmware(profile):
         if not faults.peer:
             Soak(seed, 100, faults, give_up=0.05, rig=compiled).run()
             Soak(seed, 100, faults, give_up=0.05, nonce=lambda: 7, rig=compiled).run()
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_the_promises_hold_while_the_rate_changes(profile):
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    from compiled_board import compiled
+
+    faults = PROFILES[profile].faults
+    for seed, rig in enumerate((scripted, compiled)):
+        settings = {"baud": 115200, "line_baud": 921600, "rig": rig}
+        soak = Soak(seed, 200, faults, **settings).run()
+        assert soak.settled or PROFILES[profile].errors
+        if not faults.peer:
+            Soak(seed, 100, faults, give_up=0.05, **settings).run()
 
 
 def test_a_board_that_computes_for_long_is_not_given_up():

@@ -8,6 +8,8 @@ import os
 import struct
 import time
 import zlib
+from itertools import islice
+from typing import NamedTuple
 
 import broken_sessions
 import pytest
@@ -27,9 +29,18 @@ from pytest_tflm.errors import BoardReset, LineTooNoisy, NoAnswer
 from pytest_tflm.link.message import Run, RunFlag
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Broken, Replied, State
+from pytest_tflm.simulator.uart import heard
 
 _FLAGS = RunFlag.INLINE | RunFlag.OUTPUTS
 _PLACES = st.integers(0, 1 << 16)
+SLOW, FAST = 115200, 921600
+
+
+class Sent(NamedTuple):
+    """Bytes on their way, and the rate that they were sent at."""
+
+    data: bytes
+    baud: int | None
 
 
 class Link(RuleBasedStateMachine):
@@ -40,8 +51,8 @@ class Link(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.up: list[bytes] = []
-        self.down: list[bytes] = []
+        self.up: list[Sent] = []
+        self.down: list[Sent] = []
         self.asked: dict[int, bytes] = {}
         self.answered: list[int] = []
         self.made = 0
@@ -50,22 +61,23 @@ class Link(RuleBasedStateMachine):
 
     @initialize(window=st.sampled_from([380, 900]), store=st.sampled_from([364, 700]))
     def open(self, window: int, store: int) -> None:
-        self.rig = scripted(360, window, store)
+        self.rig = scripted(360, window, store, SLOW, FAST)
         self.board, self.invoked = self.rig.board, self.rig.invoked
-        self.session = self.session_class(timeout=20.0, nonce=lambda: 0x1234)
+        self.session = self.session_class(baud=SLOW, timeout=20.0, nonce=lambda: 0x1234)
         self.session.open(self.now)
         self._send()
 
     def _send(self) -> None:
         if out := self.session.transmit(self.now):
-            self.up.append(out)
+            self.up.append(Sent(out, self.session.baud))
         self._collect()
 
     def _collect(self) -> None:
         for event in self.session.events():
             if isinstance(event, Replied):
                 sample = self.asked[event.number]
-                assert event.number == len(self.answered), "replies come in order, each once"
+                due = next(islice(self.asked, len(self.answered), None), None)
+                assert event.number == due, "replies come in order, each once"
                 self.answered.append(event.number)
                 assert isinstance(event.reply, bytes), event.reply
                 (result,) = Run(_FLAGS, 1, b"", OUTPUT).results(event.reply)
@@ -76,8 +88,9 @@ class Link(RuleBasedStateMachine):
 
     def _board_works(self) -> None:
         self.board.poll()
+        baud = self.board.baud
         if out := self.board.transmit():
-            self.down.append(out)
+            self.down.append(Sent(out, baud))
 
     @property
     def is_open(self) -> bool:
@@ -95,17 +108,26 @@ class Link(RuleBasedStateMachine):
     @precondition(lambda self: self.up)
     @rule()
     def deliver_to_board(self) -> None:
-        self.board.receive(self.up.pop(0))
+        sent = self.up.pop(0)
+        self.board.now = self.now
+        self.board.receive(heard(sent.data, sent.baud, self.board.baud))
         self._board_works()
 
     @precondition(lambda self: self.down)
     @rule()
     def deliver_to_host(self) -> None:
-        self.session.receive(self.down.pop(0), self.now)
+        sent = self.down.pop(0)
+        self.session.receive(heard(sent.data, sent.baud, self.session.baud), self.now)
         self._collect()
         self._send()
 
-    def _queue(self, to_board: bool) -> list[bytes]:
+    @precondition(lambda self: self.is_open and self.session.can_change_baud)
+    @rule()
+    def change_rate(self) -> None:
+        self.session.change_baud(FAST if self.session.baud == SLOW else 0)
+        self._send()
+
+    def _queue(self, to_board: bool) -> list[Sent]:
         return self.up if to_board else self.down
 
     @rule(to_board=st.booleans())
@@ -120,24 +142,25 @@ class Link(RuleBasedStateMachine):
     @rule(to_board=st.booleans(), begin=_PLACES, length=st.integers(1, 64))
     def lose_part(self, to_board: bool, begin: int, length: int) -> None:
         queue = self._queue(to_board)
-        if queue and queue[0]:
-            at = begin % len(queue[0])
-            queue[0] = queue[0][:at] + queue[0][at + length :]
+        if queue and (data := queue[0].data):
+            at = begin % len(data)
+            queue[0] = queue[0]._replace(data=data[:at] + data[at + length :])
 
     @rule(to_board=st.booleans(), bit=_PLACES)
     def flip(self, to_board: bool, bit: int) -> None:
         queue = self._queue(to_board)
-        if queue and queue[0]:
-            data = bytearray(queue[0])
+        if queue and queue[0].data:
+            data = bytearray(queue[0].data)
             data[(bit >> 3) % len(data)] ^= 1 << (bit & 7)
-            queue[0] = bytes(data)
+            queue[0] = queue[0]._replace(data=bytes(data))
 
     @rule(to_board=st.booleans(), junk=st.binary(max_size=40), place=_PLACES)
     def insert(self, to_board: bool, junk: bytes, place: int) -> None:
         queue = self._queue(to_board)
         if queue:
-            at = place % (len(queue[0]) + 1)
-            queue[0] = queue[0][:at] + junk + queue[0][at:]
+            data = queue[0].data
+            at = place % (len(data) + 1)
+            queue[0] = queue[0]._replace(data=data[:at] + junk + data[at:])
 
     @rule(seconds=st.sampled_from([0.001, 0.05, 0.4, 2.0]))
     def wait(self, seconds: float) -> None:
@@ -203,6 +226,8 @@ def test_a_broken_session_is_found() -> None:
 
     class BrokenLink(Link):
         session_class = broken_sessions.RepliesDeliveredTwice
+        # What is to be found lies elsewhere.
+        change_rate = reset_board = lose_part = flip = insert = None
 
     with pytest.raises(AssertionError, match="in order, each once"):
         run_state_machine_as_test(

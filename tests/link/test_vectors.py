@@ -167,8 +167,10 @@ def test_the_double_is_a_board(talk):
         VectorEngine(says["memory"]),
         **{name: says[name] for name in sizes},
         texts=tuple((key, says[name]) for name, key in keys.items() if says[name]),
+        largest_baud=says.get("largest_baud", 0),
     )
     for step in talk["steps"]:
         board.receive(bytes.fromhex(step["host"]))
         board.poll()
         assert board.transmit().hex() == step["board"], step["note"]
+        assert board.baud == step.get("baud", board.baud), step["note"]

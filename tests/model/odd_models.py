@@ -169,6 +169,47 @@ def sparse() -> bytes:
     return g.finish((x,), (y,))
 
 
+def lstm(inputs: int = 3, units: int = 4, steps: int = 5) -> bytes:
+    """int8 (1, 5, 3) → UNIDIRECTIONAL_SEQUENCE_LSTM → int8 (1, 5, 4) → RELU → int8.
+
+    24 inputs, of which 9 are left out; two of them are variables of two types; five intermediate
+    tensors, which have no other place in the graph than their mention.
+    """
+    rng = np.random.default_rng(5)
+    g = Graph()
+    x = g.tensor("x", (1, steps, inputs), "int8", 1 / 64, 3)
+
+    def gates(name: str, size: int) -> list[int]:
+        values = [rng.integers(-127, 128, (units, size)) for _ in range(4)]
+        return [
+            g.tensor(f"{name}{i}", (units, size), "int8", 0.006, 0, v) for i, v in enumerate(values)
+        ]
+
+    from_input, from_state = gates("input", inputs), gates("state", units)
+    biases = [
+        g.tensor(f"bias{i}", (units,), "int32", 0.006 / 64, 0, rng.integers(-4000, 4000, units))
+        for i in range(4)
+    ]
+    hidden = g.tensor("hidden", (1, units), "int8", 1 / 128, -1)
+    cell = g.tensor("cell", (1, units), "int16", 2**-12)
+    for variable in (hidden, cell):
+        g.graph.tensors[variable].isVariable = True
+    between = [g.tensor(f"between{i}", (0,), "int16", 2**-12) for i in range(4)]
+    between.append(g.tensor("between4", (0,), "int8", 1 / 128, -1))
+    y = g.tensor("y", (1, steps, units), "int8", 1 / 128, -1)
+    nothing = [-1] * 4
+    g.operator(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        (x, *from_input, *from_state, -1, -1, -1, *biases, -1, -1, hidden, cell, *nothing),
+        (y,), "UnidirectionalSequenceLSTMOptions", version=1, cellClip=10.0,
+        fusedActivationFunction=schema.ActivationFunctionType.TANH,
+    )  # fmt: skip
+    g.graph.operators[0].intermediates = between
+    z = g.tensor("z", (1, steps, units), "int8", 1 / 128, -1)
+    g.operator("RELU", (y,), (z,), version=2)
+    return g.finish((x,), (z,))
+
+
 def empty() -> bytes:
     """A model that gives its input back, without an operator."""
     g = Graph()
@@ -197,6 +238,7 @@ ALL = {
     "nested_if": nested_if,
     "behind": lambda: behind(many_outputs()),
     "sparse": sparse,
+    "lstm": lstm,
 }
 # It has no kernels for sparse weights.
 NOT_IN_TFLM = {"sparse"}

@@ -184,16 +184,49 @@ def test_several_outputs_also_those_that_nobody_uses() -> None:
     assert not set(cut.outputs) <= used
 
 
-def test_variables_begin_anew_and_keep_state(run: Run) -> None:
-    """Three inputs in a row: the cut's state goes where the model's goes."""
-    for data in (state_models.svdf(), state_models.unwritten_variable()):
-        model = model_from_bytes(data, "state")
-        samples = [sample(model, seed) for seed in range(4)]
-        cut = cut_operator(model, 0)
-        assert len(cut.inputs) == 1
-        assert any(tensor.is_variable for tensor in cut.model.tensors)
-        for kind in ("litert", "tflm"):
-            equal(run(cut.model, *samples, kind=kind), run(model, *samples, kind=kind))
+@pytest.mark.parametrize(
+    ("data", "variables", "writes"),
+    [
+        (state_models.svdf(), 1, True),
+        (odd.lstm(), 2, True),
+        (state_models.unwritten_variable(), 1, False),
+    ],
+    ids=["svdf", "lstm", "unwritten"],
+)
+def test_variables_begin_anew_and_keep_state(
+    run: Run, data: bytes, variables: int, writes: bool
+) -> None:
+    """Inputs in a row: the cut's state goes where the model's goes."""
+    model = model_from_bytes(data, "state")
+    samples = [sample(model, seed) for seed in range(4)]
+    cut = cut_operators(model, 0, len(model.operators) - 1)
+    assert len(cut.inputs) == 1
+    assert sum(tensor.is_variable for tensor in cut.model.tensors) == variables
+    for kind in ("litert", "tflm"):
+        found = run(cut.model, *samples, kind=kind)
+        equal(found, run(model, *samples, kind=kind))
+        backwards = run(cut.model, *reversed(samples), kind=kind)[::-1]
+        pairs = zip(found, backwards, strict=True)
+        assert any((a[0] != b[0]).any() for a, b in pairs) == writes
+
+
+def test_an_lstm_keeps_its_intermediates_and_optional_inputs() -> None:
+    model = MODELS["lstm"]
+    cut = cut_operator(model, 0)
+    assert cut.model.operators[0].inputs.count(-1) == 9
+    old, new = (build.unpack(m.data).subgraphs[0] for m in (model, cut.model))
+    names = [
+        [graph.tensors[i].name for i in graph.operators[0].intermediates] for graph in (old, new)
+    ]
+    assert names[0] == names[1] and len(names[0]) == 5
+
+
+def test_what_nobody_uses_is_an_output_of_a_run_too() -> None:
+    model = MODELS["many_outputs"]
+    split, concatenation = model.operators[:2]
+    cut = cut_operators(model, 0, 1)
+    # The first part is used inside alone; the last inside and outside; two by nobody.
+    assert cut.outputs == (*split.outputs[1:], *concatenation.outputs)
 
 
 def test_subgraphs_come_along() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 
@@ -10,10 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tflm.errors import ModelError
+from pytest_tflm.errors import CannotCut, ModelError
 from pytest_tflm.model import Model, model_from_bytes
+from pytest_tflm.model.cut import cut_operator
+from pytest_tflm.model.fold_dilation import fold_dilation
+from pytest_tflm.model.freeze import freeze
+from pytest_tflm.model.lint import lint
+from tests.model import odd_models
+from tests.model.dilated import Dilated, dilated
 
 MODELS = [builders.ALL[name]() for name in sorted(builders.ALL)]
+MODELS += [odd_models.ALL[name]() for name in sorted(odd_models.ALL)]
+MODELS += [dilated(Dilated(before=(2, 0))), dilated(Dilated(flat=1, kernel=(1, 3), dynamic=True))]
+MODELS += [odd_models.custom(large=True)]
 # Numbers that mean something to a flatbuffer or to a model: sizes, indices, signs, IF and WHILE.
 NUMBERS = (0, 1, 2, 3, 4, 7, 8, 16, 64, 118, 119, 127, 128, 129, 255, 0x7FFF, 0xFFFF, 0x7FFFFFFF,
            0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)  # fmt: skip
@@ -38,6 +48,13 @@ def use(model: Model) -> None:
         for index in (*operator.inputs, *operator.outputs):
             assert -1 <= index < len(model.tensors)
     _ = repr(model), model.crc32, model.sha256
+    lint(model)
+    for operator in model.operators:
+        with contextlib.suppress(CannotCut):
+            cut_operator(model, operator.index)
+    for made in (freeze(model, {}), fold_dilation(model).data):
+        if made is not None:
+            answer(made)
 
 
 @settings(max_examples=150, deadline=None)

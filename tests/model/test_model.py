@@ -212,7 +212,7 @@ alignas(16) const unsigned char g_model[] = {
         ("m.zip", zipped("model.tflite"), ["zip archive", "Unpack"]),
         ("x.npy", saved(np.save, np.zeros(3)), ["numpy arrays", "--tflm-samples"]),
         ("x.npz", saved(np.savez, np.zeros(3)), ["numpy arrays"]),
-        ("m.tflite.gz", gzip.compress(b"model"), ["gzip", "gunzip"]),
+        ("m.tflite.gz", gzip.compress(b"model", mtime=0), ["gzip", "gunzip"]),
         ("app.elf", b"\x7fELF\x02\x01\x01" + bytes(99), ["compiled program"]),
         ("a.tflite", bytes(5000), ["zero bytes"]),
         ("a.tflite", bytes(range(1, 200)), ["bytes 4 to 8", "TFL3"]),

@@ -24,3 +24,12 @@ def test_the_summary_has_a_line_for_each_model_and_pair():
     assert summary_lines([sample("f", 0, tflm_largest_float=0.25)]) == [
         "f: a against b, 1 sample: 1 beyond tolerance, largest float difference 0.25"
     ]
+
+
+def test_the_summary_names_the_slowest_operators():
+    times = [(0, "PAD", 7), (1, "CONV_2D", 900), (2, "ADD", 20), (3, "CONV_2D", 450)]
+    assert summary_lines([], times=[("m", times), ("n", [(0, "ADD", 5)]), ("none", [])]) == [
+        "m: slowest of 4 operators, 1377 µs: CONV_2D (operator 1) 900 µs, "
+        "CONV_2D (operator 3) 450 µs, ADD (operator 2) 20 µs",
+        "n: slowest of 1 operator, 5 µs: ADD (operator 0) 5 µs",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "link"))
 
-from scripted_board import Board, TensorSpec, VectorEngine
+from scripted_board import Board, Refused, TensorSpec, VectorEngine
 from virtual_line import VirtualPort, World
 
-from pytest_tflm.errors import ArenaTooSmall, BoardReset, ModelTooLarge, SampleError, WrongModel
+from pytest_tflm.errors import (
+    ArenaTooSmall,
+    BoardReset,
+    ModelTooLarge,
+    NotSupported,
+    SampleError,
+    WrongModel,
+)
 from pytest_tflm.link.connection import Connection
-from pytest_tflm.model.model import Model, Tensor
+from pytest_tflm.model.model import Model, Operator, Tensor
+from pytest_tflm.runtime.base import OperatorTime
 from pytest_tflm.runtime.board import BoardRuntime
 
 
@@ -71,6 +80,38 @@ def test_run():
     assert runtime.link.requests > 0
     runtime.close()
     runtime.close()
+
+
+def test_operator_times():
+    timed = replace(
+        model(b"Timed"),
+        operators=tuple(
+            Operator(index, name, 1, (), ()) for index, name in enumerate(("CONV_2D", "ADD"))
+        ),
+    )
+    runtime = BoardRuntime(connect(), timed)
+    assert runtime.operator_times() == []
+    runtime.run(SAMPLE)
+    times = [OperatorTime(0, "CONV_2D", 1000), OperatorTime(1, "ADD", 500)]
+    assert runtime.operator_times() == times
+
+
+@pytest.mark.parametrize("status", [3, 11])
+def test_a_board_without_operator_times(status):
+    """3: one from before there was that region."""
+    connection = connect()
+    runtime = BoardRuntime(connection, model())
+    region = connection.board._region
+
+    def old(number, index):
+        if number == 6:
+            raise Refused(status)
+        return region(number, index)
+
+    connection.board._region = old
+    with pytest.raises(NotSupported, match="board scripted does not measure"):
+        runtime.operator_times()
+    assert runtime.run(SAMPLE)[1] == 1030
 
 
 def test_read_back():

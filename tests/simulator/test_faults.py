@@ -105,6 +105,11 @@ class FakePort:
         self.room = 1 << 20
         self.gone = False
 
+        self.rate = 0
+
+    def baud(self) -> int:
+        return self.rate
+
     def connected(self) -> bool:
         return True
 
@@ -143,6 +148,43 @@ def test_a_line_in_time() -> None:
     port.room = 100
     line.push()
     assert port.taken == b"answer"
+
+
+def test_a_line_with_a_rate() -> None:
+    """Ten bits a byte; and who listens at another rate understands nothing."""
+    port, now = FakePort(), [0.0]
+    baud = [9600]
+    line = BadLine(
+        port,  # type: ignore[arg-type]
+        Faults(),
+        1,
+        lambda: None,
+        lambda: now[0],
+        lambda: baud[0],
+    )
+    port.rate = 9600
+    line.heard(b"x" * 96)
+    assert line.wait() == pytest.approx(64 / 960)
+    now[0] = 0.07
+    assert line.for_board() == b"x" * 64
+    now[0] = 0.1
+    assert line.for_board() == b"x" * 32
+    line.said(b"reply", 9600)
+    baud[0] = 115200  # once that has left
+    now[0] = 0.2
+    line.push()
+    assert port.taken == b"reply"
+    line.heard(b"too slow")
+    now[0] = 0.3
+    assert line.for_board() not in (b"", b"too slow")
+    line.said(b"too fast", 115200)
+    now[0] = 0.4
+    line.push()
+    assert b"too fast" not in port.taken
+    port.rate = 115200
+    line.heard(b"again")
+    now[0] = 0.5
+    assert line.for_board() == b"again"
 
 
 def test_what_was_unread_is_lost_in_a_reset() -> None:

@@ -25,7 +25,9 @@ def test_operators_it_lacks() -> None:
     assert SimulatorSpec.parse("sim?without=conv_2d, SOFTMAX").without == ("CONV_2D", "SOFTMAX")
 
 
-@pytest.mark.parametrize("text", ["sim", "sim?memory=1048576&arena=65536", "sim?without=ADD,MUL"])
+@pytest.mark.parametrize(
+    "text", ["sim", "sim?memory=1048576&arena=65536", "sim?without=ADD,MUL", "sim?baud=115200"]
+)
 def test_text_and_back(text: str) -> None:
     assert str(SimulatorSpec.parse(text)) == text
 
@@ -38,6 +40,9 @@ def test_text_and_back(text: str) -> None:
         ("sim?arena", "It knows"),
         ("sim?arena=64q", "64q"),
         ("sim?arena=-1", "no size"),
+        ("sim?baud=fast", "baud='fast' is no rate"),
+        ("sim?baud=1200", "no rate: write one from 9600 to 4000000"),
+        ("sim?baud=4000001", "no rate"),
         ("sim?arena=", "no size"),
         ("sim?arena=1", "from 16 to"),
         ("sim?memory=9999999999999999999999m", "from 1024 to"),

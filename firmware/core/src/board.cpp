@@ -3,6 +3,10 @@
 namespace pytest_tflm {
 namespace {
 
+// SPEC §9, in microseconds: silence does not count, and neither does the time of an Invoke.
+const uint32_t kMostOfGap = 500000;
+const uint32_t kMostNoise = 1000000;
+
 // Numbers of stored replies must not go half around the circle; the smallest takes 15 bytes.
 const size_t kLargestReplyStore = 262144;
 
@@ -14,8 +18,9 @@ size_t reply_store_of(const Buffers& buffers) {
   return smaller(buffers.replies_size, kLargestReplyStore);
 }
 
-// The longest body that every buffer can hold, whatever it was given.
-size_t body_that_fits(size_t most, size_t memory) {
+// The longest body that every buffer can hold, whatever it was given. Not inlined: it divides, and
+// flash is short.
+__attribute__((noinline)) size_t body_that_fits(size_t most, size_t memory) {
   return memory < 3 ? 0 : smaller(most, largest_body(memory));
 }
 
@@ -28,17 +33,20 @@ size_t largest_frame_of(const Buffers& buffers) {
 Board::Board(Port& port, Clock& clock, Engine& engine, const Identity& identity,
              const Buffers& buffers, uint32_t window)
     : identity_(identity),
-      welcome_{static_cast<uint8_t>(engine.takes_models() ? 1 : 0), identity.boot_id,
-               static_cast<uint16_t>(largest_frame_of(buffers)), window,
+      welcome_{static_cast<uint8_t>(engine.takes_models() | port.can_set_baud(0) << 1),
+               identity.boot_id, static_cast<uint16_t>(largest_frame_of(buffers)), window,
                static_cast<uint32_t>(reply_store_of(buffers))},
       port_(port),
+      clock_(clock),
       receiver_(buffers.frame, welcome_.largest_frame),
-      replies_(buffers.replies, reply_store_of(buffers)),
+      replies_(buffers.replies, welcome_.reply_store),
       logs_(buffers.logs, buffers.logs_size),
       transmitter_(port, replies_, logs_, welcome_),
       requests_(engine, identity, clock, welcome_.largest_frame),
       session_(replies_, transmitter_, requests_),
       log_count_(0),
+      found_at_(0),
+      noise_(0),
       chunk_(),
       chunk_at_(0),
       chunk_end_(0) {}
@@ -58,14 +66,28 @@ bool Board::poll() {
         session_.looked();
         break;
       }
+      count_noise();
     }
     --budget;
     const FrameReceiver::Found found = receiver_.push(chunk_[chunk_at_++]);
-    if (found == FrameReceiver::kFrame) performed = session_.take(receiver_.frame());
+    if (found == FrameReceiver::kFrame) {
+      noise_ = 0;
+      performed = session_.take(receiver_.frame());
+    }
     if (found == FrameReceiver::kDamage) session_.take_damage();
   }
   transmitter_.push();
   return performed || budget == 0;
+}
+
+void Board::count_noise() {
+  const uint32_t now = clock_.microseconds();
+  const uint32_t gap = now - found_at_;
+  found_at_ = now;
+  noise_ += gap < kMostOfGap ? gap : kMostOfGap;
+  if (noise_ <= kMostNoise) return;
+  noise_ = 0;
+  port_.set_baud(0);
 }
 
 bool Board::log(const char* text) {

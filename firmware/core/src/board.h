@@ -74,12 +74,16 @@ class Board {
   size_t largest_frame() const { return welcome_.largest_frame; }
 
  private:
+  // Bytes have come, and perhaps no frame: long enough of that, and the rate is the wrong one.
+  void count_noise();
+
   // Bytes read in one poll(): an endless stream must not keep the program from its other work.
   static const size_t kPollBytes = 4096;
 
   const Identity& identity_;
   Welcome welcome_;
   Port& port_;
+  Clock& clock_;
   FrameReceiver receiver_;
   ReplyStore replies_;
   FrameStore logs_;
@@ -87,6 +91,8 @@ class Board {
   Requests requests_;
   Session session_;
   uint16_t log_count_;
+  uint32_t found_at_;  // when bytes were found last
+  uint32_t noise_;     // microseconds in which bytes came and no frame (SPEC §9)
   uint8_t chunk_[64];  // bytes read and not yet looked at
   uint8_t chunk_at_;
   uint8_t chunk_end_;

@@ -85,6 +85,13 @@ class Engine {
   virtual Outcome invoke() = 0;
   virtual Outcome reset_state() = 0;
 
+  // Microseconds of each operator in the last Invoke, in the order of the model's main subgraph,
+  // `bytes` in all: 0 before the first. Null: not measured here.
+  virtual const uint32_t* operator_times(uint32_t* bytes) const {
+    *bytes = 0;
+    return nullptr;
+  }
+
   // What there is to say about the last call that failed; null or empty: nothing.
   virtual const char* error() const = 0;
 

@@ -7,13 +7,20 @@
 
 namespace pytest_tflm {
 
-// A stream of bytes to and from the host. Neither call waits.
+// A stream of bytes to and from the host. read() and write() never wait.
 class Port {
  public:
   // Copies at most `size` received bytes to `buffer`; returns how many, 0 if there are none.
   virtual size_t read(uint8_t* buffer, size_t size) = 0;
   // Takes as many of `size` bytes as it has room for; returns how many it took.
   virtual size_t write(const uint8_t* data, size_t size) = 0;
+
+  // A UART whose rate can be changed has the next two (SPEC §9); USB and sockets have no rate.
+  // Whether it can carry `baud` bits per second; 0: whether its rate can be changed at all.
+  virtual bool can_set_baud(uint32_t /*baud*/) { return false; }
+  // Waits until all that write() took has left the board, and changes the rate; nothing to do where
+  // it is that already. 0, which may come at any time: the rate that the port was opened with.
+  virtual void set_baud(uint32_t /*baud*/) {}
 
  protected:
   ~Port() = default;

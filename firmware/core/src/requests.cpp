@@ -14,9 +14,18 @@ enum RequestType : uint8_t {
   kModelPrepare = 0x13,
   kRun = 0x14,
   kResetState = 0x15,
+  kSetBaud = 0x16,
 };
 
-enum Region : uint8_t { kBoard = 0, kLoaded = 1, kModel = 2, kInput = 3, kOutput = 4, kError = 5 };
+enum Region : uint8_t {
+  kBoard = 0,
+  kLoaded = 1,
+  kModel = 2,
+  kInput = 3,
+  kOutput = 4,
+  kError = 5,
+  kTimes = 6,
+};
 
 enum RunFlags : uint8_t { kInline = 1, kOutputs = 2, kReset = 4 };
 
@@ -43,18 +52,16 @@ Plan Requests::look_at(const Frame& request) {
   ByteReader payload(request.payload, request.size);
   uint64_t reply_data = 0;
   switch (request.head.type) {
-    case kRead: {
-      uint32_t read = 0;
-      plan.refusal = look_at_read(payload, &plan, &read);
-      reply_data = read;
+    case kRead:
+      plan.refusal = look_at_read(payload, &plan, &reply_data);
       break;
-    }
     case kWrite:
       plan.refusal = look_at_write(payload, &plan);
       break;
     case kModelOpen:
     case kModelPrepare:
-      plan.refusal = look_at_model(payload, &plan);
+    case kSetBaud:
+      plan.refusal = look_at_numbers(payload, &plan);
       break;
     case kRun:
       plan.refusal = look_at_run(payload, &plan, &reply_data);
@@ -77,23 +84,33 @@ Plan Requests::look_at(const Frame& request) {
 }
 
 Status Requests::find_region(uint8_t region, uint8_t index, bool to_write) const {
-  const bool writable = region == kModel || region == kInput;
-  if (region > kError) return kOutOfRange;
-  if (to_write ? !writable : region == kModel) return kNotSupported;
-  if (region == kModel && !engine_.takes_models()) return kNotSupported;
-  if (region == kModel && open_size_ == 0) return kNoModel;
-  const bool needs_model = region == kLoaded || region == kInput || region == kOutput;
-  if (needs_model && !engine_.loaded()) return kNoModel;
+  const uint32_t kWritten = 1 << kModel | 1 << kInput;
+  const uint32_t kRead = ~(1u << kModel);
+  if (region > kTimes) return kOutOfRange;
+  if (((to_write ? kWritten : kRead) >> region & 1) == 0) return kNotSupported;
+  if (region == kModel) {
+    if (!engine_.takes_models()) return kNotSupported;
+    if (open_size_ == 0) return kNoModel;
+  } else if (region == kTimes) {
+    uint32_t bytes;
+    if (engine_.operator_times(&bytes) == nullptr) return kNotSupported;
+  }
+  const uint32_t kOfModel = 1 << kLoaded | 1 << kInput | 1 << kOutput | 1 << kTimes;
+  if ((kOfModel >> region & 1) != 0 && !engine_.loaded()) return kNoModel;
   uint8_t count = 1;
   if (region == kInput) count = engine_.input_count();
   if (region == kOutput) count = engine_.output_count();
   return index < count ? kOk : kOutOfRange;
 }
 
-Status Requests::look_at_read(ByteReader& payload, Plan* plan, uint32_t* reply_data) {
+void Requests::look_at_place(ByteReader& payload, Plan* plan) {
   plan->region = payload.u8();
   plan->index = payload.u8();
   plan->offset = payload.u32();
+}
+
+Status Requests::look_at_read(ByteReader& payload, Plan* plan, uint64_t* reply_data) {
+  look_at_place(payload, plan);
   const uint16_t length = payload.u16();
   if (!payload.complete()) return kMalformed;
   const Status found = find_region(plan->region, plan->index, false);
@@ -108,9 +125,7 @@ Status Requests::look_at_read(ByteReader& payload, Plan* plan, uint32_t* reply_d
 }
 
 Status Requests::look_at_write(ByteReader& payload, Plan* plan) {
-  plan->region = payload.u8();
-  plan->index = payload.u8();
-  plan->offset = payload.u32();
+  look_at_place(payload, plan);
   if (payload.failed()) return kMalformed;
   plan->data = payload.rest();
   plan->size = static_cast<uint32_t>(payload.left());
@@ -121,10 +136,12 @@ Status Requests::look_at_write(ByteReader& payload, Plan* plan) {
   return kOk;
 }
 
-Status Requests::look_at_model(ByteReader& payload, Plan* plan) {
+Status Requests::look_at_numbers(ByteReader& payload, Plan* plan) {
   plan->size = payload.u32();
   if (plan->type == kModelPrepare) plan->crc = payload.u32();
-  if (!payload.complete() || plan->size == 0) return kMalformed;
+  if (!payload.complete()) return kMalformed;
+  if (plan->type == kSetBaud) return kOk;
+  if (plan->size == 0) return kMalformed;
   if (!engine_.takes_models()) return kNotSupported;
   if (plan->type == kModelOpen) return kOk;
   if (open_size_ == 0) return kNoModel;
@@ -164,7 +181,12 @@ void Requests::perform(const Plan& plan, ReplyStore& replies, Transmitter& trans
   if (is_model || plan.type == kRun || plan.type == kResetState) {
     engine_failed_ = !refused && end.status != kModelDamaged;
   }
-  replies.begin(plan.type);
+  write_failure(plan.type, end, replies);
+}
+
+void Requests::write_failure(uint8_t type, const Outcome& end, ReplyStore& replies) {
+  FrameStore& reply = replies.writer();
+  replies.begin(type);
   reply.put_u8(end.status);
   reply.put_u32(end.needed);
   reply.put_u32(end.available);
@@ -185,24 +207,30 @@ Outcome Requests::do_it(const Plan& plan, FrameStore& reply, Transmitter& transm
       return prepare(plan);
     case kRun:
       return run(plan, reply, transmitter);
+    case kSetBaud:
+      return outcome(transmitter.change_baud(plan.size) ? kOk : kNotSupported);
     default:
       return engine_.reset_state();
   }
 }
 
 void Requests::write_region(uint8_t region, uint8_t index, WindowWriter& to) {
-  if (region == kBoard) {
-    write_board(to, identity_, engine_);
-  } else if (region == kLoaded) {
-    write_loaded(to, engine_, model_crc());
-  } else if (region == kError) {
-    const char* text = engine_failed_ ? engine_.error() : nullptr;
-    const size_t length = text_length(text, kErrorText);
-    to.put(reinterpret_cast<const uint8_t*>(text), static_cast<uint32_t>(length));
+  if (region == kBoard) return write_board(to, identity_, engine_);
+  if (region == kLoaded) return write_loaded(to, engine_, model_crc());
+  const void* data = nullptr;
+  uint32_t size = 0;
+  if (region == kError) {
+    const char* const text = engine_failed_ ? engine_.error() : nullptr;
+    size = static_cast<uint32_t>(text_length(text, kErrorText));
+    data = text;
+  } else if (region == kTimes) {
+    data = engine_.operator_times(&size);
+
   } else {
     const Tensor tensor = region == kInput ? engine_.input(index) : engine_.output(index);
-    to.put(tensor.data, tensor.bytes);
+    return to.put(tensor.data, tensor.bytes);
   }
+  to.put(static_cast<const uint8_t*>(data), size);
 }
 
 Outcome Requests::write(const Plan& plan) {
@@ -268,15 +296,12 @@ Outcome Requests::run(const Plan& plan, FrameStore& reply, Transmitter& transmit
   return outcome(kOk);
 }
 
-uint64_t Requests::input_bytes() const {
+uint64_t Requests::tensor_bytes(bool of_outputs) const {
   uint64_t bytes = 0;
-  for (uint8_t i = 0; i < engine_.input_count(); ++i) bytes += engine_.input(i).bytes;
-  return bytes;
-}
-
-uint64_t Requests::output_bytes() const {
-  uint64_t bytes = 0;
-  for (uint8_t i = 0; i < engine_.output_count(); ++i) bytes += engine_.output(i).bytes;
+  const uint8_t count = of_outputs ? engine_.output_count() : engine_.input_count();
+  for (uint8_t i = 0; i < count; ++i) {
+    bytes += (of_outputs ? engine_.output(i) : engine_.input(i)).bytes;
+  }
   return bytes;
 }
 

@@ -24,7 +24,7 @@ struct Plan {
   uint8_t flags;        // RUN
   uint8_t count;        // RUN
   uint32_t offset;      // READ, WRITE
-  uint32_t size;        // READ, WRITE: bytes of data; MODEL_…: of the model
+  uint32_t size;        // READ, WRITE: bytes of data; MODEL_…: of the model; SET_BAUD: the rate
   uint32_t crc;         // MODEL_PREPARE
   const uint8_t* data;  // WRITE, RUN: in the receiver's buffer
   size_t reply_body;    // no reply to it is larger than a body of that many bytes
@@ -38,11 +38,14 @@ class Requests {
   // Does it, and writes its reply into `replies`, where plan.reply_body fits; the caller commits.
   // Gives what waits to be sent to the port before each Invoke.
   void perform(const Plan& plan, ReplyStore& replies, Transmitter& transmitter);
+  // Writes the reply to a request that failed, or starts it over; the caller commits.
+  static void write_failure(uint8_t type, const Outcome& end, ReplyStore& replies);
 
  private:
-  Status look_at_read(ByteReader& payload, Plan* plan, uint32_t* reply_data);
+  static void look_at_place(ByteReader& payload, Plan* plan);
+  Status look_at_read(ByteReader& payload, Plan* plan, uint64_t* reply_data);
   Status look_at_write(ByteReader& payload, Plan* plan);
-  Status look_at_model(ByteReader& payload, Plan* plan);
+  Status look_at_numbers(ByteReader& payload, Plan* plan);
   Status look_at_run(ByteReader& payload, Plan* plan, uint64_t* reply_data);
   // Whether a region with that index is there to be read or written.
   Status find_region(uint8_t region, uint8_t index, bool to_write) const;
@@ -54,8 +57,9 @@ class Requests {
   Outcome prepare(const Plan& plan);
   Outcome run(const Plan& plan, FrameStore& reply, Transmitter& transmitter);
 
-  uint64_t input_bytes() const;
-  uint64_t output_bytes() const;
+  uint64_t input_bytes() const { return tensor_bytes(false); }
+  uint64_t output_bytes() const { return tensor_bytes(true); }
+  uint64_t tensor_bytes(bool of_outputs) const;
   uint32_t model_crc();
 
   Engine& engine_;

@@ -33,21 +33,18 @@ bool Session::take(const Frame& frame) {
   if (head.type == kPing) {
     token_ = head.number;
     gap_sent_ = false;
-    transmitter_.queue(FrameHead{kPong, id(), token_, expected()});
+    send(kPong);
     return false;
   }
-  ByteReader payload(frame.payload, frame.size);
-  const uint16_t count = payload.u16();
-  if (!payload.failed()) repeat(head.number, count);
+  if (frame.size >= 2) repeat(head.number, load_u16(frame.payload));
   return false;
 }
 
 void Session::take_hello(const Frame& frame) {
-  ByteReader payload(frame.payload, frame.size);
-  const uint8_t lowest = payload.u8();
-  const uint8_t highest = payload.u8();
   const uint16_t session = frame.head.session;
-  if (payload.failed() || session == 0) return;
+  if (frame.size < 2 || session == 0) return;
+  const uint8_t lowest = frame.payload[0];
+  const uint8_t highest = frame.payload[1];
   uint8_t version = highest < kHighestVersion ? highest : kHighestVersion;
   if (version < kLowestVersion || version < lowest) version = 0;
   if (version == 0) {
@@ -111,10 +108,7 @@ bool Session::take_request(const Frame& frame) {
   requests_.perform(plan, replies_, transmitter_);
   if (!replies_.commit()) {
     // Only an engine whose tensors change their size gets here; a request has a reply all the same.
-    replies_.begin(frame.head.type);
-    replies_.writer().put_u8(kInvokeFailed);
-    replies_.writer().put_u32(0);
-    replies_.writer().put_u32(0);
+    Requests::write_failure(frame.head.type, outcome(kInvokeFailed), replies_);
     replies_.commit();
   }
   gap_sent_ = false;
@@ -129,7 +123,11 @@ void Session::take_damage() {
 void Session::send_gap() {
   if (gap_sent_) return;
   gap_sent_ = true;
-  transmitter_.queue(FrameHead{kGap, id(), token_, expected()});
+  send(kGap);
+}
+
+void Session::send(uint8_t type) {
+  transmitter_.queue(FrameHead{type, id(), token_, expected()});
 }
 
 }  // namespace pytest_tflm

@@ -34,6 +34,7 @@ class Session {
   void repeat(uint16_t from, uint16_t count);
   bool take_request(const Frame& frame);
   void send_gap();
+  void send(uint8_t type);  // PONG or GAP
 
   ReplyStore& replies_;
   Transmitter& transmitter_;

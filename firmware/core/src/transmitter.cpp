@@ -14,20 +14,27 @@ Transmitter::Transmitter(Port& port, ReplyStore& replies, FrameStore& logs, cons
       log_was_last_(false),
       sending_number_(0),
       cursor_(),
+      baud_(0),
+      baud_due_(false),
       small_memory_(),
       small_(small_memory_, sizeof small_memory_) {}
 
+Transmitter::Item& Transmitter::last() {
+  return items_[(first_ + count_ - 1) % kPlaces];
+}
+
 Transmitter::Item& Transmitter::add() {
   if (count_ < kPlaces) ++count_;  // else the last one is lost, as a line may lose it
-  return items_[(first_ + count_ - 1) % kPlaces];
+  return last();
 }
 
 void Transmitter::queue_replies(uint16_t number, uint16_t count) {
   if (count == 0) return;
   if (count_ > 0) {
-    Item& last = items_[(first_ + count_ - 1) % kPlaces];
-    if (last.head.type == 0 && static_cast<uint16_t>(last.head.number + last.count) == number) {
-      last.count = static_cast<uint16_t>(last.count + count);
+    Item& before = last();
+    if (before.head.type == 0 &&
+        static_cast<uint16_t>(before.head.number + before.count) == number) {
+      before.count = static_cast<uint16_t>(before.count + count);
       return;
     }
   }
@@ -42,8 +49,16 @@ void Transmitter::queue_welcome(uint16_t session, uint16_t ack, uint8_t version)
   add() = Item{FrameHead{kWelcome, session, 0, ack}, version};
 }
 
+bool Transmitter::change_baud(uint32_t baud) {
+  if (!port_.can_set_baud(baud)) return false;
+  baud_ = baud;
+  baud_due_ = true;
+  return true;
+}
+
 void Transmitter::clear() {
   count_ = 0;
+  baud_due_ = false;
   if (source_ == kReplies) source_ = kNone;
 }
 
@@ -51,10 +66,9 @@ void Transmitter::write_small(const Item& item) {
   small_.clear();
   small_.begin(item.head);
   if (item.head.type == kWelcome) {
-    small_.put_u8(kLowestVersion);
-    small_.put_u8(kHighestVersion);
-    small_.put_u8(static_cast<uint8_t>(item.count));
-    small_.put_u8(welcome_.flags);
+    const uint8_t version = static_cast<uint8_t>(item.count);
+    const uint8_t first[] = {kLowestVersion, kHighestVersion, version, welcome_.flags};
+    small_.put(first, sizeof first);
     small_.put_u32(welcome_.boot_id);
     small_.put_u16(welcome_.largest_frame);
     small_.put_u32(welcome_.window);
@@ -117,7 +131,11 @@ void Transmitter::finish() {
 
 bool Transmitter::push() {
   for (;;) {
-    if (source_ == kNone && !choose()) return false;
+    if (source_ == kNone && !choose()) {
+      if (baud_due_) port_.set_baud(baud_);
+      baud_due_ = false;
+      return false;
+    }
     while (cursor_.left > 0) {
       size_t length = 0;
       const uint8_t* data = source().piece(cursor_, &length);

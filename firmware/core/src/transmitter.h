@@ -36,6 +36,9 @@ class Transmitter {
   void queue(const FrameHead& head);
   void queue_welcome(uint16_t session, uint16_t ack, uint8_t version);
 
+  // Changes the port's rate once all that waits has been sent. False: the port cannot.
+  bool change_baud(uint32_t baud);
+
   // Forgets all that belongs to the session. What was half sent ends at the zero of the next frame.
   void clear();
 
@@ -57,6 +60,7 @@ class Transmitter {
   static const uint8_t kPlaces = 8;
   static const size_t kSmallFrame = wire_length(kFrameOverhead + 18);  // WELCOME
 
+  Item& last();
   Item& add();
   bool choose();
   bool choose_item();
@@ -77,6 +81,9 @@ class Transmitter {
   bool log_was_last_;
   uint16_t sending_number_;
   FrameStore::Cursor cursor_;
+
+  uint32_t baud_;
+  bool baud_due_;
 
   uint8_t small_memory_[kSmallFrame];
   FrameStore small_;

@@ -53,6 +53,24 @@ void start_driver() {
   ESP_ERROR_CHECK(uart_param_config(kUart, &config));
 }
 
+// The driver's clock divides down to any rate with a fraction; above this, levels on a devkit's
+// wires and bridges are not what they should be.
+const uint32_t kLargestBaud = 3000000;
+const TickType_t kLongestDrain = pdMS_TO_TICKS(1000);
+
+bool can_change_rate(uint32_t baud) {
+  return baud == 0 || (baud >= 9600 && baud <= kLargestBaud);
+}
+
+void change_rate(uint32_t baud) {
+  static uint32_t present = CONFIG_PYTEST_TFLM_BAUD;
+  if (baud == 0) baud = CONFIG_PYTEST_TFLM_BAUD;
+  if (baud == present) return;
+  present = baud;
+  uart_wait_tx_done(kUart, kLongestDrain);
+  uart_set_baudrate(kUart, baud);
+}
+
 int receive(uint8_t* buffer, size_t size, TickType_t ticks) {
   return uart_read_bytes(kUart, buffer, static_cast<uint32_t>(size), ticks);
 }
@@ -64,6 +82,12 @@ int send(const uint8_t* data, size_t size) {
   return uart_write_bytes(kUart, data, size);
 }
 #else
+// USB has no rate.
+bool can_change_rate(uint32_t) {
+  return false;
+}
+void change_rate(uint32_t) {}
+
 void start_driver() {
   usb_serial_jtag_driver_config_t config = {};
   config.rx_buffer_size = kReceiveRing;
@@ -96,6 +120,9 @@ class DriverPort final : public Port {
     const int taken = most == 0 ? 0 : send(data, most);
     return static_cast<size_t>(taken > 0 ? taken : 0);
   }
+
+  bool can_set_baud(uint32_t baud) override { return can_change_rate(baud); }
+  void set_baud(uint32_t baud) override { change_rate(baud); }
 
   // Sleeps until something arrives, at most so many ticks.
   void wait(TickType_t ticks) {
@@ -140,6 +167,7 @@ EspTimer timer;
 Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERSION__, 0};
 BoardMemory<2048, 4096, 1024> memory;
+uint32_t operator_times[128];
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
 
 void serve(void*) {
@@ -154,6 +182,7 @@ void serve(void*) {
 #endif
   static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
+  engine.time_operators(timer, operator_times, sizeof operator_times / sizeof *operator_times);
   for (;;) {
     const bool busy = board.poll();
     if (!busy) port.wait(board.push() ? 1 : portMAX_DELAY);

@@ -13,7 +13,7 @@ namespace {
 using Random = std::minstd_rand;
 
 const uint16_t kSessions[] = {0x4A17, 0x0007, 0x7777, 0};
-const uint8_t kTypes[] = {0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x91};
+const uint8_t kTypes[] = {0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x91};
 
 Bytes mutated(const Bytes& bytes, size_t most) {
   Bytes changed = bytes;
@@ -22,11 +22,11 @@ Bytes mutated(const Bytes& bytes, size_t most) {
   return changed;
 }
 
-// The number that a request gets behind all those in `steps`.
-uint16_t next_number(const std::vector<Step>& steps, uint16_t session) {
+// The number that a request gets behind all those in the first `count` of `steps`.
+uint16_t next_number(const std::vector<Step>& steps, size_t count, uint16_t session) {
   uint16_t next = 0;
-  for (const Step& step : steps) {
-    for (const TestFrame& frame : frames_in(step.bytes)) {
+  for (size_t i = 0; i < count; ++i) {
+    for (const TestFrame& frame : frames_in(steps[i].bytes)) {
       if (frame.session != session) continue;
       if (frame.type == 0x01) continue;
       if (frame.type >= 0x10 && frame.type <= 0x1F && frame.number == next) ++next;
@@ -57,15 +57,18 @@ Bytes plausible_payload(uint8_t type, Random& random) {
     case 0x14:
       return any(4) == 0 ? Bytes{u8(8), 1}
                          : Bytes{static_cast<uint8_t>(u8(8) | 1), 1} + Bytes(8, u8(128));
+    case 0x16:
+      return u32(any(3) == 0 ? random() : any(4) * 921600);
     default:
       return Bytes();
   }
 }
 
-Bytes new_frame(const std::vector<Step>& before, Random& random) {
+// A frame to come behind the first `count` of `steps`.
+Bytes new_frame(const std::vector<Step>& steps, size_t count, Random& random) {
   const uint16_t session = kSessions[random() % 8 == 0 ? random() % 4 : 0];
   const uint8_t type = kTypes[random() % sizeof kTypes];
-  uint16_t number = next_number(before, session);
+  uint16_t number = next_number(steps, count, session);
   if (random() % 6 == 0) number = static_cast<uint16_t>(number + random() % 7 - 3);
   const uint16_t ack = static_cast<uint16_t>(number - random() % 4);
   return frame(type, session, number, ack, plausible_payload(type, random));
@@ -124,11 +127,10 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
       break;
     case 5:
     case 6:
-      step.bytes = step.bytes +
-                   new_frame({steps.begin(), steps.begin() + static_cast<long>(at) + 1}, random);
+      step.bytes = step.bytes + new_frame(steps, at + 1, random);
       break;
     case 7:
-      steps.push_back(Step{kBytes, new_frame(steps, random)});
+      steps.push_back(Step{kBytes, new_frame(steps, steps.size(), random)});
       break;
     default:
       change_frame(&step.bytes, random);

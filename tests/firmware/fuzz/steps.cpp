@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <utility>
 
 std::vector<Step> steps_of(const uint8_t* data, size_t size) {
   std::vector<Step> steps;
+  steps.reserve(16);
   for (size_t at = 0; at + 3 <= size;) {
     Step step;
     step.operation = static_cast<uint8_t>(data[at] % kOperations);
@@ -15,13 +17,14 @@ std::vector<Step> steps_of(const uint8_t* data, size_t size) {
     const size_t end = std::min(size, at + length);
     step.bytes.assign(data + at, data + end);
     at = end;
-    steps.push_back(step);
+    steps.push_back(std::move(step));
   }
   return steps;
 }
 
 Bytes input_of(const std::vector<Step>& steps) {
   Bytes input;
+  input.reserve(1024);
   for (const Step& step : steps) {
     const size_t size = std::min<size_t>(step.bytes.size(), 0xFFFF);
     input.push_back(step.operation);

@@ -3,7 +3,7 @@
 
 #include "check.h"
 
-enum Operation : uint8_t { kBytes, kSlowRead, kNoRoom, kLog, kEngine, kModel, kOperations };
+enum Operation : uint8_t { kBytes, kSlowRead, kNoRoom, kLog, kEngine, kModel, kTime, kOperations };
 
 struct Step {
   uint8_t operation = kBytes;

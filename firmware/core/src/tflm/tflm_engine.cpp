@@ -126,6 +126,7 @@ Outcome TflmEngine::load() {
   jmp_buf escape;
   new (&arena_) Arena(start, arena_size_, &escape);
   const bool allocated = allocate(&escape);
+  times_.clear();
   arena().disarm();
   if (arena().needed() > 0) {
     log.add("The arena of ");
@@ -157,7 +158,7 @@ bool TflmEngine::allocate(jmp_buf* escape) {
   const int variables = count_operators(*model, tflite::BuiltinOperator_VAR_HANDLE);
   tflite::MicroResourceVariables* const resources =
       variables == 0 ? nullptr : tflite::MicroResourceVariables::Create(allocator, variables);
-  new (&interpreter_) tflite::MicroInterpreter(model, operators_, allocator, resources);
+  new (&interpreter_) tflite::MicroInterpreter(model, operators_, allocator, resources, &times_);
   return interpreter().AllocateTensors() == kTfLiteOk;
 }
 
@@ -256,6 +257,7 @@ Tensor TflmEngine::output(uint8_t index) const {
 
 Outcome TflmEngine::invoke() {
   tflm_log().clear();
+  times_.clear();
   const TfLiteStatus status = interpreter().Invoke();
   tflm_log().end_line();
   return outcome(status == kTfLiteOk ? kOk : kInvokeFailed);

@@ -19,6 +19,7 @@
 
 #include "../engine.h"
 #include "arena.h"
+#include "operator_times.h"
 #include "tflm_log.h"
 
 namespace pytest_tflm {
@@ -41,6 +42,12 @@ class TflmEngine final : public Engine {
   // What TFLM prints goes to that board's log too.
   void log_to(Board& board) { tflm_log().set_board(&board); }
 
+  // From the next Invoke on, the microseconds of each operator are kept in `times`, of at most
+  // `room` of them. Costs two looks at the clock for each operator.
+  void time_operators(Clock& clock, uint32_t* times, uint32_t room) {
+    times_.use(clock, times, room);
+  }
+
   const char* kernels() const override { return PYTEST_TFLM_KERNELS; }
   const char* tflm() const override { return PYTEST_TFLM_TFLM; }
   const char* operators() const override { return operator_names_; }
@@ -62,6 +69,10 @@ class TflmEngine final : public Engine {
   Tensor output(uint8_t index) const override;
   Outcome invoke() override;
   Outcome reset_state() override;
+  const uint32_t* operator_times(uint32_t* bytes) const override {
+    *bytes = times_.count() * sizeof(uint32_t);
+    return times_.times();
+  }
 
   const char* error() const override { return tflm_log().text(); }
 
@@ -87,6 +98,7 @@ class TflmEngine final : public Engine {
   const uint8_t* model_;
   size_t model_size_;
   size_t arena_size_;
+  OperatorTimes times_;
   bool loaded_;  // and then there is an interpreter, and an arena
 
   mutable Place<tflite::MicroInterpreter> interpreter_;

@@ -28,6 +28,7 @@
 #include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_op_resolver.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
 #include "tensorflow/lite/micro/micro_resource_variable.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tensorflow/lite/schema/schema_utils.h"
@@ -61,7 +62,7 @@ namespace pytest_tflm {
 static_assert(
     std::is_constructible<tflite::MicroInterpreter, const tflite::Model*,
                           const tflite::MicroOpResolver&, tflite::MicroAllocator*,
-                          tflite::MicroResourceVariables*>::value,
+                          tflite::MicroResourceVariables*, tflite::MicroProfilerInterface*>::value,
     "This TFLM is older than September 2022: its MicroInterpreter wants an ErrorReporter");
 
 }  // namespace pytest_tflm

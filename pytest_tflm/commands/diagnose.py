@@ -1,0 +1,127 @@
+"""``pytest-tflm diagnose``: the verdict by itself, without a test."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_tflm.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_tflm.options import Settings
+    from pytest_tflm.verdict.verdict import Verdict
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to argparse's ``commands``."""
+    parser = commands.add_parser(
+        "diagnose",
+        help="say why a board's outputs are not the interpreter's",
+        description="Runs a model on a board, on TFLM of this machine and on TFLite, and says "
+        "where they part, operator by operator, and why. Without --port the interpreters of this "
+        "machine alone are compared. Ends with status 0 if all are equal, 1 if not.",
+    )
+    parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")
+    parser.add_argument("--port", help="the board, as --tflm-port takes it (default: none)")
+    parser.add_argument("--baud", default="115200", metavar="N", help="baud (default: 115200)")
+    parser.add_argument("--runtime", default="litert", help="litert, tensorflow or tflm")
+    parser.add_argument("--resolver", default="builtin_ref", help="what you evaluated with")
+    parser.add_argument("--samples", metavar="FILE|N", help="inputs, as --tflm-samples takes them")
+    parser.add_argument("--seed", default="0", metavar="N", help="seed of random inputs")
+    parser.add_argument(
+        "--float-model", type=Path, metavar="FILE", help="the model before it was quantised"
+    )
+    parser.add_argument(
+        "--codes",
+        type=Path,
+        metavar="FILE",
+        help="what your own program made of the same (float) samples: .npz or .npy of codes",
+    )
+    parser.add_argument("--json", action="store_true", help="print it for programs")
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="write a reproducer for a bug report there"
+    )
+    parser.set_defaults(run=_diagnose)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    import json
+
+    from pytest_tflm.verdict.as_json import as_json
+    from pytest_tflm.verdict.lines import verdict_lines
+    from pytest_tflm.verdict.reproducer import save
+
+    verdict = _verdict(options, _settings(options))
+    if options.json:
+        print(json.dumps(as_json(verdict), indent=1))
+    else:
+        print("\n".join(verdict_lines(verdict)))
+    if options.save is not None:
+        files = save(verdict, options.save)
+        print(f"{len(files)} files in {options.save}", file=sys.stderr)
+    return 0 if verdict.is_equal else 1
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from pytest_tflm.options import settings_from
+
+    given = {
+        "port": options.port,
+        "baud": options.baud,
+        "runtime": options.runtime,
+        "resolver": options.resolver,
+        "seed": options.seed,
+        "samples": options.samples,
+    }
+    return settings_from(lambda o: [given[o.name]] if given.get(o.name) else [], lambda o: [], {})
+
+
+def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
+    from pytest_tflm.model import open_model
+    from pytest_tflm.record.samples import samples_for
+    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.verdict.ladder import SAMPLES
+    from pytest_tflm.verdict.row import Row
+    from pytest_tflm.verdict.target import board_of
+    from pytest_tflm.verdict.verdict import judge
+
+    model = open_model(options.model)
+    samples = samples_for(model, settings.samples, settings.seed)
+    chosen = [samples[i] for i in range(min(len(samples), SAMPLES))]
+    codes = None
+    if options.codes is not None:
+        if not options.codes.is_file():
+            raise SettingsError(f"--codes: there is no file {options.codes}")
+        found = samples_for(model, str(options.codes), 0)
+        codes = [found[i] for i in range(min(len(found), SAMPLES))]
+    pool = Pool(settings, _progress())
+    row = None
+    try:
+        board = board_of(pool) if settings.port is not None else None
+        row = Row.made(board, settings.runtime, settings.resolver)
+        return judge(
+            model,
+            chosen,
+            row,
+            float_model=options.float_model,
+            codes=codes,
+            progress=_progress(),
+        )
+    finally:
+        if row is not None:
+            row.close()
+        pool.close()
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    def show(what: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        text = f"{what}: {100 * done // total}%" if done < total else ""
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+    return show

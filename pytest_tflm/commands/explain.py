@@ -1,0 +1,39 @@
+"""``pytest-tflm explain CAUSE``: the page of a cause that a verdict named."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from typing import Any
+
+from pytest_tflm.errors import SettingsError
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to argparse's ``commands``."""
+    parser = commands.add_parser(
+        "explain",
+        help="show the page of a cause that a verdict named",
+        description="Shows how a cause looks, why it happens and what to do. Without a name, all "
+        "causes that are known, a line each.",
+    )
+    parser.add_argument("cause", nargs="?", help="its name, stored-shapes for example")
+    parser.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from pytest_tflm.verdict.causes import CATALOGUE, UNKNOWN
+    from pytest_tflm.verdict.pages import page
+
+    known = {cause.name: cause for cause in (*CATALOGUE, UNKNOWN)}
+    if options.cause is None:
+        width = max(map(len, known))
+        for name, cause in known.items():
+            print(f"{name:{width}}  {cause.title}")
+        return 0
+    if options.cause not in known:
+        near = difflib.get_close_matches(options.cause, known, 1)
+        hint = f" Is it {near[0]}?" if near else " pytest-tflm explain lists those that there are."
+        raise SettingsError(f"there is no cause {options.cause!r}.{hint}")
+    print(page(options.cause))
+    return 0

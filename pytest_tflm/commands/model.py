@@ -1,0 +1,211 @@
+"""``pytest-tflm model lint``, ``repair`` and ``cut``: a model file by itself."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pytest_tflm.model import Model
+
+_WIDTH = 10  # of what stands before a line
+
+
+def add(commands: Any) -> None:
+    """Add the subcommands to argparse's ``commands``."""
+    parser = commands.add_parser(
+        "model",
+        help="look at a .tflite file: what is wrong with it, a repaired one, one operator of it",
+        description="What is known to go wrong with a model on a microcontroller, and what helps.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_lint(verbs)
+    _add_repair(verbs)
+    _add_cut(verbs)
+
+
+def _add_lint(verbs: Any) -> None:
+    lint = verbs.add_parser(
+        "lint",
+        help="say what is known to go wrong with a model",
+        description="Look for what makes a board compute something else than Python, or nothing. "
+        "The model is run once in LiteRT, for the shapes that it has, and its arena is measured. "
+        "The status is 1 if there is an error among what is found.",
+    )
+    lint.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    board = lint.add_mutually_exclusive_group()
+    board.add_argument("--memory", metavar="BYTES", help="the board's, for model and arena: 256k")
+    board.add_argument("--port", metavar="PORT", help="a board to ask, as for --tflm-port")
+    lint.add_argument("--baud", default="115200", metavar="N", help="of the port (115200)")
+    lint.set_defaults(run=_lint)
+
+
+def _add_repair(verbs: Any) -> None:
+    from pytest_tflm.commands.output import add_output
+
+    repair = verbs.add_parser(
+        "repair",
+        help="write a model that TFLM computes as TFLite does",
+        description="freeze writes the shapes that tensors have in a run; fold-dilation makes one "
+        "dilated convolution of SPACE_TO_BATCH_ND, convolution and BATCH_TO_SPACE_ND. Done is what "
+        "the model calls for. It is written only if the TFLite interpreter's reference kernels "
+        "give the same bits for it as for the original, over random and extreme inputs.",
+    )
+    repair.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    repair.add_argument(
+        "--only", choices=("freeze", "fold-dilation"), help="this one, called for or not"
+    )
+    add_output(repair)
+    repair.set_defaults(run=_repair)
+
+
+def _add_cut(verbs: Any) -> None:
+    from pytest_tflm.commands.output import add_output
+
+    cut = verbs.add_parser(
+        "cut",
+        help="write one operator as a model of its own",
+        description="Write an operator, or a run of neighbours, with its constants as a model "
+        "whose inputs and outputs are the operator's: for a bug report, or to run it alone.",
+    )
+    cut.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
+    cut.add_argument(
+        "--op", required=True, metavar="K", help="its number, from 0; 5-9 for those five"
+    )
+    cut.add_argument(
+        "--freeze",
+        action="store_true",
+        help="with the shapes of a run instead of the stored ones, which TFLM computes with",
+    )
+    add_output(cut)
+    cut.set_defaults(run=_cut)
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from pytest_tflm.errors import InterpreterError, SampleError
+    from pytest_tflm.model import open_model
+    from pytest_tflm.model.lint import ERROR, lint
+    from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
+    from pytest_tflm.repair import run_shapes
+    from pytest_tflm.runtime.interpreter import arena_needed
+
+    memory, operators = _memory(options)
+    model = open_model(options.model)
+    shapes = arena = None
+    unknown = []
+    try:
+        shapes = run_shapes(model)
+    except (InterpreterError, SampleError) as error:
+        unknown.append(f"stored shapes were not compared with a run's: {error}")
+    try:
+        arena = arena_needed(model)
+    except InterpreterError as error:
+        unknown.append(f"its arena is not known: {error}")
+    findings = lint(
+        model, shapes=shapes, arena=arena, memory=memory, operators=operators or TFLM_OPERATORS
+    )
+    needs = f"{model.size} bytes"
+    if arena is not None:
+        needs += f", arena {arena} bytes in TFLM of this machine"
+    there = "" if memory is None else f"; the board has {memory} for both"
+    print(f"{model.name}: {len(model.operators)} operators, {needs}{there}")
+    for finding in findings:
+        print(f"{finding.severity:{_WIDTH}}{finding.name}: {finding.sentence}.")
+        print(f"{'':{_WIDTH}}What to do: {finding.remedy}.")
+        if finding.page:
+            print(f"{'':{_WIDTH}}See {finding.page}.")
+    for sentence in unknown:
+        print(f"{'unknown':{_WIDTH}}{sentence}")
+    if not findings:
+        print("Nothing was found.")
+    return int(any(finding.severity == ERROR for finding in findings))
+
+
+def _memory(options: argparse.Namespace) -> tuple[int | None, Collection[str]]:
+    """The board's memory in bytes, None if it was not asked for, and its operators, none if it does
+    not say."""
+    if options.memory is not None:
+        from pytest_tflm.simulator.spec import parse_size
+
+        return parse_size(options.memory, "--memory"), ()
+    if options.port is None:
+        return None, ()
+    from pytest_tflm.options import settings_from
+    from pytest_tflm.runtime.pool import Pool
+
+    given = {"port": (options.port,), "baud": (options.baud,)}
+    pool = Pool(settings_from(lambda option: given.get(option.name, ()), lambda _: (), {}))
+    try:
+        identity = pool.connection().identity
+        return identity.memory, identity.operators
+    finally:
+        pool.close()
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from pytest_tflm.commands.output import check_output, write_output
+    from pytest_tflm.model import open_model
+    from pytest_tflm.repair import repair_model
+
+    model = open_model(options.model)
+    check_output(options, options.model)
+    repaired = repair_model(model, only=options.only)
+    if repaired.model is None:
+        print(f"{model.name}: nothing to repair{' that can be' if repaired.left else ''}.")
+    else:
+        print(f"{model.name}: {model.size} bytes, {len(model.operators)} operators")
+    for step in repaired.steps:
+        for sentence in step.sentences:
+            print(f"  {step.name}: {sentence}")
+    for sentence in repaired.left:
+        print(f"  left: {sentence}")
+    if repaired.model is None:
+        print("Nothing was written.")
+        return int(bool(repaired.left))
+    print(f"BUILTIN_REF gives the same bits for both over {repaired.samples} inputs, random ones")
+    print(f"and extreme ones, at the batch size {_batch(model)}.")
+    print(f"  host TFLM against it before: {repaired.before}")
+    print(f"  host TFLM against it now:    {repaired.after}")
+    write_output(options, repaired.model.data)
+    print(
+        f"{options.output}: {repaired.model.size} bytes, {len(repaired.model.operators)} operators"
+    )
+    return 0
+
+
+def _batch(model: Model) -> str:
+    sizes = dict.fromkeys(str(tensor.shape[0]) for tensor in model.inputs if tensor.shape)
+    return ", ".join(sizes) or "1"
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from pytest_tflm.commands.output import check_output, write_output
+    from pytest_tflm.errors import SettingsError
+    from pytest_tflm.model import open_model
+    from pytest_tflm.model.cut import cut_operators
+    from pytest_tflm.repair import run_shapes
+
+    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", options.op)
+    if match is None:
+        raise SettingsError(f"--op={options.op} is no operator: write its number, or 5-9")
+    first, last = int(match[1]), int(match[2] or match[1])
+    model = open_model(options.model)
+    check_output(options, options.model)
+    # First without a run: an operator that is not there is said at once.
+    cut = cut_operators(model, first, last)
+    if options.freeze:
+        cut = cut_operators(model, first, last, shapes=run_shapes(model))
+    write_output(options, cut.model.data)
+    print(f"{options.output}: {cut.model.size} bytes, {cut.model.name}")
+    for what, tensors, indices in (
+        ("input", cut.model.inputs, cut.inputs),
+        ("output", cut.model.outputs, cut.outputs),
+    ):
+        for position, (tensor, index) in enumerate(zip(tensors, indices, strict=True)):
+            shape = list(tensor.shape)
+            print(f"  {what} {position}: {tensor.dtype} {shape}, tensor {index} of {model.name}")
+    return 0

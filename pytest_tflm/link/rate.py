@@ -1,0 +1,145 @@
+"""The rate of a UART: changing it by agreement, and finding the board again (SPEC §9)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from enum import Enum
+
+_SETTLES = 0.01
+"""Seconds between the reply and the first PING: both sides change their rate in that time."""
+_GAP, _LONGEST_GAP = 0.4, 2.0
+"""Seconds between PINGs of a search: as the board counts noise, and when it goes on for long."""
+_AT_OPENING = 5
+"""PINGs at the opening rate for each at the other: a board that hears us but is not heard must
+hear nothing for long enough to go back."""
+_LEAST_SILENCE = 1.0
+_UNANSWERED = 2
+"""Silence, in seconds and in PINGs, that a board which computes does not explain."""
+_LONGEST_FRAME = 0.25
+"""Seconds that a body of largest_frame may take at a rate."""
+_BITS_PER_BYTE = 10
+
+
+class Phase(Enum):
+    """STEADY: both sides are thought to be at ``line``. ASKED: SET_BAUD is on its way.
+    SEARCHING: PINGs go out at both rates in turn, until one is answered."""
+
+    STEADY = "steady"
+    ASKED = "asked"
+    SEARCHING = "searching"
+
+
+class Rate:
+    """Which rate the port must have. ``opening`` is in bits per second, None for what is no UART:
+    then nothing here ever happens."""
+
+    def __init__(self, opening: int | None) -> None:
+        self.opening = opening
+        self.line = opening
+        """Bits per second that what is sent next must be sent at."""
+        self.phase = Phase.STEADY
+        self.number = -1
+        """Of the latest SET_BAUD."""
+        self.searches = 0
+        self._other: int | None = None
+        """Where the board may be, or was agreed to be, beside the opening rate."""
+        self._wanted: int | None = None
+        self._old_reply = False
+        self._turns: Iterator[int] = iter(())
+        self._began = 0.0
+        self.ping_at = 0.0
+        """When the next PING of a search is due."""
+
+    @property
+    def is_open(self) -> bool:
+        """Requests may be sent."""
+        return self.phase is Phase.STEADY
+
+    @property
+    def searching(self) -> bool:
+        return self.phase is Phase.SEARCHING
+
+    def asked(self, number: int, baud: int) -> None:
+        """SET_BAUD is request ``number``; ``baud`` 0 is the opening rate."""
+        assert self.opening is not None
+        assert self.line is not None
+        self.number = number
+        self.phase = Phase.ASKED
+        self._wanted = baud or self.opening
+        self._other = self.line if self._wanted == self.opening else self._wanted
+        self._old_reply = False
+
+    def taken(self, number: int) -> None:
+        """A PONG says that the board takes ``number`` next. If SET_BAUD is before it and its reply
+        has not come, that reply is lost, and whatever it changed is undone by the time that it is
+        repeated, or found without it."""
+        if self.phase is Phase.ASKED and number > self.number:
+            self._old_reply = True
+
+    def replied(self, accepted: bool, now: float) -> bool:
+        """The reply to SET_BAUD. False: the board has been found already."""
+        if self.phase is not Phase.ASKED:
+            return False
+        wanted = self._wanted
+        if accepted and not self._old_reply and wanted is not None and wanted != self.line:
+            self.line = wanted
+            self._search([wanted] * 2 if wanted == self._other else [], now, now + _SETTLES)
+        else:
+            self._settle()
+        return True
+
+    def is_lost(self, silence: float, unanswered: int) -> bool:
+        """Whether a board that is silent for so many seconds may be at the other rate."""
+        return (
+            self._other is not None
+            and not self.searching
+            and silence >= _LEAST_SILENCE
+            and unanswered >= _UNANSWERED
+        )
+
+    def search(self, now: float) -> None:
+        """Look for the board, first where it was not looked for so far; in turn, since one that was
+        only busy would take more at the wrong rate for noise."""
+        assert self.opening is not None
+        assert self._other is not None
+        row = [self._other, self.opening]
+        if self.line != self.opening:
+            row.reverse()
+        self._search(row * 2, now, now)
+
+    def _search(self, first: list[int], now: float, ping_at: float) -> None:
+        assert self.opening is not None
+        assert self._other is not None
+        row = [self.opening] * _AT_OPENING + [self._other]
+        self._turns = itertools.chain(first, itertools.cycle(row))
+        self.phase = Phase.SEARCHING
+        self.searches += 1
+        self._began = now
+        self.ping_at = ping_at
+
+    def next_turn(self, now: float) -> bool:
+        """Whether the next PING of the search is to be sent now, at ``line``."""
+        if now < self.ping_at:
+            return False
+        self.line = next(self._turns)
+        self.ping_at = now + min(max(_GAP, (now - self._began) / 10), _LONGEST_GAP)
+        return True
+
+    def found(self, taken: int) -> None:
+        """The latest PING of a search, which was sent at ``line``, is answered; the board takes
+        request ``taken`` next. It may have never heard SET_BAUD: then that is sent again."""
+        if taken <= self.number:
+            self.phase = Phase.ASKED
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        self.phase = Phase.STEADY
+        if self.line == self.opening:
+            self._other = None
+
+
+def is_too_slow(baud: int, largest_frame: int) -> bool:
+    """Whether a rate is too low for a board whose largest frame has so many bytes."""
+    return largest_frame * _BITS_PER_BYTE > baud * _LONGEST_FRAME
