@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hypothesis
 import numpy as np
 import pytest
 from fuzz.doubles import NumpyRunner, copies
@@ -43,6 +44,15 @@ def test_a_large_difference_is_shrunk_beside_the_small_one():
     survey = search(kernel).run()
     assert [finding.size > 50 for finding in survey.findings] == [False, True]
     assert survey.largest > 90
+
+
+def test_no_two_places_that_hypothesis_climbs_over_are_of_one_height(monkeypatch):
+    """Between two of them that it knows it would walk to and fro without end."""
+    heights: list[float] = []
+    monkeypatch.setattr(hypothesis, "target", heights.append)
+    search(lambda case, samples: [a ^ 1 for a in copies(case, samples)]).run()
+    assert len(heights) == len(set(heights)) > 100
+    assert {round(height) for height in heights} == {1}
 
 
 def test_what_differs_by_no_more_than_the_tolerance_is_counted_and_no_finding():
