@@ -49,7 +49,7 @@ def _operator(is_version: bool) -> Callable[[Evidence], Iterable[Match]]:
 def _hidden(evidence: Evidence) -> Iterable[Match]:
     for rung in evidence.rungs:
         where = rung.localisation
-        if where is None:
+        if where is None or (rung.key == "board" and where.explains is False):
             continue
         found = [r for r in where.differing if is_hidden(where, r)]
         if not found:
