@@ -29,7 +29,7 @@ demo: .venv/installed  ## the main job: the example TCN on the simulator against
 test: test-firmware test-python  ## all tests (some minutes)
 
 test-python: .venv/installed-dev
-	$(BIN)/python -m pytest tests -n auto
+	$(BIN)/python -m pytest tests -n auto --dist worksteal
 
 test-firmware: .venv/installed-dev  ## the C++ core's tests under ASan and UBSan
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/firmware -G Ninja -DPYTEST_TFLM_TESTS=ON
