@@ -59,7 +59,7 @@ def markdown(
     surveyed: Sequence[Surveyed], versions: Mapping[str, str], date: str, command: str
 ) -> str:
     """Two tables: operators with a column for each pair, and each finding's smallest example."""
-    pairs = {item.pair: " → ".join(reversed(item.names)) for item in surveyed}
+    pairs = {item.pair: " against ".join(item.names) for item in surveyed}
     order = sorted(pairs)
     rows: dict[str, dict[int, Surveyed]] = {}
     for item in surveyed:
