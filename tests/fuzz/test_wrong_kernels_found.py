@@ -32,7 +32,7 @@ def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):
             Pair(board, tflm),
             examples=EXAMPLES,
             seed=1,
-            shrink_runs=100,
+            shrink_runs=60,
             stop_at_first=True,
         )
         survey = search.run()
