@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pytest_tflm.link.outbox import Entry, Outbox
 
 _SHOWN = 60
-_FEW = 64
-"""Fewer bytes than a small frame has are no evidence of another protocol, unless they are text."""
+_ONE_FRAME = 4096
+"""Bytes that may be a piece of one frame, of the largest in use."""
 
 
 def describe(entry: Entry | None, box: Outbox) -> str:
@@ -75,8 +75,10 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
             f"no WELCOME within {waited:.1f} s, though {counters.frames_received} frames of this"
             f" protocol came: a bad line? {counters.describe()}"
         )
-    if counters.bytes_received < _FEW and not _is_text(head):
-        # The rest of a frame that a bad line has cut, say: too little to tell who speaks.
+    whole = [piece for piece in head.split(b"\0")[1:-1] if piece]
+    if not whole and counters.bytes_received <= 2 * _ONE_FRAME and not _is_text(head):
+        # The end of a frame that began before the port was opened, and the beginning of one that
+        # never ended: nothing that came whole was no frame.
         return NoAnswer(
             f"no WELCOME within {waited:.1f} s, and {counters.bytes_received} bytes that are no"
             f" frame: {show(head)}. A bad line, a board that hangs, or another baud rate?"
