@@ -71,8 +71,8 @@ def cases(operator: str) -> SearchStrategy[OperatorCase]:
         raise SettingsError(
             f"No models of {operator!r} are made. Those that are: {', '.join(OPERATORS)}"
         )
-    # All of them: where this package is not installed but checked out, Hypothesis also draws numbers
-    # that it finds in modules imported so far, and a seed's models would depend on their order.
+    # All of them: in a checkout Hypothesis also draws numbers that it finds in the modules imported
+    # so far, and a seed's models would depend on the order in which operators are searched.
     for each in {home[0] for home in _HOMES.values()}:
         import_module(f"{__name__}.{each}")
     module, name = _HOMES[operator]
