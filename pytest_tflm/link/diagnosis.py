@@ -76,7 +76,8 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
             f" protocol came: a bad line? {counters.describe()}"
         )
     whole = [piece for piece in head.split(b"\0")[1:-1] if piece]
-    if not whole and counters.bytes_received <= 2 * _ONE_FRAME and not _is_text(head):
+    few = head.count(0) <= 2 and counters.bytes_received <= 2 * _ONE_FRAME
+    if not whole and few and not _is_text(head):
         # The end of a frame that began before the port was opened, and the beginning of one that
         # never ended: nothing that came whole was no frame.
         return NoAnswer(
