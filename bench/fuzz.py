@@ -2,9 +2,12 @@
 
 For the example TCN: ``run_many`` of board (simulator) and reference over samples that exist
 already, and the search for inputs over as many that it has to make; rounds of the two alternate in
-one run. For a model of a few operators: examples per second of the search, of plain runs, and of
-Hypothesis drawing such samples (``hypothesis.find`` over ``inputs.samples``) for a test that does
-nothing.
+one run, each of them the first of every second round. Beside the time on the clock stands that of
+the processors, of pytest's side, the simulator and the reference's process together, which other
+work on the machine changes less.
+
+For a model of a few operators: examples per second of the search, of plain runs, and of Hypothesis
+drawing such samples (``hypothesis.find`` over ``inputs.samples``) for a test that does nothing.
 
     make bench          prints a table, writes build/bench/fuzz.json
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import platform
 import random
 import statistics
@@ -36,29 +40,47 @@ def settings() -> Any:
     )
 
 
-def plain(board: Any, reference: Any, samples: list[Any]) -> float:
-    """Seconds for both runtimes over samples, compared as the suite does."""
+def processor_seconds() -> float:
+    """Of this process and all that it has started and that still run, as Linux counts them."""
+    parents, ticks = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+            ticks[int(path.parent.name)] = int(fields[11]) + int(fields[12])
+
+    def is_ours(pid: int) -> bool:
+        return pid == os.getpid() or (pid in parents and is_ours(parents[pid]))
+
+    return sum(ticks[pid] for pid in ticks if is_ours(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def taken(run: Any) -> tuple[float, float]:
+    """Seconds on the clock and of the processors."""
+    before, start = processor_seconds(), time.perf_counter()
+    run()
+    return time.perf_counter() - start, processor_seconds() - before
+
+
+def plain(board: Any, reference: Any, samples: list[Any]) -> None:
+    """Both runtimes over samples, compared as the suite does."""
     from pytest_tflm.verdict.within import within
 
-    start = time.perf_counter()
     for got, expected in zip(board.run_many(samples), reference.run_many(samples), strict=True):
         within(expected, lsb=1).check(got)
-    return time.perf_counter() - start
 
 
-def fuzzed(board: Any, reference: Any, real: Any, count: int, seed: int) -> float:
-    """Seconds for as many examples of the search."""
+def fuzzed(board: Any, reference: Any, real: Any, count: int, seed: int) -> None:
+    """As many examples of the search."""
     from pytest_tflm.fuzz.input_search import InputSearch
     from pytest_tflm.verdict.within import within
 
     def check(sample: Any, got: Any, expected: Any) -> None:
         within(expected, lsb=1).check(got)
 
-    start = time.perf_counter()
     search = InputSearch(board, reference, check, real=real, examples=count, batch=BATCH, seed=seed)
     assert search.run() is None, "the boards are equal"
     assert search.tried == count
-    return time.perf_counter() - start
 
 
 def drawn(model: Any, real: Any, count: int, seed: int) -> float:
@@ -89,7 +111,9 @@ def measured(model: Any, count: int, rounds: int) -> dict[str, Any]:
     from pytest_tflm.runtime.pool import Pool
 
     pool = Pool(settings())
-    times: list[tuple[float, float, float]] = []
+    plains: list[tuple[float, float]] = []
+    searches: list[tuple[float, float]] = []
+    alone: list[float] = []
     try:
         board = pool.board(model)
         reference = pool.reference(model, "tflm" if count > 1000 else "litert", "builtin_ref")
@@ -99,21 +123,31 @@ def measured(model: Any, count: int, rounds: int) -> dict[str, Any]:
         plain(board, reference, samples[:100])
         fuzzed(board, reference, real, 100, 999)
         for number in range(rounds):
-            one = plain(board, reference, samples)
-            other = fuzzed(board, reference, real, count, number)
-            times.append((one, other, drawn(model, real, min(count, 1000), number)))
+
+            def one() -> None:
+                plains.append(taken(lambda: plain(board, reference, samples)))
+
+            def other(seed: int = number) -> None:
+                searches.append(taken(lambda: fuzzed(board, reference, real, count, seed)))
+
+            for run in (one, other) if number % 2 == 0 else (other, one):
+                run()
+            alone.append(drawn(model, real, min(count, 1000), number))
     finally:
         pool.close()
-    ratios = [other / one for one, other, _ in times]
+    pairs = list(zip(searches, plains, strict=True))
+    ratios, processor = ([a[which] / b[which] for a, b in pairs] for which in (0, 1))
     return {
         "model": model.name,
         "examples": count,
         "rounds": rounds,
-        "plain_per_second": count / statistics.median(t[0] for t in times),
-        "fuzz_per_second": count / statistics.median(t[1] for t in times),
-        "hypothesis_per_second": min(count, 1000) / statistics.median(t[2] for t in times),
+        "plain_per_second": count / statistics.median(clock for clock, _ in plains),
+        "fuzz_per_second": count / statistics.median(clock for clock, _ in searches),
+        "hypothesis_per_second": min(count, 1000) / statistics.median(alone),
         "ratio": statistics.median(ratios),
         "ratios": [round(ratio, 3) for ratio in ratios],
+        "processor_ratio": statistics.median(processor),
+        "processor_ratios": [round(ratio, 3) for ratio in processor],
     }
 
 
@@ -129,10 +163,24 @@ def main() -> None:
     from pytest_tflm.model import model_from_bytes, open_model
 
     small = model_from_bytes(model_builders.conv_2d(), "a CONV_2D of 6x6x3")
-    rows = [
-        measured(open_model(ROOT / "examples/tcn.tflite"), options.examples, options.rounds),
-        measured(small, 5 * options.examples, options.rounds),
-    ]
+    examples, rounds = options.examples, options.rounds
+    columns = (
+        f"{'plain/s':>10}{'fuzz/s':>10}{'times':>8}{'processor':>11}{'Hypothesis alone/s':>20}"
+    )
+    print(f"{'model':24}{columns}")
+    rows = []
+    for model, count in (
+        (open_model(ROOT / "examples/tcn.tflite"), examples),
+        (small, 5 * examples),
+    ):
+        row = measured(model, count, rounds)
+        rows.append(row)
+        print(
+            f"{row['model'][-23:]:24}{row['plain_per_second']:>10.1f}{row['fuzz_per_second']:>10.1f}"
+            f"{row['ratio']:>8.3f}{row['processor_ratio']:>11.3f}"
+            f"{row['hypothesis_per_second']:>20.0f}   {row['ratios']} {row['processor_ratios']}",
+            flush=True,
+        )
     found = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "versions": {
@@ -144,13 +192,6 @@ def main() -> None:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=2) + "\n")
-    columns = f"{'plain/s':>10}{'fuzz/s':>10}{'times':>8}{'Hypothesis alone/s':>20}"
-    print(f"{'model':24}{columns}")
-    for row in rows:
-        print(
-            f"{row['model'][-23:]:24}{row['plain_per_second']:>10.1f}{row['fuzz_per_second']:>10.1f}"
-            f"{row['ratio']:>8.3f}{row['hypothesis_per_second']:>20.0f}   {row['ratios']}"
-        )
     print(f"\nwritten to {options.out}")
 
 

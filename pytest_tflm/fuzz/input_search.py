@@ -41,6 +41,8 @@ _NUMBERS = 2**40
 _PARTS = 4
 """Numbers drawn for a batch."""
 _ROUNDS = 50
+_MISSES = 256
+"""So many samples of a batch that have been run before are taken for all that there are."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class InputSearch:
         self._tried = tried
         self._known: set[bytes] = set()
         self._numbers: set[int] = set()
+        self._spare = _NUMBERS
+        self._exhausted = False
         self._farthest: tuple[float, Sample] | None = None
         self._failed: tuple[list[Sample], AssertionError, int] | None = None
         self._broken: Exception | None = None
@@ -123,15 +127,15 @@ class InputSearch:
     def run(self) -> FoundInput | None:
         """What was found first, shrunk; None if all examples pass."""
         for number in range(_ROUNDS):
-            before = self.tried
-            if before >= self._examples or self._failed is not None:
+            if self._is_over():
                 break
             self._look(self._seed + number * 7919)
-            if self.tried == before:
-                break  # there are no more: a model of one bool has two inputs
         if self._failed is None:
             return None
         return self._shrunk(*self._failed)
+
+    def _is_over(self) -> bool:
+        return self._failed is not None or self._exhausted or self.tried >= self._examples
 
     def _look(self, seed: int) -> None:
         left = self._examples - self.tried
@@ -155,7 +159,7 @@ class InputSearch:
         """Run a batch. True ends Hypothesis' search: something was found, or is broken."""
         if self._failed is not None or self._broken is not None:
             return True  # Hypothesis asks once more
-        if self.tried >= self._examples:
+        if self._is_over():
             return False
         try:
             return self._run_batch(numbers)
@@ -181,33 +185,53 @@ class InputSearch:
                     self._farthest = (apart, ran.sample)
         if self._failed is not None:
             return True
+        self._exhausted = self.tried == before  # a model of one bool has two inputs
         if farthest:  # of nothing there is nothing to climb, and half the examples would try
             hypothesis.target(farthest, label="largest difference")
         self._tried(self.tried)
         return False
 
     def _made(self, numbers: tuple[int, ...]) -> Iterator[Sample]:
-        """The samples of these numbers that have not been run, and in the place of those that have
-        mutants of the one with the largest difference. Made when they are asked for, while the
-        board computes those before."""
+        """The samples of these numbers that have not been run, and others in the place of those
+        that have: a batch that is not full costs a slow line its latency all the same. Made when
+        they are asked for, while the board computes those before."""
         # As it is now: what comes while the batch runs comes sooner or later.
         tried, farthest = self.tried, self._farthest
         wanted = min(self._batch, self._examples - tried)
         made = 0
         for position in range(wanted):
-            number = self._seed * _NUMBERS + numbers[position % len(numbers)]
-            key = number * _LARGEST_BATCH + position
-            if key not in self._numbers:
-                self._numbers.add(key)
-                sample = self._maker.sample(key)
-                if self._is_new(sample):
-                    made += 1
-                    yield sample
+            sample = self._sample(numbers[position % len(numbers)], position)
+            if sample is not None:
+                made += 1
+                yield sample
+        for sample in itertools.islice(self._others(tried, farthest), wanted - made):
+            yield sample
+
+    def _sample(self, number: int, position: int) -> Sample | None:
+        """The sample of a number below ``_NUMBERS`` at a position; None if it has been run."""
+        key = (self._seed * _NUMBERS + number) * _LARGEST_BATCH + position
+        if key in self._numbers:
+            return None
+        self._numbers.add(key)
+        sample = self._maker.sample(key)
+        return sample if self._is_new(sample) else None
+
+    def _others(self, tried: int, farthest: tuple[float, Sample] | None) -> Iterator[Sample]:
+        """Mutants of the sample with the largest difference if there is one, then samples of
+        numbers that Hypothesis did not draw. Ends where new ones are hard to come by."""
         if farthest is not None:
-            for attempt in range(wanted - made):
+            for attempt in range(self._batch):
                 mutant = self._maker.mutant(farthest[1], tried * 131 + attempt)
                 if self._is_new(mutant):
                     yield mutant
+        missed = 0
+        while missed < _MISSES:
+            self._spare -= 1  # from the end, where Hypothesis draws least
+            sample = self._sample(self._spare, 0)
+            if sample is None:
+                missed += 1
+            else:
+                yield sample
 
     def _is_new(self, sample: Sample) -> bool:
         if self._stateful:

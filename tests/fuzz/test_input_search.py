@@ -69,6 +69,30 @@ def test_an_honest_board_gets_exactly_so_many_examples_in_batches(model):
     assert seen[-1] == 100
 
 
+@pytest.mark.parametrize("seed", [3, 5])
+def test_no_example_is_missing_and_every_batch_is_full(model, seed):
+    """Where nothing differs there is nothing to mutate. Hypothesis draws the same numbers again
+    and again, and at the end, with one example left, only some that have been run."""
+    board, host = Computed(model, "board", honest), Computed(model, "host", honest)
+    hunt = InputSearch(board, host, check, examples=5000, batch=64, seed=seed)
+    assert hunt.run() is None
+    assert hunt.tried == board.runs == 5000
+    assert board.batches == [64] * 78 + [8]
+
+
+def test_a_model_with_few_inputs_is_tried_with_nearly_all_of_them_once():
+    tried = []
+
+    def watch(arrays, past):
+        tried.append(int(arrays[0][0, 0]))
+        return 0
+
+    one = model_from_bytes(model_builders.identity("int8", (1, 1), 0.5), "one")
+    search(one, watch, examples=20_000).run()
+    assert len(tried) == len(set(tried)), "an example is not run twice"
+    assert len(tried) > 200
+
+
 def test_one_code_of_one_element_is_found_and_is_all_that_is_left(model):
     def broken(arrays, past):
         return 9 * int(arrays[0].reshape(-1)[17] == 127)
