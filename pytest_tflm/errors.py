@@ -46,6 +46,11 @@ without a traceback.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_tflm.verdict.compare import Comparison
+
 
 class TflmError(Exception):
     """Something broke. ``str(error)`` is one or two lines for the user; ``details`` is what a
@@ -196,9 +201,13 @@ class OutputMismatch(AssertionError):
     """Outputs differ by more than the tolerance.
 
     ``sample`` is the input that they differ for, if it is not one of the model's samples: a search
-    has found it.
+    has found it. ``comparison`` is the :class:`~pytest_tflm.verdict.compare.Comparison` that it
+    was raised for, if it was for one.
     """
 
-    def __init__(self, message: str, *, sample: object = None) -> None:
+    def __init__(
+        self, message: str, *, sample: object = None, comparison: Comparison | None = None
+    ) -> None:
         super().__init__(message)
         self.sample = sample
+        self.comparison = comparison

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.pool import Pool
     from pytest_tflm.suite.verdicts import Verdicts
+    from pytest_tflm.verdict.compare import Comparison
 
 
 class State:
@@ -34,7 +35,8 @@ class State:
         self._verdicts: Verdicts | None = None
         self._shown: set[int] = set()
         self._reporter: Any = None
-        self.comparison_text = ""
+        self.comparison: Comparison | None = None
+        """Of the ``assert … == within(…)`` that failed last in the present test."""
         self.models: dict[Path, Model] = {}
         for path in dict.fromkeys((*settings.models, *named)):
             model = self.open(path)
@@ -207,6 +209,14 @@ def tflm_keep(
         return None if directory is None else kept(replay, directory)
 
     return keep
+
+
+@pytest.fixture
+def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | None]:
+    """``tflm_compared()`` gives the comparison of the ``assert … == within(…)`` that failed last in
+    this test; None if none has."""
+    state = request.config.stash[STATE]
+    return lambda: state.comparison
 
 
 @pytest.fixture

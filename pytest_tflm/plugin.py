@@ -15,6 +15,7 @@ from pytest_tflm.fixtures import (
     State,
     device,
     reference,
+    tflm_compared,
     tflm_keep,
     tflm_model,
     tflm_sample,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [  # fixtures, for pytest to find
     "device",
     "reference",
+    "tflm_compared",
     "tflm_keep",
     "tflm_model",
     "tflm_sample",
@@ -155,13 +157,16 @@ def pytest_runtest_makereport(
             if not is_known:
                 add_page(report, error)
         report.longrepr = without_traceback(item, call.excinfo, error, is_known)
-    if isinstance(error, AssertionError) and state.comparison_text:
-        report.sections.append(("tflm: comparison", state.comparison_text))
-    if isinstance(error, OutputMismatch) or state.comparison_text:
+    if isinstance(error, AssertionError) and state.comparison is not None:
+        from pytest_tflm.verdict.describe import comparison_lines
+
+        lines = comparison_lines(state.comparison)
+        report.sections.append(("tflm: comparison", "\n".join(lines)))
+    if isinstance(error, OutputMismatch) or state.comparison is not None:
         from pytest_tflm.suite.outcome import add_verdict
 
         add_verdict(item, report, state, getattr(error, "sample", None))
-    state.comparison_text = ""
+    state.comparison = None
     return report
 
 
@@ -176,7 +181,7 @@ def pytest_assertrepr_compare(
 ) -> list[str] | None:
     if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
         return None
-    from pytest_tflm.verdict.describe import comparison_lines, headline
+    from pytest_tflm.verdict.describe import headline
     from pytest_tflm.verdict.within import Within
 
     if isinstance(left, Within):
@@ -184,8 +189,7 @@ def pytest_assertrepr_compare(
     if not isinstance(right, Within):
         return None
     comparison = right.compare(left)  # type: ignore[arg-type]
-    lines = comparison_lines(comparison)
-    config.stash[STATE].comparison_text = "\n".join(lines)
+    config.stash[STATE].comparison = comparison
     return headline(comparison)
 
 

@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.base import Runtime
+    from pytest_tflm.verdict.compare import Comparison
 
 _OF_EXAMPLE = ("sample", "got", "expected")
-_FIXTURES = ("device", "reference", "tflm_model", "tflm_samples", "tflm_settings", "tflm_keep")
+_FIXTURES = (
+    "device",
+    "reference",
+    "tflm_model",
+    "tflm_samples",
+    "tflm_settings",
+    "tflm_keep",
+    "tflm_compared",
+)
 
 
 def tflm_fuzz(
@@ -73,6 +82,7 @@ def tflm_fuzz(
                 shrink_runs=shrink_runs,
                 settings=settings._replace(seed=settings.seed if seed is None else seed),
                 keep=fixtures["tflm_keep"],
+                compared=fixtures["tflm_compared"],
             )
 
         more = [
@@ -98,9 +108,13 @@ def search(
     batch: int = 32,
     shrink_runs: int = 400,
     tried: Callable[[int], None] = lambda number: None,
+    compared: Callable[[], Comparison | None] = lambda: None,
 ) -> None:
     """Search, and raise OutputMismatch with all that is known of what was found: the comparison,
-    the input in words, and the file that ``keep(replay)`` wrote (None if it did not)."""
+    the input in words, and the file that ``keep(replay)`` wrote (None if it did not).
+
+    The file allows what the comparison that failed allowed: the error's own, or else the one that
+    ``compared()`` gives; without one, what ``settings`` allow."""
     from pytest_tflm.fuzz.input_search import InputSearch
 
     hunt = InputSearch(
@@ -119,6 +133,11 @@ def search(
         return
     from pytest_tflm.fuzz.recorded import replay_of_input
 
+    comparison = getattr(found.error, "comparison", None) or compared()
+    if comparison is not None:
+        settings = settings._replace(
+            tolerance=comparison.lsb, float_tolerance=comparison.float_tolerance
+        )
     replay = replay_of_input(found, device, reference, settings)
     path = keep(replay)
     raise OutputMismatch(

@@ -75,12 +75,13 @@ class TensorComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All outputs of one sample."""
+    """All outputs of one sample, and what was allowed: see :func:`compare`."""
 
     tensors: tuple[TensorComparison, ...]
     got_name: str
     expected_name: str
     lsb: int
+    float_tolerance: float
 
     @property
     def passed(self) -> bool:
@@ -130,7 +131,7 @@ def compare(
             )
         differences, allowed = _difference(ours, theirs, lsb, float_tolerance)
         compared.append(TensorComparison(index, tensors[index], ours, theirs, differences, allowed))
-    return Comparison(tuple(compared), got_name, expected_name, lsb)
+    return Comparison(tuple(compared), got_name, expected_name, lsb, float_tolerance)
 
 
 def _difference(

@@ -48,7 +48,7 @@ class Within:
         if not comparison.passed:
             from pytest_tflm.verdict.describe import comparison_lines
 
-            raise OutputMismatch("\n".join(comparison_lines(comparison)))
+            raise OutputMismatch("\n".join(comparison_lines(comparison)), comparison=comparison)
         return comparison
 
     def __eq__(self, other: object) -> bool:

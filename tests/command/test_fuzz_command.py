@@ -10,7 +10,7 @@ import model_builders
 import numpy as np
 import pytest
 
-from pytest_tflm.fuzz.replay import Party, Replay, ReplayModel, Step
+from pytest_tflm.fuzz.replay import Party, Replay, ReplayModel, Step, read_replay
 from pytest_tflm.model import model_from_bytes
 from tests.runtime import state_models
 
@@ -101,6 +101,26 @@ def test_a_users_own_fuzz_test(command, small):
     assert "not kept as a file" in done.output, "there is no cache in these tests"
     skipped = command.pytest(*words)
     assert skipped.outcomes["skipped"] == 2
+
+
+@pytest.mark.parametrize(
+    "assertion", ["assert got == within(expected, lsb=0)", "within(expected, lsb=0).check(got)"]
+)
+def test_a_replay_allows_what_the_users_test_allowed(command, small, assertion):
+    """The board is 1 LSB off, which --tflm-tolerance would let pass."""
+    (command.directory / "test_mine.py").write_text(
+        "from pytest_tflm import tflm_fuzz, within\n\n"
+        f"@tflm_fuzz()\ndef test_outputs(got, expected):\n    {assertion}\n"
+    )
+    port = "--tflm-port=sim?defect=off-by-one:CONV_2D"
+    words = (f"--tflm-model={small}", "--tflm-suite=off", "--tflm-save=kept")
+    done = command.pytest(port, *words, "--tflm-verdict=off", "test_mine.py")
+    assert done.outcomes == {"failed": 1}, done.output
+    path = saved(command.directory / "kept")
+    assert read_replay(path).lsb == 0
+    again = command.pytest(port, path)
+    assert again.outcomes == {"failed": 1}, again.output
+    assert "reproduces: 1 LSB apart, 0 allowed" in again.output
 
 
 def test_findings_are_in_pytests_cache_without_a_folder(command, small):
