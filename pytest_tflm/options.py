@@ -37,6 +37,7 @@ class Settings(NamedTuple):
     verdict: str
     float_model: Path | None
     fuzz: int
+    conformance: int
     save: Path | None
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
@@ -257,6 +258,14 @@ OPTIONS: tuple[Option, ...] = (
         "how many generated inputs --tflm-model's checks try on each model, beside its samples; 0 "
         "for none",
         _integer(0, 10_000_000),
+        "0",
+    ),
+    Option(
+        "conformance",
+        "N",
+        "how many generated models of each operator that a model uses --tflm-model's checks try on "
+        "the board, bit for bit against TFLM on this machine; 0 for none",
+        _integer(0, 1_000_000),
         "0",
     ),
     Option(

@@ -124,7 +124,7 @@ def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str] | None:
     if config.getoption("collectonly") or not any(
-        "device" in getattr(item, "fixturenames", ()) for item in items
+        {"device", "tflm_kernel"} & set(getattr(item, "fixturenames", ())) for item in items
     ):
         return None
     from pytest_tflm.report.header import header_lines

@@ -37,6 +37,7 @@ def test_defaults():
         verdict="full",
         float_model=None,
         fuzz=0,
+        conformance=0,
         save=None,
     )
 

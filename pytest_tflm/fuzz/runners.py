@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_tflm.fuzz.operators.case import OperatorCase
     from pytest_tflm.link import Connection
     from pytest_tflm.runtime.base import Arrays
+    from pytest_tflm.runtime.pool import Pool
 
 ARENA = 1 << 18
 """Bytes for TFLM on this machine: more than any model of these needs."""
@@ -136,15 +137,8 @@ class BoardRunner:
         self.name = f"board {self._connection.identity.board}"
 
     def start(self, case: OperatorCase, samples: Sequence[Sample]) -> None:
-        from pytest_tflm.model import model_from_bytes
-        from pytest_tflm.runtime.board import BoardRuntime
-
-        model = model_from_bytes(case.data, case.operator)
         try:
-            runtime = BoardRuntime(self._open(), model)
-            if case.stateful:
-                runtime.reset_state()
-            self._result = Ran([outputs.arrays for outputs in runtime.run_many(samples)])
+            self._result = _run_on_board(self._open(), case, samples)
         except (LinkError, BoardReset, BoardCrashed) as error:
             self._result = Failed(self._told(error), crashed=True)
             self.renew()
@@ -167,13 +161,7 @@ class BoardRunner:
                     raise
 
     def versions(self) -> dict[str, str]:
-        identity = self._open().identity
-        told = {
-            f"{identity.board}: firmware": identity.firmware,
-            f"{identity.board}: kernels": identity.kernels,
-            f"{identity.board}: TFLM": identity.tflm,
-        }
-        return {what: text for what, text in told.items() if text}
+        return self._open().identity.versions()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -204,6 +192,55 @@ class BoardRunner:
         """The error, and how the simulator's process ended if it did."""
         died = None if self._process is None else self._process.exit_description(wait=0.5)
         return str(error) if died is None else f"{self._port}: {died}"
+
+
+class BoardBroke(BaseException):
+    """The link or the board broke with ``case``'s model: ``error``. Not an Exception, which
+    Hypothesis would take for a failure and try again."""
+
+    def __init__(self, error: TflmError, case: OperatorCase) -> None:
+        super().__init__(str(error))
+        self.error, self.case = error, case
+
+
+class PoolRunner:
+    """The board of a run, whose line is the run's: what breaks it raises :class:`BoardBroke`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._result: Ran | Failed | None = None
+        self.name = f"board {pool.connection().identity.board}"
+
+    def start(self, case: OperatorCase, samples: Sequence[Sample]) -> None:
+        try:
+            self._result = _run_on_board(self._pool.connection(), case, samples)
+        except (LinkError, BoardReset, BoardCrashed) as error:
+            raise BoardBroke(error, case) from error
+        except BoardError as error:
+            self._result = Failed(str(error), crashed=False)
+
+    def finish(self) -> Ran | Failed:
+        assert self._result is not None, "start first"
+        return self._result
+
+    def renew(self) -> None:
+        """Nothing: the board goes on."""
+
+    def versions(self) -> dict[str, str]:
+        return self._pool.connection().identity.versions()
+
+    def close(self) -> None:
+        """Nothing: the line is the pool's."""
+
+
+def _run_on_board(connection: Connection, case: OperatorCase, samples: Sequence[Sample]) -> Ran:
+    from pytest_tflm.model import model_from_bytes
+    from pytest_tflm.runtime.board import BoardRuntime
+
+    runtime = BoardRuntime(connection, model_from_bytes(case.data, case.operator))
+    if case.stateful:
+        runtime.reset_state()
+    return Ran([outputs.arrays for outputs in runtime.run_many(samples)])
 
 
 def runner(name: str, *, port: str | None = None, baud: int = 115200) -> Runner:

@@ -58,6 +58,15 @@ class BoardIdentity:
             parts.append(f"kernels {self.kernels}")
         return ", ".join(parts)
 
+    def versions(self) -> dict[str, str]:
+        """Of firmware, kernels and TFLM, as far as the board says."""
+        told = {
+            f"{self.board}: firmware": self.firmware,
+            f"{self.board}: kernels": self.kernels,
+            f"{self.board}: TFLM": self.tflm,
+        }
+        return {what: text for what, text in told.items() if text}
+
 
 @dataclass(frozen=True)
 class LoadedTensor:

@@ -78,13 +78,7 @@ class BoardRuntime:
 
     def versions(self) -> dict[str, str]:
         """Of firmware, kernels and TFLM, as far as the board says."""
-        identity = self._connection.identity
-        told = {
-            f"{identity.board}: firmware": identity.firmware,
-            f"{identity.board}: kernels": identity.kernels,
-            f"{identity.board}: TFLM": identity.tflm,
-        }
-        return {what: text for what, text in told.items() if text}
+        return self._connection.identity.versions()
 
     def check_identity(self) -> None:
         """Ask the board anew what it has prepared. WrongModel if that is not the file."""

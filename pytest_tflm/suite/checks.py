@@ -142,6 +142,26 @@ def test_fuzz(
         progress("", 1, 1)
 
 
+def test_kernel(
+    request: pytest.FixtureRequest,
+    tflm_model: Model,
+    tflm_kernel: str,
+    tflm_settings: Settings,
+    tflm_keep: Callable[[Replay], Path | None],
+) -> None:
+    """The board's kernel gives what TFLM on this machine gives, bit for bit, for generated models
+    of this operator alone."""
+    import pytest
+
+    from pytest_tflm.fuzz.kernel_check import check_kernel
+
+    # Not a parameter of this test: what its verdict is about is the model, and not this kernel.
+    if not request.getfixturevalue("device").takes_models:
+        pytest.skip("the board takes no models: it has one compiled in")
+    state = request.config.stash[STATE]
+    check_kernel(tflm_kernel, state.pool, tflm_settings, tflm_keep, state.progress)
+
+
 def _run_from_reset(device: Runtime, sample: Sample) -> Any:
     device.reset_state()
     return device.run(sample)

@@ -14,10 +14,12 @@ from pytest_tflm.fixtures import STATE, models_of, settings_of
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from pytest_tflm.model import Model
+
 
 class ModelFile(pytest.Module):
-    """A .tflite file whose tests are those of ``suite.checks``; ``test_fuzz`` is one of them if
-    ``--tflm-fuzz`` asks for it."""
+    """A .tflite file whose tests are those of ``suite.checks``; ``test_fuzz`` and ``test_kernel``
+    are among them if ``--tflm-fuzz`` and ``--tflm-conformance`` ask for them."""
 
     def _getobj(self) -> ModuleType:
         from pytest_tflm.suite import checks
@@ -25,8 +27,21 @@ class ModelFile(pytest.Module):
         return checks
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
-        fuzz = self.config.stash[STATE].settings.fuzz
-        return [node for node in super().collect() if fuzz or node.name != "test_fuzz"]
+        state = self.config.stash[STATE]
+        settings = state.settings
+        unasked = {"test_fuzz"} if not settings.fuzz else set()
+        if not settings.conformance or not kernels_of(state.open(self.path)):
+            unasked.add("test_kernel")
+        tests = super().collect()
+        return [node for node in tests if getattr(node, "originalname", node.name) not in unasked]
+
+
+def kernels_of(model: Model) -> list[str]:
+    """The types of operators of ``model`` of which models can be generated, in its order."""
+    from pytest_tflm.fuzz.operators import OPERATORS
+
+    names = dict.fromkeys(operator.name for operator in model.operators)
+    return [name for name in names if name in OPERATORS]
 
 
 class ReplayFile(pytest.Module):
@@ -72,6 +87,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if not cases:
         return  # the fixtures skip, and say why
     in_suite = node.getparent(ModelFile) is not None
+    if in_suite and "tflm_kernel" in metafunc.fixturenames:
+        metafunc.parametrize("tflm_kernel", kernels_of(models[0]))
     names = [] if in_suite else ["tflm_model"]
     names += ["tflm_sample"] if cases[0][1] >= 0 else []
     if not names:

@@ -1,0 +1,71 @@
+"""One kernel of the board under test, on generated models: what ``test_kernel`` of the suite is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import ModelRejected, OutputMismatch
+from pytest_tflm.fuzz.judge import Pair
+from pytest_tflm.fuzz.recorded import replay_of_finding
+from pytest_tflm.fuzz.runners import BoardBroke, InterpreterRunner, PoolRunner
+from pytest_tflm.fuzz.search import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_tflm.fuzz.finding import Finding
+    from pytest_tflm.fuzz.replay import Replay
+    from pytest_tflm.options import Settings
+    from pytest_tflm.runtime.pool import Pool
+
+
+def check_kernel(
+    operator: str,
+    pool: Pool,
+    settings: Settings,
+    keep: Callable[[Replay], Path | None],
+    progress: Callable[[str, int, int], None],
+) -> None:
+    """Try ``settings.conformance`` generated models of ``operator`` on the board of ``pool``,
+    beside TFLM on this machine, which computes what a correct board does: no LSB is allowed.
+
+    Raises OutputMismatch if outputs differ, ModelRejected if the board refuses what TFLM here
+    runs, both with the smallest model found and the file that ``keep(replay)`` wrote; whatever
+    breaks the board or the link; InterpreterMissing without TFLM. What TFLM here refuses or dies of
+    is no fault of the board.
+    """
+    reference = InterpreterRunner("tflm")
+    count = settings.conformance
+    board = PoolRunner(pool)
+    search = Search(
+        operator,
+        Pair(board, reference),
+        examples=count,
+        seed=settings.seed,
+        tried=lambda number: progress(f"kernel {operator}", number, count),
+        shrinking=lambda what: progress(what, 0, 1),
+    )
+    try:
+        findings = search.run().findings
+    except BoardBroke as broke:
+        broke.error.details = "\n".join(
+            filter(None, (f"with a generated model: {broke.case.describe()}", broke.error.details))
+        )
+        raise broke.error from None
+    finally:
+        progress("", 1, 1)
+        reference.close()
+    ours = [finding for finding in findings if finding.who != reference.name]
+    if not ours:
+        return
+    paths = [keep(replay_of_finding(finding, port=settings.port or "")) for finding in ours]
+    text = "\n".join(map(_told, ours, paths))
+    if any(finding.kind in ("differs", "shapes") for finding in ours):
+        raise OutputMismatch(text)
+    raise ModelRejected(text)
+
+
+def _told(finding: Finding, path: Path | None) -> str:
+    kept = "not kept as a file (no pytest cache; give --tflm-save=DIR)"
+    return f"{finding.describe()}\n{kept if path is None else f'again: pytest {path}'}"
