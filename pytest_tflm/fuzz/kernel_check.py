@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import ModelRejected, OutputMismatch
-from pytest_tflm.fuzz.judge import Pair
+from pytest_tflm.fuzz.judge import DIFFERS, SHAPES, Pair
 from pytest_tflm.fuzz.recorded import replay_of_finding
-from pytest_tflm.fuzz.runners import BoardBroke, InterpreterRunner, PoolRunner
+from pytest_tflm.fuzz.runners import BoardBroke, Failed, InterpreterRunner, PoolRunner, Ran
 from pytest_tflm.fuzz.search import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pytest_tflm.fuzz.codes import Sample
     from pytest_tflm.fuzz.finding import Finding
+    from pytest_tflm.fuzz.operators.case import OperatorCase
     from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.pool import Pool
@@ -32,15 +34,14 @@ def check_kernel(
 
     Raises OutputMismatch if outputs differ, ModelRejected if the board refuses what TFLM here
     runs, both with the smallest model found and the file that ``keep(replay)`` wrote; whatever
-    breaks the board or the link; InterpreterMissing without TFLM. What TFLM here refuses or dies of
-    is no fault of the board.
+    breaks the board or the link; InterpreterMissing without TFLM.
     """
     reference = InterpreterRunner("tflm")
     count = settings.conformance
     board = PoolRunner(pool)
     search = Search(
         operator,
-        Pair(board, reference),
+        _ReferenceFirst(board, reference),
         examples=count,
         seed=settings.seed,
         tried=lambda number: progress(f"kernel {operator}", number, count),
@@ -56,14 +57,28 @@ def check_kernel(
     finally:
         progress("", 1, 1)
         reference.close()
-    ours = [finding for finding in findings if finding.who != reference.name]
-    if not ours:
+    if not findings:
         return
-    paths = [keep(replay_of_finding(finding, port=settings.port or "")) for finding in ours]
-    text = "\n".join(map(_told, ours, paths))
-    if any(finding.kind in ("differs", "shapes") for finding in ours):
+    paths = [keep(replay_of_finding(finding, port=settings.port or "")) for finding in findings]
+    text = "\n".join(map(_told, findings, paths))
+    if any(finding.kind in (DIFFERS, SHAPES) for finding in findings):
         raise OutputMismatch(text)
     raise ModelRejected(text)
+
+
+class _ReferenceFirst(Pair):
+    """What TFLM here refuses or dies of is not sent to the board, which may die of it too: that
+    would be no fault of the board, and the end of its run."""
+
+    def run(
+        self, case: OperatorCase, samples: Sequence[Sample]
+    ) -> tuple[Ran | Failed, Ran | Failed]:
+        self.reference.start(case, samples)
+        expected = self.reference.finish()
+        if isinstance(expected, Failed):
+            return Failed("not sent to the board", crashed=False), expected
+        self.subject.start(case, samples)
+        return self.subject.finish(), expected
 
 
 def _told(finding: Finding, path: Path | None) -> str:

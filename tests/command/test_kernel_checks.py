@@ -42,7 +42,7 @@ def test_kernels_that_are_right_pass_and_the_models_own_tests_go_on(command, sma
 def test_a_kernel_that_is_wrong_where_the_samples_do_not_show_it(command, small):
     """Its model has stride 1: only generated models show what is wrong."""
     port = "--tflm-port=sim?defect=odd-stride-and-padding:CONV_2D"
-    words = (f"--tflm-model={small}", "--tflm-conformance=300", "--tflm-save=kept")
+    words = (f"--tflm-model={small}", "--tflm-conformance=60", "--tflm-save=kept")
     done = command.pytest(port, *words, "--tflm-samples=2")
     assert done.outcomes["failed"] == 1, done.output
     assert "test_kernel[CONV_2D]" in done.output
@@ -65,10 +65,11 @@ def test_a_board_that_breaks_is_an_error_that_says_with_which_model(command, sma
     assert "Traceback" not in done.output
 
 
-def test_what_this_machines_tflm_alone_cannot_run_is_no_fault_of_the_board(command, model_file):
-    """TFLM's Python package dies of SVDF without a bias, and so does the simulator."""
+def test_what_tflm_dies_of_on_this_machine_is_not_sent_to_the_board(command, model_file):
+    """TFLM's Python package dies of SVDF without a bias, which one in 16 models has. The simulator
+    would too, and nothing could be tested after that."""
     model = model_file("svdf.tflite", state_models.svdf())
-    words = (f"--tflm-model={model}", "--tflm-conformance=10", *WORDS)
+    words = (f"--tflm-model={model}", "--tflm-conformance=100", *WORDS)
     done = command.pytest("--tflm-port=sim", *words)
     assert done.outcomes["passed"] == 1, done.output
 
