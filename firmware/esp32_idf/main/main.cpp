@@ -1,5 +1,6 @@
 // pytest-tflm on an ESP32: TFLM behind a UART, or behind the USB Serial/JTAG of newer chips.
 #include "esp_err.h"
+#include "esp_heap_caps.h"
 #include "esp_random.h"
 #include "esp_system.h"
 #include "esp_timer.h"
@@ -32,10 +33,6 @@ const int kReceiveRing = 8192;
 const int kSendRing = 4096;
 // USB Serial/JTAG takes all of a write or nothing of it.
 const size_t kMostAtOnce = 64;
-
-#ifndef PYTEST_TFLM_ARENA
-#define PYTEST_TFLM_ARENA CONFIG_PYTEST_TFLM_MEMORY
-#endif
 
 // Always the driver: stdio changes line ends, and reads only to the end of a line (esp-idf#14155).
 #if CONFIG_PYTEST_TFLM_LINK_UART
@@ -168,7 +165,38 @@ Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERSION__, 0};
 BoardMemory<2048, 4096, 1024> memory;
 uint32_t operator_times[128];
+
+#ifdef PYTEST_TFLM_ARENA
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
+#else
+// How much a chip has beside the program is known best when it runs, and its heap may be larger
+// than what a linker script lets be static.
+#if CONFIG_PYTEST_TFLM_MEMORY_IN_PSRAM
+const uint32_t kKindOfMemory = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT;
+#else
+const uint32_t kKindOfMemory = MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT;
+#endif
+const size_t kLeftForOthers = 8192;  // what ESP-IDF allocates after this
+const size_t kStep = 256;
+
+// After the driver has its rings: the rest for model and arena.
+uint8_t* take_memory(size_t* size) {
+  const size_t largest = heap_caps_get_largest_free_block(kKindOfMemory);
+  size_t wanted = largest > kLeftForOthers ? largest - kLeftForOthers : 0;
+  if (CONFIG_PYTEST_TFLM_MEMORY > 0 && wanted > CONFIG_PYTEST_TFLM_MEMORY) {
+    wanted = CONFIG_PYTEST_TFLM_MEMORY;
+  }
+  // The allocator may refuse the last bytes of what it calls free.
+  for (; wanted > kStep; wanted -= kStep) {
+    void* const block = heap_caps_aligned_alloc(16, wanted, kKindOfMemory);
+    if (block == nullptr) continue;
+    *size = wanted;
+    return static_cast<uint8_t*>(block);
+  }
+  ESP_ERROR_CHECK(ESP_ERR_NO_MEM);
+  return nullptr;
+}
+#endif
 
 void serve(void*) {
   start_driver();
@@ -178,7 +206,9 @@ void serve(void*) {
   static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena,
                            pytest_tflm_model, PYTEST_TFLM_MODEL_SIZE);
 #else
-  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena);
+  size_t size = 0;
+  uint8_t* const arena = take_memory(&size);
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, size);
 #endif
   static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
