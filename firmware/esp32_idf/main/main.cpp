@@ -224,5 +224,6 @@ void serve(void*) {
 // A task of its own, since the main task's stack (3.5 KB) is too small for TFLM's kernels.
 extern "C" void app_main(void) {
   const uint32_t kStack = 16384;
-  xTaskCreate(serve, "pytest_tflm", kStack, nullptr, 5, nullptr);
+  const BaseType_t created = xTaskCreate(serve, "pytest_tflm", kStack, nullptr, 5, nullptr);
+  ESP_ERROR_CHECK(created == pdPASS ? ESP_OK : ESP_ERR_NO_MEM);
 }
