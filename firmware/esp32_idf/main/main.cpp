@@ -48,6 +48,8 @@ void start_driver() {
   config.source_clk = UART_SCLK_DEFAULT;
   ESP_ERROR_CHECK(uart_driver_install(kUart, kReceiveRing, kSendRing, 0, nullptr, 0));
   ESP_ERROR_CHECK(uart_param_config(kUart, &config));
+  ESP_ERROR_CHECK(uart_set_pin(kUart, CONFIG_PYTEST_TFLM_UART_TX, CONFIG_PYTEST_TFLM_UART_RX,
+                               UART_PIN_NO_CHANGE, UART_PIN_NO_CHANGE));
 }
 
 // The driver's clock divides down to any rate with a fraction; above this, levels on a devkit's
