@@ -15,6 +15,7 @@
 #include "tflm/tflm_engine.h"
 #if CONFIG_PYTEST_TFLM_LINK_UART
 #include "driver/uart.h"
+#include "soc/soc_caps.h"
 #else
 #include "driver/usb_serial_jtag.h"
 #endif
@@ -53,8 +54,8 @@ void start_driver() {
 }
 
 // The driver's clock divides down to any rate with a fraction; above this, levels on a devkit's
-// wires and bridges are not what they should be.
-const uint32_t kLargestBaud = 3000000;
+// wires and bridges are not what they should be. An ESP32-C2 has a slower clock.
+const uint32_t kLargestBaud = SOC_UART_BITRATE_MAX < 3000000 ? SOC_UART_BITRATE_MAX : 3000000;
 const TickType_t kLongestDrain = pdMS_TO_TICKS(1000);
 
 bool can_change_rate(uint32_t baud) {
