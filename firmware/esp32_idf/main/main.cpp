@@ -169,11 +169,14 @@ Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERS
 BoardMemory<2048, 4096, 1024> memory;
 uint32_t operator_times[128];
 
+#if !defined(PYTEST_TFLM_ARENA) && CONFIG_PYTEST_TFLM_MEMORY > 0
+#define PYTEST_TFLM_ARENA CONFIG_PYTEST_TFLM_MEMORY
+#endif
+
 #ifdef PYTEST_TFLM_ARENA
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
 #else
-// How much a chip has beside the program is known best when it runs, and its heap may be larger
-// than what a linker script lets be static.
+// How much a chip has beside the program is known best when it runs.
 #if CONFIG_PYTEST_TFLM_MEMORY_IN_PSRAM
 const uint32_t kKindOfMemory = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT;
 #else
@@ -185,12 +188,9 @@ const size_t kStep = 256;
 // After the driver has its rings: the rest for model and arena.
 uint8_t* take_memory(size_t* size) {
   const size_t largest = heap_caps_get_largest_free_block(kKindOfMemory);
-  size_t wanted = largest > kLeftForOthers ? largest - kLeftForOthers : 0;
-  if (CONFIG_PYTEST_TFLM_MEMORY > 0 && wanted > CONFIG_PYTEST_TFLM_MEMORY) {
-    wanted = CONFIG_PYTEST_TFLM_MEMORY;
-  }
+  const size_t most = largest > kLeftForOthers ? largest - kLeftForOthers : 0;
   // The allocator may refuse the last bytes of what it calls free.
-  for (; wanted > kStep; wanted -= kStep) {
+  for (size_t wanted = most; wanted > kStep; wanted -= kStep) {
     void* const block = heap_caps_aligned_alloc(16, wanted, kKindOfMemory);
     if (block == nullptr) continue;
     *size = wanted;
@@ -205,12 +205,16 @@ void serve(void*) {
   start_driver();
   identity.boot_id = esp_random();
   identity.reset_reason = reset_reason();
-#ifdef PYTEST_TFLM_MODEL_SIZE
-  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena,
-                           pytest_tflm_model, PYTEST_TFLM_MODEL_SIZE);
+#ifdef PYTEST_TFLM_ARENA
+  const size_t size = sizeof arena;
 #else
   size_t size = 0;
   uint8_t* const arena = take_memory(&size);
+#endif
+#ifdef PYTEST_TFLM_MODEL_SIZE
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, size, pytest_tflm_model,
+                           PYTEST_TFLM_MODEL_SIZE);
+#else
   static TflmEngine engine(operators.resolver(), operators.names(), arena, size);
 #endif
   static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
