@@ -1,5 +1,6 @@
 // pytest-tflm on an ESP32: TFLM behind a UART, or behind the USB Serial/JTAG of newer chips.
 #include "esp_err.h"
+#include "esp_heap_caps.h"
 #include "esp_random.h"
 #include "esp_system.h"
 #include "esp_timer.h"
@@ -14,6 +15,7 @@
 #include "tflm/tflm_engine.h"
 #if CONFIG_PYTEST_TFLM_LINK_UART
 #include "driver/uart.h"
+#include "soc/soc_caps.h"
 #else
 #include "driver/usb_serial_jtag.h"
 #endif
@@ -33,10 +35,6 @@ const int kSendRing = 4096;
 // USB Serial/JTAG takes all of a write or nothing of it.
 const size_t kMostAtOnce = 64;
 
-#ifndef PYTEST_TFLM_ARENA
-#define PYTEST_TFLM_ARENA CONFIG_PYTEST_TFLM_MEMORY
-#endif
-
 // Always the driver: stdio changes line ends, and reads only to the end of a line (esp-idf#14155).
 #if CONFIG_PYTEST_TFLM_LINK_UART
 const uart_port_t kUart = static_cast<uart_port_t>(CONFIG_PYTEST_TFLM_UART);
@@ -51,11 +49,13 @@ void start_driver() {
   config.source_clk = UART_SCLK_DEFAULT;
   ESP_ERROR_CHECK(uart_driver_install(kUart, kReceiveRing, kSendRing, 0, nullptr, 0));
   ESP_ERROR_CHECK(uart_param_config(kUart, &config));
+  ESP_ERROR_CHECK(uart_set_pin(kUart, CONFIG_PYTEST_TFLM_UART_TX, CONFIG_PYTEST_TFLM_UART_RX,
+                               UART_PIN_NO_CHANGE, UART_PIN_NO_CHANGE));
 }
 
 // The driver's clock divides down to any rate with a fraction; above this, levels on a devkit's
-// wires and bridges are not what they should be.
-const uint32_t kLargestBaud = 3000000;
+// wires and bridges are not what they should be. An ESP32-C2 has a slower clock.
+const uint32_t kLargestBaud = SOC_UART_BITRATE_MAX < 3000000 ? SOC_UART_BITRATE_MAX : 3000000;
 const TickType_t kLongestDrain = pdMS_TO_TICKS(1000);
 
 bool can_change_rate(uint32_t baud) {
@@ -168,17 +168,54 @@ Operators operators;
 Identity identity = {PYTEST_TFLM_CORE, CONFIG_IDF_TARGET, nullptr, "GCC " __VERSION__, 0};
 BoardMemory<2048, 4096, 1024> memory;
 uint32_t operator_times[128];
+
+#if !defined(PYTEST_TFLM_ARENA) && CONFIG_PYTEST_TFLM_MEMORY > 0
+#define PYTEST_TFLM_ARENA CONFIG_PYTEST_TFLM_MEMORY
+#endif
+
+#ifdef PYTEST_TFLM_ARENA
 alignas(16) uint8_t arena[PYTEST_TFLM_ARENA];
+#else
+// How much a chip has beside the program is known best when it runs.
+#if CONFIG_PYTEST_TFLM_MEMORY_IN_PSRAM
+const uint32_t kKindOfMemory = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT;
+#else
+const uint32_t kKindOfMemory = MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT;
+#endif
+const size_t kLeftForOthers = 8192;  // what ESP-IDF allocates after this
+const size_t kStep = 256;
+
+// After the driver has its rings: the rest for model and arena.
+uint8_t* take_memory(size_t* size) {
+  const size_t largest = heap_caps_get_largest_free_block(kKindOfMemory);
+  const size_t most = largest > kLeftForOthers ? largest - kLeftForOthers : 0;
+  // The allocator may refuse the last bytes of what it calls free.
+  for (size_t wanted = most; wanted > kStep; wanted -= kStep) {
+    void* const block = heap_caps_aligned_alloc(16, wanted, kKindOfMemory);
+    if (block == nullptr) continue;
+    *size = wanted;
+    return static_cast<uint8_t*>(block);
+  }
+  ESP_ERROR_CHECK(ESP_ERR_NO_MEM);
+  return nullptr;
+}
+#endif
 
 void serve(void*) {
   start_driver();
   identity.boot_id = esp_random();
   identity.reset_reason = reset_reason();
-#ifdef PYTEST_TFLM_MODEL_SIZE
-  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena,
-                           pytest_tflm_model, PYTEST_TFLM_MODEL_SIZE);
+#ifdef PYTEST_TFLM_ARENA
+  const size_t size = sizeof arena;
 #else
-  static TflmEngine engine(operators.resolver(), operators.names(), arena, sizeof arena);
+  size_t size = 0;
+  uint8_t* const arena = take_memory(&size);
+#endif
+#ifdef PYTEST_TFLM_MODEL_SIZE
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, size, pytest_tflm_model,
+                           PYTEST_TFLM_MODEL_SIZE);
+#else
+  static TflmEngine engine(operators.resolver(), operators.names(), arena, size);
 #endif
   static Board board(port, timer, engine, identity, memory.buffers(), kReceiveRing - 64);
   engine.log_to(board);
@@ -194,5 +231,6 @@ void serve(void*) {
 // A task of its own, since the main task's stack (3.5 KB) is too small for TFLM's kernels.
 extern "C" void app_main(void) {
   const uint32_t kStack = 16384;
-  xTaskCreate(serve, "pytest_tflm", kStack, nullptr, 5, nullptr);
+  const BaseType_t created = xTaskCreate(serve, "pytest_tflm", kStack, nullptr, 5, nullptr);
+  ESP_ERROR_CHECK(created == pdPASS ? ESP_OK : ESP_ERR_NO_MEM);
 }
