@@ -25,7 +25,7 @@ BOARDS = {
     board.name: board
     for board in (
         Board("nano33", "Arduino Nano 33 BLE (Sense)", "arduino_nano33", 160 * 1024),
-        Board("esp32", "ESP32 and its successors, with ESP-IDF", "esp32_idf", 120 * 1024),
+        Board("esp32", "ESP32 and its successors, with ESP-IDF", "esp32_idf", 100 * 1024),
         Board("mps2", "MPS2 AN386 (Cortex-M4F), emulated by QEMU", "mps2_an386", 3900 * 1024),
     )
 }
