@@ -45,7 +45,7 @@ SECONDS ?= 60
 fuzz: .venv/installed-dev  ## libFuzzer over the core and Hypothesis over the host, SECONDS=60 each
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/fuzz.py --seconds $(SECONDS) --coverage
 
-EXAMPLES ?= 500
+EXAMPLES ?= 1000
 conformance: .venv/installed  ## random single-operator models through TFLM, BUILTIN_REF and AUTO; writes docs/conformance.md's table
 	$(BIN)/pytest-tflm conformance --pair litert:builtin_ref,litert:auto --examples $(EXAMPLES) --jobs 2 --markdown docs/conformance.md
 

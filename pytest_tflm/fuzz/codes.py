@@ -153,7 +153,7 @@ def draw_contents(draw: DrawFn, tensor: Tensor) -> Codes:
 def sample_lists(draw: DrawFn, tensors: Sequence[Tensor], most: int = 4) -> list[Sample]:
     """Samples for a model with these inputs, in the order in which they shall run: a few drawn
     independently, or several that together sweep all codes of a type of 8 bits."""
-    if draw(one_of((False, False, False, True))):
+    if draw(one_of((False, True))):
         longer(draw, 4 + 3 * len(tensors))
         return _sweep(tensors, draw(whole(0, 255)), 2 * draw(whole(0, 8)) + 1)
     count = draw(whole(1, most))

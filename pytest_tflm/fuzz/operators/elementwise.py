@@ -60,6 +60,9 @@ def larger_or_smaller(d: Drawing) -> OperatorCase:
 def _shapes(d: Drawing) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Two shapes and what they broadcast to."""
     result = d.shape(1, 4, 5)
+    if d.pick((False, False, False, True)):
+        # Two operands have 65536 pairs of codes, and rounding differs in few of them.
+        result = (1, d.whole(256, 2048))
     how = d.pick(
         ("same", "same", "second has ones", "both have ones", "second is shorter"), "broadcast"
     )
