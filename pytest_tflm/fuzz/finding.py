@@ -30,7 +30,7 @@ class Finding:
     inputs. ``got`` and ``expected`` are the outputs of ``subject`` and ``reference`` for them, None
     of a runtime that gave none. ``size`` is the largest difference here, ``largest`` that of all
     examples, in LSBs (units in the last place of float outputs). ``again``: it showed itself once
-    more in new processes. ``command`` searches it again.
+    more, in new processes where there are such (a board goes on as it is). ``command`` searches it again.
     """
 
     operator: str
@@ -63,6 +63,8 @@ class Finding:
         """What it is, in some words."""
         if self.kind == "differs":
             unit = "ULP" if self.activations.endswith("to float32") else "LSB"
+            if not self.again:
+                return f"differed by up to {self.largest:g} {unit}, and not when it was run again"
             more = f" (up to {self.largest:g} seen)" if self.largest > self.size else ""
             return f"differs by {self.size:g} {unit}{more}"
         if self.kind == "shapes":
@@ -85,7 +87,10 @@ class Finding:
                     arrays = "; ".join(_values(array) for array in outputs[number])
                     lines.append(f"  sample {number} {name}: {arrays}")
         if not self.again:
-            lines.append("  In new processes it did not happen again.")
+            lines.append(
+                "  Run again, in new processes where they can be had, it did not happen: what is "
+                "computed depends on more than the input, such as what the memory held before."
+            )
         lines += [f"  {name} {version}" for name, version in self.versions.items()]
         return "\n".join(lines)
 

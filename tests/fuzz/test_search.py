@@ -120,6 +120,34 @@ def test_a_runtime_that_gives_other_outputs_each_time_does_not_end_the_search():
     assert len(survey.findings) == 1 and survey.examples == 30
 
 
+def test_what_the_memory_held_is_shown_by_an_example_that_shows_it_again():
+    """The last element stays what it was in the run before: the smallest example has the same
+    there in each run."""
+    held = np.int8(0)
+
+    def kernel(case, samples):
+        nonlocal held
+        found = []
+        for array in copies(case, samples):
+            held, last = array.flat[-1], held
+            array.flat[-1] = last
+            found.append(array)
+        return found
+
+    survey = search(kernel, examples=40).run()
+    (finding, *_) = survey.findings
+    assert finding.again
+    assert finding.size > 0
+    assert "differs by 0" not in finding.describe()
+
+
+def test_what_does_not_happen_again_is_not_said_to_differ():
+    (finding,) = search(one_code).run().findings
+    once = Finding(**{**vars(finding), "again": False, "size": 0.0, "largest": 191.0})
+    assert once.title == "differed by up to 191 LSB, and not when it was run again"
+    assert "it did not happen" in once.describe()
+
+
 def test_ctrl_c_leaves_what_there_is():
     runs = []
 
