@@ -30,7 +30,8 @@ class Finding:
     inputs. ``got`` and ``expected`` are the outputs of ``subject`` and ``reference`` for them, None
     of a runtime that gave none. ``size`` is the largest difference here, ``largest`` that of all
     examples, in LSBs (units in the last place of float outputs). ``again``: it showed itself once
-    more, in new processes where there are such (a board goes on as it is). ``command`` searches it again.
+    more, in new processes where there are such (a board goes on as it is). ``command`` searches it
+    again.
     """
 
     operator: str
