@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import ModelRejected, OutputMismatch
-from pytest_tflm.fuzz.judge import DIFFERS, SHAPES, Pair
+from pytest_tflm.errors import BoardCrashed, ModelRejected, OutputMismatch
+from pytest_tflm.fuzz.judge import CRASHED, DIFFERS, SHAPES, Pair
 from pytest_tflm.fuzz.recorded import replay_of_finding
 from pytest_tflm.fuzz.runners import BoardBroke, Failed, InterpreterRunner, PoolRunner, Ran
 from pytest_tflm.fuzz.search import Search
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.pool import Pool
 
 
+_MISMATCHES = (DIFFERS, SHAPES)
+
+
 def check_kernel(
     operator: str,
     pool: Pool,
@@ -32,9 +35,10 @@ def check_kernel(
     """Try ``settings.conformance`` generated models of ``operator`` on the board of ``pool``,
     beside TFLM on this machine, which computes what a correct board does: no LSB is allowed.
 
-    Raises OutputMismatch if outputs differ, ModelRejected if the board refuses what TFLM here
-    runs, both with the smallest model found and the file that ``keep(replay)`` wrote; whatever
-    breaks the board or the link; InterpreterMissing without TFLM.
+    Raises OutputMismatch if outputs differ, BoardCrashed or ModelRejected if the board crashes or
+    refuses what TFLM here runs, all with the smallest model found and the file that
+    ``keep(replay)`` wrote; whatever breaks the link, or the board for good; InterpreterMissing
+    without TFLM.
     """
     reference = InterpreterRunner("tflm")
     count = settings.conformance
@@ -59,11 +63,13 @@ def check_kernel(
         reference.close()
     if not findings:
         return
+    findings = sorted(findings, key=lambda finding: finding.kind not in _MISMATCHES)
     paths = [keep(replay_of_finding(finding, port=settings.port or "")) for finding in findings]
     text = "\n".join(map(_told, findings, paths))
-    if any(finding.kind in (DIFFERS, SHAPES) for finding in findings):
+    if findings[0].kind in _MISMATCHES:
         raise OutputMismatch(text)
-    raise ModelRejected(text)
+    crashed = any(finding.kind == CRASHED for finding in findings)
+    raise BoardCrashed(text) if crashed else ModelRejected(text)
 
 
 class _ReferenceFirst(Pair):

@@ -17,6 +17,7 @@ from pytest_tflm.errors import (
     InterpreterCrashed,
     InterpreterRefused,
     LinkError,
+    PortVanished,
     SettingsError,
     TflmError,
 )
@@ -36,6 +37,7 @@ ARENA = 1 << 18
 """Bytes for TFLM on this machine: more than any model of these needs."""
 TIMEOUT = 20.0
 _REOPENINGS = 5
+_MOST_CRASHES = 40
 
 
 @dataclass(frozen=True)
@@ -204,17 +206,32 @@ class BoardBroke(BaseException):
 
 
 class PoolRunner:
-    """The board of a run, whose line is the run's: what breaks it raises :class:`BoardBroke`."""
+    """The board of a run, whose line is the run's.
+
+    A board that crashes or restarts is started or greeted again, and what crashed it is a result
+    like any other. What breaks it for good, or too often, raises :class:`BoardBroke`.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._result: Ran | Failed | None = None
+        self._crashes = 0
         self.name = f"board {pool.connection().identity.board}"
 
     def start(self, case: OperatorCase, samples: Sequence[Sample]) -> None:
         try:
             self._result = _run_on_board(self._pool.connection(), case, samples)
-        except (LinkError, BoardReset, BoardCrashed) as error:
+        except (BoardCrashed, BoardReset, PortVanished) as error:
+            told = self._pool.note(error)  # of a simulator's process how it ended
+            self._crashes += 1
+            if self._crashes > _MOST_CRASHES:
+                raise BoardBroke(told, case) from error
+            try:
+                self._pool.restart()
+            except TflmError:
+                raise BoardBroke(told, case) from error
+            self._result = Failed(str(told), crashed=True)
+        except LinkError as error:
             raise BoardBroke(error, case) from error
         except BoardError as error:
             self._result = Failed(str(error), crashed=False)

@@ -6,6 +6,7 @@ broke stays broken: who asks for it again gets the same error at once.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,17 @@ class Pool:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._board = None
+        self.connection()
+
+    def restart(self) -> None:
+        """Begin anew with a board that broke: a simulated one is started again, a real one greeted
+        again, which may have to be reset by hand first. Raises LinkError or BoardError, and the
+        board stays broken."""
+        for thing in (self._connection, self._simulator):
+            if thing is not None:
+                with contextlib.suppress(TflmError, OSError):
+                    thing.close()
+        self._connection = self._simulator = self._board = self._broken = None
         self.connection()
 
     def _open(self) -> Connection:
