@@ -84,7 +84,7 @@ class Runners:
 def survey_all(plan: Plan, runners: Runners, progress: Progress) -> Iterator[Surveyed]:
     """Search operator after operator, in this process. At Ctrl-C the operator under way comes last,
     as far as it was, and then KeyboardInterrupt."""
-    with _interrupts_deferred() as check:
+    with interrupts_deferred() as check:
         for index, operator in plan.work:
             pair = runners.pair(index)
             names = (pair.subject.name, pair.reference.name)
@@ -104,7 +104,7 @@ def survey_all(plan: Plan, runners: Runners, progress: Progress) -> Iterator[Sur
 
 
 @contextlib.contextmanager
-def _interrupts_deferred() -> Iterator[Callable[[], None]]:
+def interrupts_deferred() -> Iterator[Callable[[], None]]:
     """Ctrl-C is noticed where what this gives is called, and at once if it comes a second time."""
     asked = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import BoardCrashed, ModelRejected, OutputMismatch
+from pytest_tflm.fuzz.conformance import interrupts_deferred
 from pytest_tflm.fuzz.judge import CRASHED, DIFFERS, SHAPES, Pair
 from pytest_tflm.fuzz.recorded import replay_of_finding
 from pytest_tflm.fuzz.runners import BoardBroke, Failed, InterpreterRunner, PoolRunner, Ran
@@ -43,16 +44,18 @@ def check_kernel(
     reference = InterpreterRunner("tflm")
     count = settings.conformance
     board = PoolRunner(pool)
-    search = Search(
-        operator,
-        _ReferenceFirst(board, reference),
-        examples=count,
-        seed=settings.seed,
-        tried=lambda number: progress(f"kernel {operator}", number, count),
-        shrinking=lambda what: progress(what, 0, 1),
-    )
     try:
-        findings = search.run().findings
+        with interrupts_deferred() as check_interrupt:
+            search = Search(
+                operator,
+                _ReferenceFirst(board, reference),
+                examples=count,
+                seed=settings.seed,
+                tried=lambda number: progress(f"kernel {operator}", number, count),
+                shrinking=lambda what: progress(what, 0, 1),
+                before_run=check_interrupt,
+            )
+            findings = search.run().findings
     except BoardBroke as broke:
         broke.error.details = "\n".join(
             filter(None, (f"with a generated model: {broke.case.describe()}", broke.error.details))

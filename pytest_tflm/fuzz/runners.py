@@ -122,7 +122,17 @@ class InterpreterRunner:
         self._worker.close()
 
 
-class BoardRunner:
+class _OnBoard:
+    """A board has run by the time that ``start`` comes back."""
+
+    _result: Ran | Failed | None = None
+
+    def finish(self) -> Ran | Failed:
+        assert self._result is not None, "start first"
+        return self._result
+
+
+class BoardRunner(_OnBoard):
     """The board at ``port``, a simulated one (``sim``, ``sim?…``, ``qemu:IMAGE``) included.
 
     Each model is sent over the link. A board that crashes or resets is greeted anew, a simulated
@@ -131,7 +141,6 @@ class BoardRunner:
 
     def __init__(self, port: str, *, baud: int = 115200, timeout: float = 20.0) -> None:
         self._port, self._baud, self._timeout = port, baud, timeout
-        self._result: Ran | Failed | None = None
         self._process: Any = None
         self._connection: Connection | None = None
         self._open()
@@ -146,10 +155,6 @@ class BoardRunner:
             self.renew()
         except BoardError as error:
             self._result = Failed(str(error), crashed=False)
-
-    def finish(self) -> Ran | Failed:
-        assert self._result is not None, "start first"
-        return self._result
 
     def renew(self) -> None:
         self.close()
@@ -205,7 +210,7 @@ class BoardBroke(BaseException):
         self.error, self.case = error, case
 
 
-class PoolRunner:
+class PoolRunner(_OnBoard):
     """The board of a run, whose line is the run's.
 
     A board that crashes or restarts is started or greeted again, and what crashed it is a result
@@ -214,7 +219,6 @@ class PoolRunner:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._result: Ran | Failed | None = None
         self._crashes = 0
         self.name = f"board {pool.connection().identity.board}"
 
@@ -235,10 +239,6 @@ class PoolRunner:
             raise BoardBroke(error, case) from error
         except BoardError as error:
             self._result = Failed(str(error), crashed=False)
-
-    def finish(self) -> Ran | Failed:
-        assert self._result is not None, "start first"
-        return self._result
 
     def renew(self) -> None:
         """Nothing: the board goes on."""

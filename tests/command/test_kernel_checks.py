@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from pathlib import Path
 
 import model_builders
@@ -80,3 +82,15 @@ def test_what_tflm_dies_of_on_this_machine_is_not_sent_to_the_board(command, mod
 def test_without_a_board_it_is_skipped(command, small):
     done = command.pytest(f"--tflm-model={small}", "--tflm-conformance=5", *WORDS)
     assert done.outcomes["skipped"] == 1, done.output
+
+
+def test_ctrl_c_ends_it_at_once(command, small):
+    words = ("--tflm-port=sim", f"--tflm-model={small}", "--tflm-conformance=1000000", *WORDS)
+    running = command.start("pytest", "-p", "no:cacheprovider", *words)
+    running.wait_for("::test_kernel[CONV_2D]")
+    time.sleep(1)  # it may be anywhere in Hypothesis by then
+    running.send(signal.SIGINT)
+    done = running.finish(seconds=30)
+    assert done.status == 2
+    assert "KeyboardInterrupt" in done.output
+    assert "Traceback" not in done.output
