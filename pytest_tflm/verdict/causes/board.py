@@ -127,7 +127,8 @@ CAUSES = (
         "The board's outputs do not depend on the last {count} of {size} elements of input "
         "{input!r} (from element {element} on), and they should.",
         "The last part of the input does not arrive in the tensor: check the length that the "
-        "firmware copies, and the last batch of a batched transfer.",
+        "firmware copies, and the last batch of a batched transfer. In a model that computes "
+        "several batches at once, a kernel that computes the first alone looks the same.",
         "arduino/ArduinoCore-mbed#129 (64-byte chunks lost), espressif/arduino-esp32#5727",
     ),
     Cause(
