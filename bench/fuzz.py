@@ -64,7 +64,7 @@ def taken(run: Any) -> tuple[float, float]:
 
 def plain(board: Any, reference: Any, samples: list[Any]) -> None:
     """Both runtimes over samples, compared as the suite does."""
-    from pytest_tflm.verdict.within import within
+    from pytest_tflm.compare.within import within
 
     for got, expected in zip(board.run_many(samples), reference.run_many(samples), strict=True):
         within(expected, lsb=1).check(got)
@@ -72,8 +72,8 @@ def plain(board: Any, reference: Any, samples: list[Any]) -> None:
 
 def fuzzed(board: Any, reference: Any, real: Any, count: int, seed: int) -> None:
     """As many examples of the search."""
-    from pytest_tflm.fuzz.input_search import InputSearch
-    from pytest_tflm.verdict.within import within
+    from pytest_tflm.compare.within import within
+    from pytest_tflm.fuzz.inputs.search import InputSearch
 
     def check(sample: Any, got: Any, expected: Any) -> None:
         within(expected, lsb=1).check(got)
@@ -87,7 +87,7 @@ def drawn(model: Any, real: Any, count: int, seed: int) -> float:
     """Seconds for Hypothesis to draw as many samples for a test that does nothing."""
     import hypothesis
 
-    from pytest_tflm.fuzz import inputs
+    from pytest_tflm.fuzz.inputs import strategies as inputs
 
     chosen = hypothesis.settings(
         max_examples=count,
@@ -106,7 +106,7 @@ def drawn(model: Any, real: Any, count: int, seed: int) -> float:
 
 
 def measured(model: Any, count: int, rounds: int) -> dict[str, Any]:
-    from pytest_tflm.fuzz.inputs import Maker
+    from pytest_tflm.fuzz.inputs.strategies import Maker
     from pytest_tflm.record.samples import samples_for
     from pytest_tflm.runtime.pool import Pool
 

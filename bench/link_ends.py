@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_tflm.link import frame
 from pytest_tflm.simulator._firmware import Board
-from pytest_tflm.simulator.engine import EngineTensor, Loaded
+from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
 
 if TYPE_CHECKING:
     from paced_line import Wire

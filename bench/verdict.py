@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import network_models
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.model.cut import cut_operators
+from pytest_tflm.model.transform.cut import cut_operators
 from pytest_tflm.options import settings_from
 from pytest_tflm.record.samples import RandomSamples
 from pytest_tflm.runtime.pool import Pool

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_tflm.compare.within import Within, within
     from pytest_tflm.errors import OutputMismatch, TflmError
-    from pytest_tflm.fuzz.decorator import tflm_fuzz
+    from pytest_tflm.fuzz.inputs.decorator import tflm_fuzz
     from pytest_tflm.model import Model, Operator, Tensor, model_from_bytes, open_model
     from pytest_tflm.runtime.base import Outputs, Runtime
-    from pytest_tflm.verdict.within import Within, within
 
 _HOMES = {
     "Model": "pytest_tflm.model",
@@ -23,11 +23,11 @@ _HOMES = {
     "Runtime": "pytest_tflm.runtime.base",
     "Tensor": "pytest_tflm.model",
     "TflmError": "pytest_tflm.errors",
-    "Within": "pytest_tflm.verdict.within",
+    "Within": "pytest_tflm.compare.within",
     "model_from_bytes": "pytest_tflm.model",
     "open_model": "pytest_tflm.model",
-    "tflm_fuzz": "pytest_tflm.fuzz.decorator",
-    "within": "pytest_tflm.verdict.within",
+    "tflm_fuzz": "pytest_tflm.fuzz.inputs.decorator",
+    "within": "pytest_tflm.compare.within",
 }
 
 __all__ = [

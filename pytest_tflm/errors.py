@@ -49,7 +49,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_tflm.verdict.compare import Comparison
+    from pytest_tflm.compare.comparison import Comparison
 
 
 class TflmError(Exception):
@@ -201,7 +201,7 @@ class OutputMismatch(AssertionError):
     """Outputs differ by more than the tolerance.
 
     ``sample`` is the input that they differ for, if it is not one of the model's samples: a search
-    has found it. ``comparison`` is the :class:`~pytest_tflm.verdict.compare.Comparison` that it
+    has found it. ``comparison`` is the :class:`~pytest_tflm.compare.comparison.Comparison` that it
     was raised for, if it was for one.
     """
 

@@ -12,15 +12,15 @@ from pytest_tflm.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_tflm.fuzz.replay import Replay
+    from pytest_tflm.compare.comparison import Comparison
     from pytest_tflm.link.counters import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Sample, Samples
+    from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.pool import Pool
     from pytest_tflm.suite.verdicts import Verdicts
-    from pytest_tflm.verdict.compare import Comparison
 
 
 class State:
@@ -204,7 +204,7 @@ def tflm_keep(
         directory = config.invocation_params.dir / directory
 
     def keep(replay: Replay) -> Path | None:
-        from pytest_tflm.fuzz.recorded import keep as kept
+        from pytest_tflm.replay.record import keep as kept
 
         return None if directory is None else kept(replay, directory)
 

@@ -158,7 +158,7 @@ def pytest_runtest_makereport(
                 add_page(report, error)
         report.longrepr = without_traceback(item, call.excinfo, error, is_known)
     if isinstance(error, AssertionError) and state.comparison is not None:
-        from pytest_tflm.verdict.describe import comparison_lines
+        from pytest_tflm.compare.words import comparison_lines
 
         lines = comparison_lines(state.comparison)
         report.sections.append(("tflm: comparison", "\n".join(lines)))
@@ -181,8 +181,8 @@ def pytest_assertrepr_compare(
 ) -> list[str] | None:
     if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
         return None
-    from pytest_tflm.verdict.describe import headline
-    from pytest_tflm.verdict.within import Within
+    from pytest_tflm.compare.within import Within
+    from pytest_tflm.compare.words import headline
 
     if isinstance(left, Within):
         left, right = right, left

@@ -25,9 +25,9 @@ def main() -> int:
 
     import network_models
 
-    from pytest_tflm.fuzz.machine import sequences
-    from pytest_tflm.fuzz.replaying import steps_words
+    from pytest_tflm.fuzz.sequences.machine import sequences
     from pytest_tflm.model import model_from_bytes
+    from pytest_tflm.replay.rerun import steps_words
     from tests.fuzz.test_machine import simulated
     from tests.runtime import state_models
 

@@ -1,4 +1,4 @@
-"""Write ``pytest_tflm/model/schema_table.py`` from the accessors that flatc generated.
+"""Write ``pytest_tflm/model/verify/schema_table.py`` from the accessors that flatc generated.
 
     python tools/make_schema_table.py            # writes the table
     python tools/make_schema_table.py --check    # says whether it would change
@@ -19,7 +19,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "pytest_tflm" / "model" / "schema_table.py"
+TARGET = Path(__file__).resolve().parents[1] / "pytest_tflm" / "model" / "verify" / "schema_table.py"
 LINE = 100
 
 SCALARS = {

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "link"))
 from compiled_board import compiled
 from soak import Finding, Soak
 
-from pytest_tflm.simulator.faults import PROFILES
+from pytest_tflm.simulator.line.faults import PROFILES
 
 EXCHANGES_PER_SEED = 500
 BAUDS = (None, 115200, 921600)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_tflm.errors import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.conformance import Plan, Surveyed
+    from pytest_tflm.fuzz.kernels.conformance import Plan, Surveyed
 
 _RUNTIMES = "tflm, litert:RESOLVER, tensorflow:RESOLVER or board"
 
@@ -88,7 +88,7 @@ def _conformance(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    from pytest_tflm.fuzz.conformance import Plan, checked_operators
+    from pytest_tflm.fuzz.kernels.conformance import Plan, checked_operators
 
     for name, least in (("examples", 1), ("seed", 0), ("tolerance", 0), ("jobs", 1)):
         if getattr(options, name) < least:
@@ -125,7 +125,7 @@ class _Run:
         self._is_terminal = sys.stderr.isatty()
 
     def run(self) -> int:
-        from pytest_tflm.fuzz.conformance import Runners, survey_all, survey_parallel
+        from pytest_tflm.fuzz.kernels.conformance import Runners, survey_all, survey_parallel
 
         runners = Runners(self._plan)
         status = 0
@@ -152,7 +152,7 @@ class _Run:
         return status
 
     def _take(self, item: Surveyed) -> None:
-        from pytest_tflm.fuzz import table
+        from pytest_tflm.fuzz.kernels import table
 
         self._surveyed.append(item)
         self._progress("")
@@ -160,7 +160,7 @@ class _Run:
         pair = f"{item.names[0]} against {item.names[1]}:  " if several else ""
         print(f"{pair}{table.row(item)}", flush=True)
         if self._options.save is not None:
-            from pytest_tflm.fuzz.recorded import replay_of_finding
+            from pytest_tflm.replay.record import replay_of_finding
 
             for finding in item.survey.findings:
                 finding.save(self._options.save)
@@ -177,7 +177,7 @@ class _Run:
             print(f"\nModels, inputs and outputs: {self._options.save}")
 
     def _write(self) -> None:
-        from pytest_tflm.fuzz import table
+        from pytest_tflm.fuzz.kernels import table
 
         order = {name: number for number, name in enumerate(self._plan.operators)}
         self._surveyed.sort(key=lambda item: (order[item.survey.operator], item.pair))

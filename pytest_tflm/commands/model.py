@@ -90,8 +90,8 @@ def _lint(options: argparse.Namespace) -> int:
     from pytest_tflm.model import open_model
     from pytest_tflm.model.lint import ERROR, lint
     from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
-    from pytest_tflm.repair import run_shapes
     from pytest_tflm.runtime.interpreter import arena_needed
+    from pytest_tflm.runtime.repaired import run_shapes
 
     memory, operators = _memory(options)
     model = open_model(options.model)
@@ -129,7 +129,7 @@ def _memory(options: argparse.Namespace) -> tuple[int | None, Collection[str]]:
     """The board's memory in bytes, None if it was not asked for, and its operators, none if it does
     not say."""
     if options.memory is not None:
-        from pytest_tflm.simulator.spec import parse_size
+        from pytest_tflm.simulator.board.spec import parse_size
 
         return parse_size(options.memory, "--memory"), ()
     if options.port is None:
@@ -149,7 +149,7 @@ def _memory(options: argparse.Namespace) -> tuple[int | None, Collection[str]]:
 def _repair(options: argparse.Namespace) -> int:
     from pytest_tflm.commands.output import check_output, write_output
     from pytest_tflm.model import open_model
-    from pytest_tflm.repair import repair_model
+    from pytest_tflm.runtime.repaired import repair_model
 
     model = open_model(options.model)
     check_output(options, options.model)
@@ -186,8 +186,8 @@ def _cut(options: argparse.Namespace) -> int:
     from pytest_tflm.commands.output import check_output, write_output
     from pytest_tflm.errors import SettingsError
     from pytest_tflm.model import open_model
-    from pytest_tflm.model.cut import cut_operators
-    from pytest_tflm.repair import run_shapes
+    from pytest_tflm.model.transform.cut import cut_operators
+    from pytest_tflm.runtime.repaired import run_shapes
 
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", options.op)
     if match is None:

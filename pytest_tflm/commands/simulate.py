@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from typing import Any
 
-from pytest_tflm.simulator.defects import table
+from pytest_tflm.simulator.defects.registry import table
 
 _WIDTH = 100
 
@@ -48,6 +48,6 @@ def _defects() -> str:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from pytest_tflm.simulator.process import serve
+    from pytest_tflm.simulator.board.process import serve
 
     return serve(options.spec, tcp=options.tcp)

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.codes import codes, sample_lists
-    from pytest_tflm.fuzz.decorator import tflm_fuzz
-    from pytest_tflm.fuzz.finding import Finding
-    from pytest_tflm.fuzz.judge import Pair
-    from pytest_tflm.fuzz.operators import OPERATORS, cases
-    from pytest_tflm.fuzz.runners import runner
-    from pytest_tflm.fuzz.search import Search, Survey
+    from pytest_tflm.fuzz.inputs.decorator import tflm_fuzz
+    from pytest_tflm.fuzz.kernels.codes import codes, sample_lists
+    from pytest_tflm.fuzz.kernels.finding import Finding
+    from pytest_tflm.fuzz.kernels.judge import Pair
+    from pytest_tflm.fuzz.kernels.operators import OPERATORS, cases
+    from pytest_tflm.fuzz.kernels.runners import runner
+    from pytest_tflm.fuzz.kernels.search import Search, Survey
 
 _HOMES = {
-    "OPERATORS": "operators",
-    "Finding": "finding",
-    "Pair": "judge",
-    "Search": "search",
-    "Survey": "search",
-    "cases": "operators",
-    "codes": "codes",
-    "runner": "runners",
-    "sample_lists": "codes",
-    "tflm_fuzz": "decorator",
+    "OPERATORS": "kernels.operators",
+    "Finding": "kernels.finding",
+    "Pair": "kernels.judge",
+    "Search": "kernels.search",
+    "Survey": "kernels.search",
+    "cases": "kernels.operators",
+    "codes": "kernels.codes",
+    "runner": "kernels.runners",
+    "sample_lists": "kernels.codes",
+    "tflm_fuzz": "inputs.decorator",
 }
 
 __all__ = [

@@ -56,6 +56,6 @@ def profile() -> Any:
 
 
 def _tensors(_: type) -> Any:
-    from pytest_tflm.fuzz.inputs import tensors
+    from pytest_tflm.fuzz.inputs.strategies import tensors
 
     return tensors()

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.fuzz.codes import Sample
+    from pytest_tflm.fuzz.kernels.codes import Sample
     from pytest_tflm.model import Tensor
 
 _FEW = 4

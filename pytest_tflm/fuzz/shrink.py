@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.fuzz.words import rest_of
+from pytest_tflm.record.words import rest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,6 +12,6 @@ def schema() -> Any:
     """The module ``ai_edge_litert.schema_py_generated`` (it imports numpy and flatbuffers).
 
     Any, because it has no types. It reads wherever an offset leads: use it on bytes that
-    :func:`pytest_tflm.model.verify.verify` has passed, and on no others.
+    :func:`pytest_tflm.model.verify.flatbuffer.verify` has passed, and on no others.
     """
     return importlib.import_module("ai_edge_litert.schema_py_generated")

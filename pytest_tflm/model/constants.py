@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.model import accessors
-from pytest_tflm.model.check_tensors import is_behind
+from pytest_tflm.model.verify.tensors import is_behind
 
 if TYPE_CHECKING:
     from pytest_tflm.model.model import Model

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pytest_tflm.errors import ModelNotFound, ModelTooNew, NotAModel
-from pytest_tflm.model.verify import MAX_SIZE
+from pytest_tflm.model.verify.flatbuffer import MAX_SIZE
 
 IDENTIFIER = b"TFL3"  # bytes 4 to 8; the digit is Model.version
 CONVERT = "Convert it with tf.lite.TFLiteConverter and give the .tflite file."

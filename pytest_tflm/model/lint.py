@@ -154,7 +154,7 @@ def _stored_shapes(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
     if shapes is None:
         wrong = list(_wrong_batches(model))
     else:
-        from pytest_tflm.model.freeze import wrong_shapes
+        from pytest_tflm.model.transform.freeze import wrong_shapes
 
         wrong = [
             (
@@ -191,7 +191,7 @@ def _wrong_batches(model: Model) -> Iterator[tuple[Operator, Tensor, tuple[int, 
 
 
 def _padding(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
-    from pytest_tflm.model.dilation import find_chains
+    from pytest_tflm.model.transform.dilation import find_chains
 
     if not any(operator.name == "SPACE_TO_BATCH_ND" for operator in model.operators):
         return

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tflm.model import accessors, check
+from pytest_tflm.model import accessors
 from pytest_tflm.model.read import text
+from pytest_tflm.model.verify import structure as check
 
 if TYPE_CHECKING:
     from pytest_tflm.model.model import Model

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import DamagedModel, ModelTooNew, NotAModel
-from pytest_tflm.model import accessors, check, dtypes, files, verify
+from pytest_tflm.model import accessors, dtypes, files
 from pytest_tflm.model.model import Model, Operator, Tensor
+from pytest_tflm.model.verify import flatbuffer as verify
+from pytest_tflm.model.verify import structure as check
 
 if TYPE_CHECKING:
-    from pytest_tflm.model.check import Checked
+    from pytest_tflm.model.verify.structure import Checked
 
 AGAIN = "Copy, download or convert it again."
 

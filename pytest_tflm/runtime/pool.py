@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.runtime.interpreter import InterpreterRuntime
-    from pytest_tflm.simulator.board_process import BoardProcess
+    from pytest_tflm.simulator.board.child import BoardProcess
 
 _LAST_BREATH = 0.5
 """Seconds that a process which closed its port may take to end, so that its end can be told."""
@@ -191,11 +191,11 @@ class Pool:
 def start_process(port: str) -> BoardProcess | None:
     """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
     if port == "sim" or port.startswith("sim?"):
-        from pytest_tflm.simulator import launch
+        from pytest_tflm.simulator.board import launch
 
         return launch.start(port)
     if port.startswith("qemu:"):
-        from pytest_tflm.simulator import qemu
+        from pytest_tflm.simulator.board import qemu
 
         return qemu.start(port)
     return None

@@ -1,5 +1,5 @@
 // The firmware core as a Python class: pytest_tflm.simulator._firmware.Board. Its port is two
-// buffers, its engine a Python object (pytest_tflm/simulator/engine.py).
+// buffers, its engine a Python object (pytest_tflm/simulator/engine/base.py).
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
@@ -140,7 +140,7 @@ class PythonEngine final : public pytest_tflm::Engine {
  public:
   explicit PythonEngine(nb::object engine)
       : engine_(engine),
-        refusal_(nb::module_::import_("pytest_tflm.simulator.engine").attr("Refusal")),
+        refusal_(nb::module_::import_("pytest_tflm.simulator.engine.base").attr("Refusal")),
         kernels_(nb::cast<std::string>(engine.attr("kernels"))),
         tflm_(nb::cast<std::string>(engine.attr("tflm"))),
         operators_(nb::cast<std::string>(engine.attr("operators"))),

@@ -1,4 +1,4 @@
-from pytest_tflm.simulator.engine import Engine
+from pytest_tflm.simulator.engine.base import Engine
 
 class Board:
     """A board: the firmware core between a receive ring, a transmit queue and an engine.
@@ -34,8 +34,8 @@ class Board:
         """Look at what was received, until one request was performed or nothing is left.
 
         True: call again at once, there may be more to do. What the engine raises, other than
-        :class:`~pytest_tflm.simulator.engine.Refusal`, is raised here; the host is then told that
-        the request failed, and the board can go on.
+        :class:`~pytest_tflm.simulator.engine.base.Refusal`, is raised here; the host is then
+        told that the request failed, and the board can go on.
         """
 
     def transmit(self, limit: int) -> bytes:

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.compare.within import within
 from pytest_tflm.errors import NotSupported, OutputMismatch
 from pytest_tflm.fixtures import STATE
-from pytest_tflm.verdict.within import within
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_tflm.fuzz.replay import Replay
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Sample, Samples
+    from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Outputs, Runtime
     from pytest_tflm.runtime.board import BoardRuntime
 
@@ -74,7 +74,7 @@ def test_outputs(
     except OutputMismatch as error:
         if tflm_settings.save is None:
             raise
-        from pytest_tflm.fuzz.recorded import replay_of_sample
+        from pytest_tflm.replay.record import replay_of_sample
 
         sample = tflm_model.quantize(tflm_sample)
         runtimes = (device, reference)
@@ -117,7 +117,7 @@ def test_fuzz(
     tflm_keep: Callable[[Replay], Path | None],
 ) -> None:
     """Outputs differ by at most the tolerance for generated inputs too."""
-    from pytest_tflm.fuzz.decorator import search
+    from pytest_tflm.fuzz.inputs.decorator import search
 
     progress = request.config.stash[STATE].progress
     count = tflm_settings.fuzz
@@ -153,7 +153,7 @@ def test_kernel(
     of this operator alone."""
     import pytest
 
-    from pytest_tflm.fuzz.kernel_check import check_kernel
+    from pytest_tflm.fuzz.kernels.check import check_kernel
 
     # Not a parameter of this test: what its verdict is about is the model, and not this kernel.
     if not request.getfixturevalue("device").takes_models:

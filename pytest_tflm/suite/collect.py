@@ -38,7 +38,7 @@ class ModelFile(pytest.Module):
 
 def kernels_of(model: Model) -> list[str]:
     """The types of operators of ``model`` of which models can be generated, in its order."""
-    from pytest_tflm.fuzz.operators import OPERATORS
+    from pytest_tflm.fuzz.kernels.operators import OPERATORS
 
     names = dict.fromkeys(operator.name for operator in model.operators)
     return [name for name in names if name in OPERATORS]

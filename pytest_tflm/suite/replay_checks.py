@@ -11,16 +11,16 @@ from pytest_tflm.fixtures import STATE, State
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_tflm.fuzz.replay import Party, Replay
-    from pytest_tflm.fuzz.replaying import Machine
+    from pytest_tflm.replay.format import Party, Replay
+    from pytest_tflm.replay.rerun import Machine
 
 
 def test_replay(
     request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
 ) -> None:
     """What was found is not there any more."""
-    from pytest_tflm.fuzz.replay import read_replay
-    from pytest_tflm.fuzz.replaying import InterpreterMachine, models_of, replayed, steps_words
+    from pytest_tflm.replay.format import read_replay
+    from pytest_tflm.replay.rerun import InterpreterMachine, models_of, replayed, steps_words
 
     state = request.config.stash[STATE]
     path = request.node.path
@@ -65,7 +65,7 @@ def _subject(replay: Replay, state: State) -> Machine:
 
 
 def _machine(party: Party, state: State) -> Machine:
-    from pytest_tflm.fuzz.replaying import InterpreterMachine
+    from pytest_tflm.replay.rerun import InterpreterMachine
     from pytest_tflm.runtime.packages import RESOLVERS
 
     if party.kind == "board":
@@ -76,6 +76,6 @@ def _machine(party: Party, state: State) -> Machine:
 
 
 def _board(state: State) -> Machine:
-    from pytest_tflm.fuzz.replaying import BoardMachine
+    from pytest_tflm.replay.rerun import BoardMachine
 
     return BoardMachine(state.pool.board, state.pool.reopen)

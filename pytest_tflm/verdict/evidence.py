@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Operator
-    from pytest_tflm.model.cut import Cut
+    from pytest_tflm.model.transform.cut import Cut
     from pytest_tflm.runtime.base import Arrays
 
 Outcome = Literal["equal", "differs", "cannot"]

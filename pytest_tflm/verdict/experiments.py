@@ -48,7 +48,7 @@ def frozen(
 ) -> None:
     """Whether TFLM is right once the real shapes are written into the file (fact ``frozen``)."""
     from pytest_tflm.model import model_from_bytes
-    from pytest_tflm.model.freeze import freeze
+    from pytest_tflm.model.transform.freeze import freeze
 
     model = evidence.model
     shapes = stored_shapes(evidence, builtin_ref)

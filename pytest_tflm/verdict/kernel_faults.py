@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.errors import TflmError
-from pytest_tflm.model.accumulators import accumulators
+from pytest_tflm.model.arithmetic.accumulators import accumulators
+from pytest_tflm.model.arithmetic.requantise import requantisation
+from pytest_tflm.model.arithmetic.single import NO_ACTIVATION, SAME, Single
 from pytest_tflm.model.graph import pack, unpack
-from pytest_tflm.model.requantise import requantisation
-from pytest_tflm.model.single import NO_ACTIVATION, SAME, Single
 from pytest_tflm.verdict.evidence import Fact, OperatorResult, gap_of
 from pytest_tflm.verdict.target import outputs_of
 

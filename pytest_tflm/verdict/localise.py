@@ -87,7 +87,7 @@ def _one(
     chain: list[dict[int, NDArray[np.generic]]],
 ) -> OperatorResult:
     from pytest_tflm.errors import BoardError, InterpreterError, ModelError
-    from pytest_tflm.model.cut import cut_operator
+    from pytest_tflm.model.transform.cut import cut_operator
 
     result = OperatorResult(operator)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pytest_tflm.simulator.qemu import EmulatedBoard, start
+from pytest_tflm.simulator.board.qemu import EmulatedBoard, start
 
 ROOT = Path(__file__).parents[2]
 COMPILER, EMULATOR = "arm-none-eabi-g++", "qemu-system-arm"

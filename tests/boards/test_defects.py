@@ -12,9 +12,9 @@ from boards.test_mps2 import SAMPLE, result
 
 from pytest_tflm.errors import BoardCrashed, PortFailed, SettingsError
 from pytest_tflm.link import Connection
-from pytest_tflm.simulator import emulated_defects
-from pytest_tflm.simulator.emulated_defects import DEFECTS
-from pytest_tflm.simulator.qemu import start
+from pytest_tflm.simulator.board.qemu import start
+from pytest_tflm.simulator.defects import emulated as emulated_defects
+from pytest_tflm.simulator.defects.emulated import DEFECTS
 
 SAMPLES = [((10 * i, -100 + 256, i, 120), (i, 1000 * i)) for i in range(1, 5)]
 RIGHT = [result(a, b, number + 1) for number, (a, b) in enumerate(SAMPLES)]

@@ -21,7 +21,7 @@ from pytest_tflm.errors import (
     OperatorMissing,
 )
 from pytest_tflm.link import Connection
-from pytest_tflm.simulator import shared_line
+from pytest_tflm.simulator.board import shared_line
 
 VECTORS = json.loads((ROOT / "protocol" / "vectors.json").read_text("utf-8"))
 NO_SESSION = 0x84

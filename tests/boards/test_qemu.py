@@ -13,8 +13,8 @@ import pytest
 from boards.conftest import EMULATOR, need
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
-from pytest_tflm.simulator import qemu
-from pytest_tflm.simulator.qemu import is_emulated, start
+from pytest_tflm.simulator.board import qemu
+from pytest_tflm.simulator.board.qemu import is_emulated, start
 
 ARM_HEAD = b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\x00\x28\x00"
 
@@ -88,7 +88,7 @@ def test_close_ends_it_and_may_be_called_twice(scripted_image, emulate):
 def test_it_ends_with_a_parent_that_is_killed(scripted_image):
     need(EMULATOR)
     code = (
-        "import sys, time; from pytest_tflm.simulator.qemu import start;"
+        "import sys, time; from pytest_tflm.simulator.board.qemu import start;"
         "print(start(sys.argv[1]).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(

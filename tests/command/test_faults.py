@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_tflm.simulator.faults import PROFILES
+from pytest_tflm.simulator.line.faults import PROFILES
 
 FEW = ("--tflm-samples=4", "-rA")
 

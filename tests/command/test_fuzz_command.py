@@ -10,8 +10,8 @@ import model_builders
 import numpy as np
 import pytest
 
-from pytest_tflm.fuzz.replay import Party, Replay, ReplayModel, Step, read_replay
 from pytest_tflm.model import model_from_bytes
+from pytest_tflm.replay.format import Party, Replay, ReplayModel, Step, read_replay
 from tests.runtime import state_models
 
 # One output code is higher when input element 17 has its highest code.

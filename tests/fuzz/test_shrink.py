@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pytest_tflm.fuzz.shrink import shrunk
-from pytest_tflm.fuzz.words import sample_lines
 from pytest_tflm.model.model import Tensor
+from pytest_tflm.record.words import sample_lines
 
 
 def tensor(size: int, zero_point: int = -128, dtype: str = "int8", name: str = "x") -> Tensor:

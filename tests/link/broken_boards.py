@@ -8,7 +8,7 @@ from cobs import cobs
 from scripted_board import Board
 from soak import Rig, SoakEngine
 
-from pytest_tflm.simulator.faults import PROFILES
+from pytest_tflm.simulator.line.faults import PROFILES
 
 FLIPS = {"faults": PROFILES["more-flips"].faults}
 REPEATS = {"faults": PROFILES["repeated-runs"].faults}

@@ -14,7 +14,7 @@ from pytest_tflm.link.outbox import Outbox
 from pytest_tflm.link.rate import Rate
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Replied, State
-from pytest_tflm.simulator.faults import PROFILES, Faults
+from pytest_tflm.simulator.line.faults import PROFILES, Faults
 
 MIXED = {"faults": PROFILES["mixed"].faults}
 FLIPS = {"faults": PROFILES["more-flips"].faults}

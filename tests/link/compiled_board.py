@@ -10,7 +10,7 @@ from soak import OUTPUT, SAMPLE, Rig, answer
 
 from pytest_tflm.link import frame
 from pytest_tflm.simulator import _firmware
-from pytest_tflm.simulator.engine import EngineTensor, Loaded
+from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
 
 _MODEL = b"a model of the soak"
 _SESSION = 0xFFFE

@@ -28,7 +28,7 @@ from pytest_tflm.link import message
 from pytest_tflm.link.message import Region, RunFlag
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Broken, Opened, Replied, Resettled, State
-from pytest_tflm.simulator.faults import Faults
+from pytest_tflm.simulator.line.faults import Faults
 
 CLEAN = Faults()
 SAMPLE = 60

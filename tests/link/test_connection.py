@@ -26,7 +26,7 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link.connection import Connection
 from pytest_tflm.link.session import Session
-from pytest_tflm.simulator.faults import Faults
+from pytest_tflm.simulator.line.faults import Faults
 
 CLEAN = Faults()
 MIXED = Faults(flip=1e-4, lose=1e-4, lose_run=2e-3, repeat_run=2e-3, prints=0.02)

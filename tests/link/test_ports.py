@@ -10,7 +10,7 @@ from port_lists import plain_port, usb_port
 
 from pytest_tflm.errors import PortNotFound, SettingsError
 from pytest_tflm.link import ports
-from pytest_tflm.simulator.launch import start
+from pytest_tflm.simulator.board.launch import start
 
 SHORT = 0.6
 

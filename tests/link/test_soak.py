@@ -10,7 +10,7 @@ import broken_sessions
 import pytest
 from soak import Finding, Soak, scripted
 
-from pytest_tflm.simulator.faults import PROFILES, Faults
+from pytest_tflm.simulator.line.faults import PROFILES, Faults
 
 MIXED = PROFILES["mixed"].faults
 BAUDS = [None, 115200, 921600]

@@ -29,7 +29,7 @@ from pytest_tflm.errors import BoardReset, LineTooNoisy, NoAnswer
 from pytest_tflm.link.message import Run, RunFlag
 from pytest_tflm.link.session import Session
 from pytest_tflm.link.states import Broken, Replied, State
-from pytest_tflm.simulator.uart import heard
+from pytest_tflm.simulator.line.uart import heard
 
 _FLAGS = RunFlag.INLINE | RunFlag.OUTPUTS
 _PLACES = st.integers(0, 1 << 16)

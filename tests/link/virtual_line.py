@@ -1,5 +1,5 @@
 """A host and a board in virtual time: one thread, no clock, a seed. What happens to the bytes
-between them is the simulator's own fault model (pytest_tflm/simulator/line.py).
+between them is the simulator's own fault model (pytest_tflm/simulator/line/faulty.py).
 
 The board is any object with ``receive(bytes)``, ``poll()`` and ``transmit() -> bytes``: the
 scripted one of these tests, or the compiled firmware core.
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pytest_tflm.errors import PortFailed, PortVanished
-from pytest_tflm.simulator.faults import Faults
-from pytest_tflm.simulator.line import BABBLE_SECONDS, BOOT_TEXT, Line, Mishaps, Peer
-from pytest_tflm.simulator.uart import heard
+from pytest_tflm.simulator.line.faults import Faults
+from pytest_tflm.simulator.line.faulty import BABBLE_SECONDS, BOOT_TEXT, Line, Mishaps, Peer
+from pytest_tflm.simulator.line.uart import heard
 
 CLEAN = Faults()
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pytest_tflm.errors import CannotCut, ModelError
 from pytest_tflm.model import Model, model_from_bytes
-from pytest_tflm.model.cut import cut_operator
-from pytest_tflm.model.fold_dilation import fold_dilation
-from pytest_tflm.model.freeze import freeze
 from pytest_tflm.model.lint import lint
+from pytest_tflm.model.transform.cut import cut_operator
+from pytest_tflm.model.transform.fold_dilation import fold_dilation
+from pytest_tflm.model.transform.freeze import freeze
 from tests.model import odd_models
 from tests.model.dilated import Dilated, dilated
 

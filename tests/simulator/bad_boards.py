@@ -11,10 +11,10 @@ import numpy as np
 from convolutions import random_convolution
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.simulator.defective import defective
-from pytest_tflm.simulator.defects import parse_defects
-from pytest_tflm.simulator.engine import Loaded
-from pytest_tflm.simulator.tflm_engine import TflmEngine
+from pytest_tflm.simulator.defects.defective import defective
+from pytest_tflm.simulator.defects.registry import parse_defects
+from pytest_tflm.simulator.engine.base import Loaded
+from pytest_tflm.simulator.engine.tflm import TflmEngine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

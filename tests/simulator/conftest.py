@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import serial
 
-from pytest_tflm.simulator.launch import Simulator, start
+from pytest_tflm.simulator.board.launch import Simulator, start
 from simulator.raw_client import RawClient
 
 

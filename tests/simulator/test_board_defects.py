@@ -18,14 +18,14 @@ from pytest_tflm.model import model_from_bytes
 from pytest_tflm.runtime.board import BoardRuntime
 
 pytest.importorskip("tflite_micro")
-from pytest_tflm.simulator.engine import Refusal
-from pytest_tflm.simulator.memory_defects import weights
-from pytest_tflm.simulator.tampering import Frames
+from pytest_tflm.simulator.defects.link import Frames
+from pytest_tflm.simulator.defects.memory import weights
+from pytest_tflm.simulator.engine.base import Refusal
 from simulator.bad_boards import MODELS, Bench, convolution, samples_for
 from simulator.raw_client import RESET_STATE, RawClient
 
 if TYPE_CHECKING:
-    from pytest_tflm.simulator.launch import Simulator
+    from pytest_tflm.simulator.board.launch import Simulator
 
 CONNECTED = MODELS["connected"]()
 SAMPLES = samples_for(CONNECTED, 5)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.simulator.defects import DEFECTS, parse_defects, table
-from pytest_tflm.simulator.spec import SimulatorSpec
+from pytest_tflm.simulator.board.spec import SimulatorSpec
+from pytest_tflm.simulator.defects.registry import DEFECTS, parse_defects, table
 
 pytest.importorskip("tflite_micro")
-from pytest_tflm.simulator import process
-from pytest_tflm.simulator.board_defects import WRAPPERS
-from pytest_tflm.simulator.kernel_engine import KERNELS
-from pytest_tflm.simulator.tflm_engine import TflmEngine
+from pytest_tflm.simulator.board import process
+from pytest_tflm.simulator.defects.board import WRAPPERS
+from pytest_tflm.simulator.defects.kernel_engine import KERNELS
+from pytest_tflm.simulator.engine.tflm import TflmEngine
 from simulator.bad_boards import MODELS, Bench, differs, samples_for
 
 if TYPE_CHECKING:

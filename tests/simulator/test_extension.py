@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_tflm.simulator._firmware import Board
-from pytest_tflm.simulator.engine import Engine, EngineTensor, Loaded, Refusal, Status
+from pytest_tflm.simulator.engine.base import Engine, EngineTensor, Loaded, Refusal, Status
 from simulator.raw_client import (
     ERROR,
     LOADED,

@@ -11,10 +11,10 @@ import pytest
 
 from pytest_tflm import errors
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.simulator.bad_line import BadLine
-from pytest_tflm.simulator.faults import PROFILES, Faults
-from pytest_tflm.simulator.line import PRINTED, Damage, Line, Mishaps, Peer
-from pytest_tflm.simulator.spec import SimulatorSpec
+from pytest_tflm.simulator.board.spec import SimulatorSpec
+from pytest_tflm.simulator.line.bad_line import BadLine
+from pytest_tflm.simulator.line.faults import PROFILES, Faults
+from pytest_tflm.simulator.line.faulty import PRINTED, Damage, Line, Mishaps, Peer
 
 USAGE = Path(__file__).parents[2] / "docs" / "usage.md"
 STREAM = random.Random(1).randbytes(60_000)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.model.accumulators import accumulators
-from pytest_tflm.model.cut import cut_operator
-from pytest_tflm.model.requantise import Requantisation, requantisation
-from pytest_tflm.model.single import Single
+from pytest_tflm.model.arithmetic.accumulators import accumulators
+from pytest_tflm.model.arithmetic.requantise import Requantisation, requantisation
+from pytest_tflm.model.arithmetic.single import Single
+from pytest_tflm.model.transform.cut import cut_operator
 
 pytest.importorskip("tflite_micro")
 from simulator.bad_boards import MODELS, Bench, convolution, pad, samples_for, split

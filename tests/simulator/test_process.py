@@ -16,11 +16,11 @@ import pytest
 import serial
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, SettingsError
-from pytest_tflm.simulator import launch, process
+from pytest_tflm.simulator.board import launch, process
 from simulator.raw_client import PING, PONG, RawClient, encode
 
 if TYPE_CHECKING:
-    from pytest_tflm.simulator.launch import Simulator
+    from pytest_tflm.simulator.board.launch import Simulator
 
 pytest.importorskip("tflite_micro")
 
@@ -237,7 +237,7 @@ def test_a_bug_in_the_simulator_is_told_with_its_last_lines(
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     program = """
         import os
-        from pytest_tflm.simulator.launch import start
+        from pytest_tflm.simulator.board.launch import start
         simulator = start("sim")
         print(simulator.pid, flush=True)
         os.kill(os.getpid(), 9)
@@ -281,7 +281,7 @@ def test_a_process_that_does_not_come_up(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     program = (
-        "import sys, pytest_tflm.simulator, pytest_tflm.simulator.launch\n"
+        "import sys, pytest_tflm.simulator, pytest_tflm.simulator.board.launch\n"
         "heavy = {'numpy', 'serial', 'tflite_micro', 'ai_edge_litert', 'tensorflow', 'cobs'}\n"
         "print(sorted(heavy & set(sys.modules)), '_firmware' in str(sys.modules))"
     )

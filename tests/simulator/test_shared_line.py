@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pytest_tflm.simulator.shared_line import SharedLine
+from pytest_tflm.simulator.board.shared_line import SharedLine
 
 RING = 65536
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.simulator.spec import SimulatorSpec
+from pytest_tflm.simulator.board.spec import SimulatorSpec
 
 
 def test_nothing_said_is_a_board_of_common_size() -> None:

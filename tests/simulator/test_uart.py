@@ -7,7 +7,7 @@ import random
 import pytest
 
 from pytest_tflm.link import frame
-from pytest_tflm.simulator.uart import heard
+from pytest_tflm.simulator.line.uart import heard
 
 RATES = [9600, 115200, 230400, 460800, 921600, 3_000_000]
 

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_tflm.model import open_model
 from pytest_tflm.runtime.interpreter import InterpreterRuntime
-from pytest_tflm.simulator.launch import start
+from pytest_tflm.simulator.board.launch import start
 
 pytest.importorskip("tflite_micro")
 

@@ -1,0 +1,1 @@
+"""How far apart two outputs are, what a test allows, and how it is said."""

@@ -1,0 +1,1 @@
+"""Generated inputs for a model: strategies, the search, the decorator."""

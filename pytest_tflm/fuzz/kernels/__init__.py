@@ -1,0 +1,1 @@
+"""Generated models of one operator, and the search for those on which two runtimes differ."""

@@ -1,0 +1,1 @@
+"""Sequences of loads, runs and resets on a board, beside host TFLM."""

@@ -1,0 +1,1 @@
+"""The integer arithmetic of quantised operators, exact."""

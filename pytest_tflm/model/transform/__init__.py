@@ -1,0 +1,1 @@
+"""Models made from models: one operator cut out, shapes frozen, dilation folded."""

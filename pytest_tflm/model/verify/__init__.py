@@ -1,0 +1,1 @@
+"""Proof that a file is a model before native code reads it."""

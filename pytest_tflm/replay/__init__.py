@@ -1,0 +1,1 @@
+"""Findings as files: their format, how they are recorded, how they are run again."""

@@ -1,0 +1,274 @@
+"""Run a replay again: the same models, samples and resets, on these two runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from pytest_tflm.compare.comparison import compare
+from pytest_tflm.compare.words import comparison_lines
+from pytest_tflm.errors import (
+    BoardCrashed,
+    BoardError,
+    BoardReset,
+    InterpreterCrashed,
+    InterpreterRefused,
+    ReplayError,
+    SampleError,
+    TflmError,
+)
+from pytest_tflm.model import model_from_bytes
+from pytest_tflm.record.words import sample_lines
+from pytest_tflm.replay.format import LOAD, REOPEN, RESET, RUN, WRITE, Replay, ReplayModel
+
+if TYPE_CHECKING:
+    from pytest_tflm.model import Model
+    from pytest_tflm.runtime.base import Arrays, Outputs, Runtime
+
+_REFUSALS = (BoardError, InterpreterCrashed, InterpreterRefused)
+_CRASHES = (BoardReset, BoardCrashed, InterpreterCrashed)
+
+
+class Machine(Protocol):
+    """A runtime that takes one model after the other."""
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self, model: Model) -> Runtime:
+        """The runtime with ``model`` loaded anew, its variables at their initial values."""
+
+    def write(self, sample: object) -> None:
+        """Write a sample into the input tensors without running it, where that can be done."""
+
+    def reopen(self) -> Runtime:
+        """Drop the line and open it again, where there is one; the model stays."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of it. ``reproduces``: the same kind of finding. ``lines`` tell, the first of them
+    in short. ``as_recorded``: the subject's outputs are those of the file, bit for bit; None where
+    either has none. ``sample`` is the one that differs."""
+
+    reproduces: bool
+    lines: tuple[str, ...]
+    as_recorded: bool | None
+    sample: Arrays | None = None
+
+
+def models_of(replay: Replay, known: Sequence[Model]) -> list[Model]:
+    """The models of a replay: from the file, or of a larger one that among ``known`` which has the
+    same SHA-256. Raises ReplayError, and ModelError for what is no model."""
+    return [_model_of(each, known) for each in replay.models]
+
+
+def _model_of(wanted: ReplayModel, known: Sequence[Model]) -> Model:
+    if wanted.data is not None:
+        return model_from_bytes(wanted.data, wanted.name)
+    for model in known:
+        if model.sha256 == wanted.sha256:
+            return model
+    raise ReplayError(
+        f"the replay is about {wanted.name}, {wanted.size} bytes, SHA-256 {wanted.sha256[:12]}…, "
+        "which was too large for the file. Give it with --tflm-model=FILE."
+    )
+
+
+def replayed(
+    replay: Replay, models: Sequence[Model], subject: Machine, reference: Machine
+) -> Replayed:
+    """Run a replay. Raises what the runtimes raise, except refusals and crashes where those are
+    what was found."""
+    samples = replay.samples
+    _check_samples(replay, models)
+    got, refused = _run(replay, models, subject)
+    expected, also_refused = _run(replay, models, reference)
+    if replay.kind in ("refused", "crashed"):
+        return _refusal(replay, subject, refused, reference, also_refused)
+    for error in (refused, also_refused):
+        if error is not None:
+            raise error
+    as_recorded = _as_recorded(replay, got)
+    order = [step.index for step in replay.steps if step.do == RUN]
+    for number, (ours, theirs) in zip(order, zip(got, expected, strict=True), strict=True):
+        try:
+            comparison = compare(
+                ours, theirs, lsb=replay.lsb, float_tolerance=replay.float_tolerance
+            )
+        except SampleError as error:
+            return Replayed(True, (str(error),), as_recorded, samples[number])
+        if not comparison.passed:
+            lines = (*comparison_lines(comparison), *_about(replay, models, number))
+            return Replayed(True, lines, as_recorded, samples[number])
+    lines = (
+        f"{subject.name} is within {replay.lsb} LSB of {reference.name}",
+        f"recorded with {_told(replay.subject)} against {_told(replay.reference)}",
+    )
+    return Replayed(False, lines, as_recorded)
+
+
+def steps_words(replay: Replay) -> str:
+    """The steps in a line: ``load tcn.tflite, run 0, reset, run 1``."""
+    told = []
+    for step in replay.steps:
+        if step.do == LOAD:
+            told.append(f"load {replay.models[step.index].name}")
+        else:
+            told.append(f"{step.do} {step.index}" if step.do in (RUN, WRITE) else step.do)
+    return ", ".join(told)
+
+
+def _about(replay: Replay, models: Sequence[Model], number: int) -> list[str]:
+    """The sample in words."""
+    model = models[0]
+    for step in replay.steps:
+        if step.do == LOAD:
+            model = models[step.index]
+        elif step.do == RUN and step.index == number:
+            break
+    return ["input:", *(f"  {line}" for line in sample_lines(model.inputs, replay.samples[number]))]
+
+
+def _check_samples(replay: Replay, models: Sequence[Model]) -> None:
+    """Every sample fits the model it is run on, or ReplayError."""
+    model = models[0]
+    for step in replay.steps:
+        if step.do == LOAD:
+            model = models[step.index]
+        elif step.do in (RUN, WRITE):
+            found = [(a.dtype.name, a.shape) for a in replay.samples[step.index]]
+            if found != [(tensor.dtype, tensor.shape) for tensor in model.inputs]:
+                raise ReplayError(f"sample {step.index} does not fit the inputs of {model.name}.")
+
+
+def _run(
+    replay: Replay, models: Sequence[Model], machine: Machine
+) -> tuple[list[Outputs], TflmError | None]:
+    """Outputs of every ``run``, up to a refusal if there is one."""
+    outputs: list[Outputs] = []
+    runtime: Runtime | None = None
+    try:
+        for step in replay.steps:
+            if step.do == LOAD:
+                runtime = machine.load(models[step.index])
+            assert runtime is not None, "the reader checks that loading is first"
+            if step.do == RESET:
+                runtime.reset_state()
+            elif step.do == WRITE:
+                machine.write(replay.samples[step.index])
+            elif step.do == REOPEN:
+                runtime = machine.reopen()
+            elif step.do == RUN:
+                outputs.append(runtime.run(replay.samples[step.index]))
+    except _REFUSALS as error:
+        return outputs, error
+    return outputs, None
+
+
+def _refusal(
+    replay: Replay,
+    subject: Machine,
+    refused: TflmError | None,
+    reference: Machine,
+    also_refused: TflmError | None,
+) -> Replayed:
+    is_subject = replay.who != "reference"
+    machine, error = (subject, refused) if is_subject else (reference, also_refused)
+    other, others = (reference, also_refused) if is_subject else (subject, refused)
+    if error is None:
+        return Replayed(False, (f"{machine.name} runs it; it {_past(replay.kind)}",), None)
+    if others is not None:
+        return Replayed(False, (f"neither runs it: {error}; {others}",), None)
+    same = isinstance(error, _CRASHES) == (replay.kind == "crashed")
+    lines = (f"{machine.name} does not run it, and {other.name} does: {error}",)
+    return Replayed(same, lines if same else (f"now in another way: {lines[0]}",), None)
+
+
+def _past(kind: str) -> str:
+    return "refused it" if kind == "refused" else "crashed"
+
+
+def _as_recorded(replay: Replay, got: Sequence[Outputs]) -> bool | None:
+    recorded = [step.got for step in replay.steps if step.do == RUN]
+    if any(arrays is None for arrays in recorded):
+        return None
+    return all(
+        len(outputs.arrays) == len(arrays or ())
+        and all(
+            a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
+            for a, b in zip(outputs.arrays, arrays or (), strict=True)
+        )
+        for outputs, arrays in zip(got, recorded, strict=True)
+    )
+
+
+def _told(party: Any) -> str:
+    port = f" ({party.port})" if party.port else ""
+    versions = ", ".join(f"{name} {version}" for name, version in party.versions.items())
+    return f"{party.name}{port}{f', {versions}' if versions else ''}"
+
+
+class InterpreterMachine:
+    """An interpreter of this machine as a :class:`Machine`; ``close`` ends its process."""
+
+    def __init__(self, kind: str, resolver: str = "") -> None:
+        from pytest_tflm.runtime import packages
+
+        self.name = packages.runtime_name(kind, resolver or None)
+        self._kind, self._resolver = kind, resolver
+        self._runtime: Any = None
+
+    def load(self, model: Model) -> Runtime:
+        from pytest_tflm.runtime.interpreter import InterpreterRuntime
+
+        self.close()  # a process of its own for each: variables and all else begin anew
+        self._runtime = InterpreterRuntime(self._kind, model, resolver=self._resolver or None)
+        runtime: Runtime = self._runtime
+        return runtime
+
+    def write(self, sample: object) -> None:
+        """Nothing: what is written and not run changes no output."""
+
+    def reopen(self) -> Runtime:
+        runtime: Runtime = self._runtime
+        return runtime
+
+    def close(self) -> None:
+        if self._runtime is not None:
+            self._runtime.close()
+
+
+class BoardMachine:
+    """The board as a :class:`Machine`. ``board(model)`` gives it with a model loaded;
+    ``reopened()`` drops its line and opens it again."""
+
+    def __init__(self, board: Callable[[Model], Any], reopened: Callable[[], Any]) -> None:
+        self.name = "board"
+        self._board, self._reopened = board, reopened
+        self._model: Model | None = None
+        self._runtime: Any = None
+
+    def load(self, model: Model) -> Runtime:
+        self._model = model
+        self._runtime = self._board(model)
+        self.name = self._runtime.name
+        if self._runtime.takes_models:
+            self._runtime.reload()
+        else:
+            self._runtime.reset_state()
+        runtime: Runtime = self._runtime
+        return runtime
+
+    def write(self, sample: object) -> None:
+        self._runtime.read_back(sample)
+
+    def reopen(self) -> Runtime:
+        self._reopened()
+        assert self._model is not None
+        self._runtime = self._board(self._model)
+        runtime: Runtime = self._runtime
+        return runtime

@@ -1,0 +1,159 @@
+"""The emulated board: an image of firmware/mps2_an386 in QEMU, with its UART as a port."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound, SettingsError
+from pytest_tflm.simulator.board.child import BoardProcess
+from pytest_tflm.simulator.board.shared_line import SharedLine
+from pytest_tflm.simulator.defects import emulated as emulated_defects
+
+PREFIX = "qemu:"
+"""What ``--tflm-port`` begins with to mean an emulated board; the image's path follows, and perhaps
+``?defect=NAME``."""
+
+_PROGRAM = "qemu-system-arm"
+_MACHINE = "mps2-an386"
+_START_SECONDS = 10.0
+_ARM = b"\x28\x00"
+"""An ELF file's machine, at offset 18."""
+_SET_DEATH_SIGNAL = 1
+
+
+class EmulatedBoard(BoardProcess):
+    """A running QEMU; ``image`` is what it executes, ``defect`` what it does wrong if anything."""
+
+    def __init__(self, image: Path, program: str, defect: str = "") -> None:
+        self.image = image
+        self.defect = defect
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._line = SharedLine()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(program, "-M", _MACHINE, "-kernel", str(image)),
+                    *("-display", "none", "-monitor", "none", "-parallel", "none"),
+                    *self._line.arguments(),
+                    *(("-device", emulated_defects.loader(defect)) if defect else ()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=self._line.descriptors,
+                # Ctrl-C in the terminal is for pytest, which closes the port first.
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            self._errors.close()
+            self._line.close()
+            raise PortFailed(f"{program} cannot be started: {error}") from error
+        self._line.inherited()
+        self.pid = self._process.pid
+        host, number = self._line.address
+        self.port = f"socket://{host}:{number}"
+        try:
+            self._wait_for_start()
+            self._line.serve()
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_for_start(self) -> None:
+        """Until the image has said the first zero: an UART that is not switched on yet loses what
+        it is sent. An image that is asked for a defect says its name behind that zero."""
+        expected = emulated_defects.announced(self.defect) if self.defect else b"\0"
+        said = b""
+        patience = 0.0
+        try:
+            said = self._line.first_bytes(len(expected), _START_SECONDS)
+            if said.startswith(expected):
+                return
+            patience = 0.0 if said else 1.0  # it is about to end
+        except TimeoutError:
+            pass
+        except OSError:
+            patience = 1.0
+        ended = self.exit_description(patience)
+        if said and not ended:
+            raise PortFailed(f"{self.image} does not know the defect {self.defect}: make it anew")
+        raise PortFailed(
+            f"{self.image} did not start: QEMU {ended}"
+            if ended
+            else f"{self.image} did not start: nothing came from its UART in {_START_SECONDS:g} s."
+            " Is it an image of firmware/mps2_an386?"
+        )
+
+    def _ask_to_end(self) -> None:
+        self._process.terminate()
+        self._line.close()
+
+    def _said(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").split("\n")
+        told = [line.strip() for line in lines if line.strip() and ": info: " not in line]
+        return "; ".join(told[-2:])
+
+
+def start(port: str) -> EmulatedBoard:
+    """Start QEMU with the image that ``port`` (``qemu:PATH.elf`` or ``qemu:PATH.elf?defect=NAME``)
+    names.
+
+    Raises PortNotFound without the image, PortFailed if it is none for this processor, does not
+    know the defect, or QEMU cannot be started, InterpreterMissing without QEMU, SettingsError for
+    what is asked of it and nobody knows.
+    """
+    path, defect = _parse(port)
+    image = Path(path).expanduser()
+    if not image.is_file():
+        what = "is not a file" if image.exists() else "does not exist"
+        raise PortNotFound(
+            f"{port}: the image {str(image)!r} {what}. firmware/README.md tells how to make one."
+        )
+    try:
+        with image.open("rb") as file:
+            head = file.read(20)
+    except OSError as error:
+        raise PortFailed(f"{port}: the image cannot be read: {error}") from error
+    if head[:5] != b"\x7fELF\x01" or head[18:20] != _ARM:
+        raise PortFailed(f"{port}: this is no 32-bit ELF image for Arm")
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise InterpreterMissing(
+            f"{port} needs {_PROGRAM}, which is not installed or not in PATH. On Debian and Ubuntu"
+            f" it is in the package {_PROGRAM}: apt install {_PROGRAM}"
+        )
+    return EmulatedBoard(image, program, defect)
+
+
+def _parse(port: str) -> tuple[str, str]:
+    """The image's path, and the name of the defect or nothing."""
+    path, asked, rest = port.removeprefix(PREFIX).partition("?")
+    key, equals, defect = rest.partition("=")
+    if not asked:
+        return path, ""
+    if key != "defect" or not equals:
+        raise SettingsError(
+            f"{port}: an emulated board knows ?defect=NAME and no more, not {rest!r}"
+        )
+    if defect not in emulated_defects.DEFECTS:
+        names = ", ".join(emulated_defects.DEFECTS)
+        raise SettingsError(f"{port}: there is no defect {defect!r}. There are: {names}")
+    return path, defect
+
+
+def is_emulated(port: str) -> bool:
+    """Whether ``--tflm-port=PORT`` means an emulated board."""
+    return port.startswith(PREFIX)
+
+
+def _die_with_parent() -> None:
+    # A pytest that is killed cannot end QEMU, so that the kernel does. Runs in the child.
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)

@@ -1,0 +1,43 @@
+"""Kernel defects of a simulated board are found, and shrunk to what fits on a screen."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from pytest_tflm.fuzz.kernels.judge import Pair
+from pytest_tflm.fuzz.kernels.runners import BoardRunner, runner
+from pytest_tflm.fuzz.kernels.search import Search
+
+EXAMPLES = 2000
+
+
+@pytest.mark.parametrize(
+    ("defect", "operator"),
+    [
+        ("one-code", "RELU"),
+        ("odd-stride-and-padding", "CONV_2D"),
+        ("above-2^23", "FULLY_CONNECTED"),
+        ("last-channel", "AVERAGE_POOL_2D"),
+    ],
+)
+def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):
+    with (
+        contextlib.closing(BoardRunner(f"sim?defect={defect}:{operator}")) as board,
+        contextlib.closing(runner("tflm")) as tflm,
+    ):
+        search = Search(
+            operator,
+            Pair(board, tflm),
+            examples=EXAMPLES,
+            seed=1,
+            shrink_runs=60,
+            stop_at_first=True,
+        )
+        survey = search.run()
+    assert survey.examples <= EXAMPLES
+    finding = survey.findings[0]
+    assert finding.kind == "differs" and finding.again
+    assert len(finding.model) <= 1024, finding.describe()
+    assert finding.off_zero_point <= 16, finding.describe()
