@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
+from pytest_tflm.runtime.spec import DEFAULT_RESOLVER, INTERPRETERS, RESOLVERS, Line, RuntimeSpec
 
 VERDICTS = ("off", "brief", "full")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
@@ -39,6 +39,27 @@ class Settings(NamedTuple):
     fuzz: int
     conformance: int
     save: Path | None
+
+    @property
+    def board(self) -> RuntimeSpec | None:
+        """The board of ``--tflm-port``, if there is one."""
+        return None if self.port is None else RuntimeSpec.of_board(self.port)
+
+    @property
+    def reference(self) -> RuntimeSpec:
+        """What ``--tflm-runtime`` and ``--tflm-resolver`` name: the resolver is for a runtime that
+        is given without one."""
+        spec = RuntimeSpec.parse(self.runtime, port=self.port)
+        return (
+            spec._replace(resolver=self.resolver)
+            if self.runtime == spec.kind and spec.resolver
+            else spec
+        )
+
+    @property
+    def line(self) -> Line:
+        """How boards are opened."""
+        return Line(self.baud, self.line_baud, self.timeout)
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -149,6 +170,14 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
     return read
 
 
+def _runtime(text: str, source: str) -> str:
+    try:
+        RuntimeSpec.parse(text)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
+    return text
+
+
 def _on_off(text: str, source: str) -> bool:
     return _one_of(("on", "off"))(text, source) == "on"
 
@@ -183,10 +212,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "runtime",
         "NAME",
-        f"what `reference` is: {', '.join(KINDS)}",
-        _one_of(KINDS),
+        f"Reference to compare with: {', '.join(INTERPRETERS)}, with a resolver (litert:auto), or "
+        "another board (board:PORT)",
+        _runtime,
         "litert",
-        choices=KINDS,
         marker=True,
     ),
     Option(
