@@ -63,9 +63,9 @@ class BoardHost:
         self._refused: dict[str, BoardError] = {}
 
     @classmethod
-    def over(cls, connection: Connection) -> BoardHost:
+    def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
         """The board behind an open connection."""
-        host = cls(RuntimeSpec.of_board(connection.name))
+        host = cls(RuntimeSpec.of_board(connection.name), progress=progress)
         host._connection = connection
         return host
 
