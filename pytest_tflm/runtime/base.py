@@ -41,6 +41,16 @@ class Outputs:
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self.arrays[index]
 
+    def __eq__(self, other: object) -> bool:
+        """Bit for bit: the same dtypes, shapes and bytes, whoever computed them."""
+        if not isinstance(other, Outputs):
+            return NotImplemented
+        return [(a.dtype, a.shape, a.tobytes()) for a in self.arrays] == [
+            (a.dtype, a.shape, a.tobytes()) for a in other.arrays
+        ]
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 @dataclass(frozen=True)
 class OperatorTime:
@@ -88,6 +98,10 @@ class Runtime(Protocol):
     @property
     def host(self) -> Host:
         """What runs it."""
+
+    @property
+    def activity(self) -> object:
+        """Another value whenever something was done that the model's state may depend on."""
 
     def run(self, sample: object) -> Outputs:
         """Run one sample. Raises a :class:`~pytest_tflm.errors.TflmError` if it cannot."""

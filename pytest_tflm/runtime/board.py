@@ -61,6 +61,8 @@ class BoardHost:
         self._runtime: BoardRuntime | None = None
         self._broken: TflmError | None = None
         self._refused: dict[str, BoardError] = {}
+        self.activity = 0
+        """How often something was asked of a model on it."""
 
     @classmethod
     def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
@@ -288,6 +290,10 @@ class BoardRuntime:
         self._ready()
 
     @property
+    def activity(self) -> object:
+        return self.host.activity
+
+    @property
     def link(self) -> Counters:
         """What the link did so far."""
         return self._connection.counters
@@ -369,6 +375,7 @@ class BoardRuntime:
         return Outputs(arrays, tensors, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:
+        self.host.activity += 1
         loaded = self._connection.current()
         if loaded is None or loaded is not self._checked:
             loaded = self._ensure(loaded)
