@@ -51,6 +51,10 @@ class Outputs:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
+        return f"<outputs of {self.runtime}: {arrays}>"
+
 
 @dataclass(frozen=True)
 class OperatorTime:

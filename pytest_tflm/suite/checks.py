@@ -12,6 +12,7 @@ from pytest_tflm.compare.within import within
 from pytest_tflm.compare.words import mismatch
 from pytest_tflm.errors import NotSupported, OutputMismatch
 from pytest_tflm.runtime.base import has_state
+from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
 
 if TYPE_CHECKING:
@@ -119,6 +120,37 @@ def test_order_does_not_matter(device: Runtime, tflm_samples: Samples) -> None:
     for i in reversed(range(count)):
         again = _run_from_reset(device, tflm_samples[i])
         _same(again, forward[i], f"sample {i}, after other inputs than the first time,")
+
+
+def test_similar_inputs(
+    request: pytest.FixtureRequest,
+    device: Runtime,
+    reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+) -> None:
+    """Outputs are right for inputs that begin alike, that differ in their last element alone, and
+    that come again after others: a board that keeps outputs by a part of the input gives old
+    ones."""
+    state = request.config.stash[STATE]
+    inputs = similar_inputs(
+        [tflm_model.quantize(tflm_samples[i]) for i in (0, len(tflm_samples) - 1)]
+    )
+    for number, sample in enumerate(inputs):
+        expected, got = (_run_from_reset(runtime, sample) for runtime in (reference, device))
+        comparison = compare(
+            got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
+        )
+        if comparison.passed:
+            continue
+        if tflm_settings.tolerance is None:
+            given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
+            if state.carried(*given).is_rounding:
+                continue
+        error = mismatch(comparison)
+        what = f"input {number} of {len(inputs)} similar ones, each from a reset"
+        raise OutputMismatch(f"{what}: {error}", sample=sample, comparison=comparison)
 
 
 def test_fuzz(
