@@ -11,8 +11,7 @@ import numpy as np
 from convolutions import random_convolution
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.simulator.defects.defective import defective
-from pytest_tflm.simulator.defects.registry import parse_defects
+from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
 from pytest_tflm.simulator.engine.base import Loaded
 from pytest_tflm.simulator.engine.tflm import TflmEngine
 
@@ -110,9 +109,8 @@ class Bench:
 
     def __init__(self, spec: str = "", seed: int = 0) -> None:
         self.engine: Any = TflmEngine(memory=4 << 20)
-        self.tampering: list[Any] = []
         if spec:
-            self.engine, self.tampering = defective(self.engine, parse_defects(spec), seed)
+            self.engine = defective(self.engine, parse_defects(spec), seed)
         self.loaded = Loaded(None, 0, (), ())
 
     def load(self, model: bytes) -> None:

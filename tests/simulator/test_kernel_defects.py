@@ -123,7 +123,7 @@ def test_accumulators_of_32_bits_do_not_wrap_and_parts_are_the_whole(example: st
     model = MODELS[example]()
     bench = Bench(spec)
     bench.load(model)
-    assert bench.engine._segments is not None
+    assert bench.engine._plan is not None
     for _, good, bad in pairs(model, spec, 2):
         np.testing.assert_array_equal(good, bad)
 

@@ -10,7 +10,7 @@ import pytest
 from judged import judged
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.simulator.defects.registry import DEFECTS
+from pytest_tflm.simulator.defects.catalogue import DEFECTS
 from pytest_tflm.verdict.lines import verdict_lines
 from tests.runtime.state_models import svdf
 
