@@ -211,11 +211,11 @@ def _live_at_once(model: Model) -> tuple[int, int, int] | None:
     """The first operator that writes a tensor while another one is still to be used: its index,
     the tensor that was there before, and the one that it writes."""
     last_use = {index: each.index for each in model.operators for index in each.inputs}
-    made: list[int] = []
+    made = [each.index for each in model.inputs if each.dtype in CODES]
     for each in model.operators:
         for later in each.outputs:
             used = [i for i in made if last_use.get(i, -1) > each.index]
             if used and model.tensors[later].dtype in CODES and later in last_use:
-                return each.index, used[0], later
+                return each.index, used[-1], later
         made += [i for i in each.outputs if model.tensors[i].dtype in CODES]
     return None
