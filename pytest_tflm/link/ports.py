@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import PortNotFound, SettingsError, TflmError
+from pytest_tflm.link.connection import Connection
 
 if TYPE_CHECKING:
     from pytest_tflm.link.entries import BoardIdentity
@@ -112,8 +113,6 @@ def ask(port: FoundPort, *, baud: int = 115200, timeout: float = ASK_SECONDS) ->
     if not port.can_answer:
         why = "is not asked: it is in its bootloader" if port.usb else "is not asked: no USB device"
         return Answer(port, None, why)
-    from pytest_tflm.link.connection import Connection
-
     try:
         connection = Connection.open(port.device, baud=baud, timeout=timeout)
     except TflmError as error:

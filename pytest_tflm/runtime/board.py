@@ -15,10 +15,7 @@ from pytest_tflm.errors import (
 from pytest_tflm.runtime.base import OperatorTime, Outputs
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection
-    from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.entries import LoadedModel, LoadedTensor
-    from pytest_tflm.link.running import RunResult
+    from pytest_tflm.link import Connection, Counters, LoadedModel, LoadedTensor, RunResult
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import BoardError, LinkError, PortVanished, TflmError
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Connection, Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.base import Runtime

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pytest_tflm.link.entries import BoardIdentity
+    from pytest_tflm.link import BoardIdentity
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Runtime
     from pytest_tflm.runtime.pool import Pool
