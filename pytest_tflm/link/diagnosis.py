@@ -250,7 +250,7 @@ def refused(failure: Failure, doing: str, text: str = "") -> TflmError:
         return NotSupported(f"the board's firmware does not know this request: {doing}.{said}")
     if failure.status not in set(Status):
         return BoardError(
-            f"the board refuses with {failure.name}, which this version does not know: {doing}.{said}"
-            " Update pytest-tflm"
+            f"the board refuses with {failure.name}, which this version does not know: {doing}."
+            f"{said} Update pytest-tflm"
         )
     return ProtocolMismatch(f"the board answers {failure.name} to {doing}.{said}")

@@ -32,7 +32,7 @@ _LONGEST_FRAME = 0.25
 
 
 class Timing:
-    """The silence timer and the patience of a session.
+    """The two timers of a session: for silence, and for giving up.
 
     The silence timer waits for twice the longest of the recent gaps, and twice as long after each
     PING that stays without an answer. Both timers start when the line can have carried what was
@@ -62,7 +62,7 @@ class Timing:
         return self._unanswered
 
     def silence(self, now: float) -> float:
-        """Seconds since something was heard, or all that was sent had left."""
+        """Seconds since a frame came, or since the last byte left, whichever is later."""
         return now - max(self._heard, self._line_free)
 
     def set_baud(self, baud: int | None) -> None:
@@ -89,7 +89,7 @@ class Timing:
         self._peak = seconds if self._peak is None else max(seconds, self._peak * 15 / 16)
 
     def progress(self, now: float) -> None:
-        """The board did something that it was asked for, or was asked for something new."""
+        """The board did what it was asked for, or was asked for something new."""
         self._progress = max(self._progress, now)
         self._excused = 0.0
 
@@ -104,11 +104,11 @@ class Timing:
         return max(self._heard, self._line_free) + wait + reply_wire * self._byte
 
     def lost_at(self, reply_wire: int) -> float:
-        """When patience ends: ``timeout`` seconds without progress."""
+        """When to give up: after ``timeout`` seconds without progress."""
         return self._progress + self.timeout + self._excused + reply_wire * self._byte
 
     def excuse(self, seconds: float) -> None:
-        """Nobody looked after the session for so long: that is not the board's fault."""
+        """The caller did not look after the session for so long, which is not the board's fault."""
         self._excused += seconds
         self._excused_silence += seconds
 
@@ -127,17 +127,16 @@ class _Phase(Enum):
 
 
 class Rate:
-    """Which rate the port must have. ``opening`` is in bits per second, None for what is no UART:
-    then nothing here ever happens."""
+    """Which rate the port must have. ``opening`` is in bits per second, None for a port that is no
+    UART, whose rate never changes."""
 
     def __init__(self, opening: int | None) -> None:
         self.opening = opening
         self.line = opening
         """Bits per second that what is sent next must be sent at."""
-        self.phase = _Phase.STEADY
+        self._phase = _Phase.STEADY
         self.number = -1
         """Of the latest SET_BAUD."""
-        self.searches = 0
         self._other: int | None = None
         """Where the board may be, or was agreed to be, beside the opening rate."""
         self._wanted: int | None = None
@@ -150,18 +149,18 @@ class Rate:
     @property
     def is_open(self) -> bool:
         """Requests may be sent."""
-        return self.phase is _Phase.STEADY
+        return self._phase is _Phase.STEADY
 
     @property
     def searching(self) -> bool:
-        return self.phase is _Phase.SEARCHING
+        return self._phase is _Phase.SEARCHING
 
     def asked(self, number: int, baud: int) -> None:
-        """SET_BAUD is request ``number``; ``baud`` 0 is the opening rate."""
+        """SET_BAUD was submitted as request ``number``; ``baud`` 0 is the opening rate."""
         assert self.opening is not None
         assert self.line is not None
         self.number = number
-        self.phase = _Phase.ASKED
+        self._phase = _Phase.ASKED
         self._wanted = baud or self.opening
         self._other = self.line if self._wanted == self.opening else self._wanted
         self._old_reply = False
@@ -170,12 +169,12 @@ class Rate:
         """A PONG says that the board takes ``number`` next. If SET_BAUD is before it and its reply
         has not come, that reply is lost, and whatever it changed is undone by the time that it is
         repeated, or found without it."""
-        if self.phase is _Phase.ASKED and number > self.number:
+        if self._phase is _Phase.ASKED and number > self.number:
             self._old_reply = True
 
     def replied(self, accepted: bool, now: float) -> bool:
-        """The reply to SET_BAUD. False: the board has been found already."""
-        if self.phase is not _Phase.ASKED:
+        """The reply to SET_BAUD came. Returns False if the board was found before it."""
+        if self._phase is not _Phase.ASKED:
             return False
         wanted = self._wanted
         if accepted and not self._old_reply and wanted is not None and wanted != self.line:
@@ -209,8 +208,7 @@ class Rate:
         assert self._other is not None
         row = [self.opening] * _AT_OPENING + [self._other]
         self._turns = itertools.chain(first, itertools.cycle(row))
-        self.phase = _Phase.SEARCHING
-        self.searches += 1
+        self._phase = _Phase.SEARCHING
         self._began = now
         self.ping_at = ping_at
 
@@ -226,12 +224,12 @@ class Rate:
         """The latest PING of a search, which was sent at ``line``, is answered; the board takes
         request ``taken`` next. It may have never heard SET_BAUD: then that is sent again."""
         if taken <= self.number:
-            self.phase = _Phase.ASKED
+            self._phase = _Phase.ASKED
         else:
             self._settle()
 
     def _settle(self) -> None:
-        self.phase = _Phase.STEADY
+        self._phase = _Phase.STEADY
         if self.line == self.opening:
             self._other = None
 

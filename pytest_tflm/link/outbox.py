@@ -80,7 +80,9 @@ class Outbox:
         self.room = window
         """Bytes of the window in use: less than all of it where the board keeps losing them."""
         self._in_flight = 0
+        """Bytes on the wire of requests sent and not yet taken."""
         self._owed = 0
+        """Bytes on the wire of the largest replies to requests sent and not yet answered."""
         self._tickets: dict[int, Ticket] = {}
         self._through = 0
         """Bytes of requests that the board took since something was last sent again."""
@@ -94,11 +96,6 @@ class Outbox:
     def unsent(self) -> int:
         """Requests that wait for window or credit, also those to be sent again."""
         return self.end - self.cursor
-
-    @property
-    def in_flight(self) -> int:
-        """Bytes on the wire of requests sent and not yet taken."""
-        return self._in_flight
 
     def oldest(self) -> Ticket | None:
         """The first request whose reply has not arrived."""
@@ -235,11 +232,11 @@ class Recovery:
 
     @property
     def too_many(self) -> bool:
-        """So many rounds without progress that there is no hope."""
+        """Too many rounds without progress to go on."""
         return self.rounds > _MOST_ROUNDS
 
     def want_ping(self) -> None:
-        """Put a PING in front of what is sent next."""
+        """Send a PING before the next request."""
         self._ping_wanted = True
 
     def is_latest(self, token: int) -> bool:

@@ -50,12 +50,12 @@ class State(Enum):
     GREETING WELCOME with request 0 and a version       OPEN
     GREETING WELCOME with another request: this session GREETING
              number was in use; HELLO with another
-    GREETING patience ends, or no version in common     BROKEN
+    GREETING timeout, or no version in common           BROKEN
     OPEN     NO_SESSION, or a PONG that goes back: the  ASKING
              board has forgotten this session; HELLO
              without a version asks for its boot id
     OPEN     WELCOME with another boot id               BROKEN
-    OPEN     patience ends, or too many rounds          BROKEN
+    OPEN     timeout, or too many rounds                BROKEN
     ASKING   WELCOME without a version, or time's up    BROKEN
     any      CRASH; while GREETING the second one       BROKEN
     ======== ========================================== ========
@@ -110,9 +110,9 @@ _Event: TypeAlias = Opened | Replied | Said | Resettled | Broken
 class Session:
     """One session with one board.
 
-    ``baud`` is the speed of a UART in bits per second, None where there is none. ``timeout`` is the
-    patience in seconds: so long may pass without progress. ``nonce`` draws the 16-bit session
-    number. ``largest_frame`` (bytes of body) caps what the board announces.
+    ``baud`` is the rate of a UART in bits per second, None for any other port. ``timeout``: seconds
+    without progress after which the session gives up. ``nonce`` draws the 16-bit session number.
+    ``largest_frame`` (bytes of body) caps what the board announces.
     """
 
     def __init__(
@@ -156,8 +156,8 @@ class Session:
 
     @property
     def baud(self) -> int | None:
-        """Bits per second that the port must have for what is sent next; None where it is none of
-        a UART. It may change with each call."""
+        """Bits per second that the port must have for what is sent next; None if it is no UART. It
+        may change with each call."""
         return self._rate.line
 
     @property
@@ -546,13 +546,13 @@ class Session:
 
     def _send_again(self, number: int) -> None:
         self._recovery.send_again(number)
-        self._no_hope()
+        self._give_up_if_hopeless()
 
     def _ask_for_missing(self, before: int) -> None:
         self.counters.replies_lost += self._recovery.ask_for_missing(before)
-        self._no_hope()
+        self._give_up_if_hopeless()
 
-    def _no_hope(self) -> None:
+    def _give_up_if_hopeless(self) -> None:
         if self._recovery.too_many:
             self._break(diagnosis.too_noisy(self._outbox, self._recovery.rounds, self.counters))
 
