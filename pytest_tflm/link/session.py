@@ -413,6 +413,7 @@ class Session:
         for ticket in self._outbox.delivered():
             assert ticket.received is not None
             reply = message.parse_reply(ticket.request, ticket.received)
+            ticket.received = None
             if isinstance(ticket.request, message.SetBaud):
                 self._on_rate_reply(reply, now)
             else:

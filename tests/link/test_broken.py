@@ -14,6 +14,7 @@ from pytest_tflm.errors import (
     ModelRejected,
     ProtocolMismatch,
 )
+from pytest_tflm.link import channel
 from pytest_tflm.link.message import Status
 
 CALLS = {
@@ -76,7 +77,8 @@ def test_a_board_that_refuses_everything(status, call, outputs):
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("answer", WRONG)
-def test_a_board_that_answers_nonsense(answer, call):
+def test_a_board_that_answers_nonsense(answer, call, monkeypatch):
+    monkeypatch.setattr(channel, "_LARGEST_REGION", 1 << 14)
     connection = connect(SizedEngine(60, 600), model=b"m")
     perform = connection.board._perform
 
