@@ -125,8 +125,7 @@ class Crash:
         return cls(known, address, payload[_CRASH.size :].decode("utf-8", "replace"))
 
 
-@dataclass(frozen=True)
-class Welcome:
+class Welcome(NamedTuple):
     """WELCOME (SPEC §3): what a board says of the link. Sizes in bytes."""
 
     lowest: int
@@ -149,16 +148,7 @@ class Welcome:
         return bool(self.flags & 2)
 
     def pack(self) -> bytes:
-        return _WELCOME.pack(
-            self.lowest,
-            self.highest,
-            self.version,
-            self.flags,
-            self.boot_id,
-            self.largest_frame,
-            self.window,
-            self.reply_store,
-        )
+        return _WELCOME.pack(*self)
 
     @classmethod
     def parse(cls, payload: bytes) -> Welcome | None:
