@@ -88,23 +88,23 @@ def test_loaded():
     assert loaded.input_bytes == loaded.output_bytes == 4
 
 
-@pytest.mark.parametrize(
-    ("number", "dtype"),
-    [
-        (0, "float32"),
-        (1, "float16"),
-        (2, "int32"),
-        (3, "uint8"),
-        (4, "int64"),
-        (6, "bool"),
-        (7, "int16"),
-        (9, "int8"),
-        (10, "float64"),
-        (12, "uint64"),
-        (15, "uint32"),
-        (16, "uint16"),
-    ],
-)
+TYPES = {
+    0: "float32",
+    1: "float16",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+    10: "float64",
+    12: "uint64",
+    15: "uint32",
+    16: "uint16",
+}
+
+
+@pytest.mark.parametrize(("number", "dtype"), TYPES.items())
 def test_every_type_of_tflm_has_a_name(number, dtype):
     """The numbers are those of schema.fbs, the names numpy's."""
     import numpy as np
@@ -121,6 +121,28 @@ def test_every_type_of_tflm_has_a_name(number, dtype):
     assert tensor == entries.LoadedTensor(dtype, (3, 5), 0.0, 0, 15 * width)
     with pytest.raises(ProtocolMismatch):
         loaded(15 * width + 1)
+
+
+def test_the_firmware_passes_every_type_on():
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    import numpy as np
+    from compiled_board import CompiledBoard, NumpyEngine
+    from virtual_line import VirtualPort, World
+
+    from pytest_tflm.link import Connection
+    from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
+
+    class EveryType(NumpyEngine):
+        def prepare(self, model):
+            made = [EngineTensor(np.zeros((3, 5), TYPES[number]), number) for number in TYPES]
+            return Loaded(640, 3000, tuple(made), tuple(made[::-1]))
+
+    sizes = {"largest_frame": 400, "window": 900, "reply_store": 700}
+    port = VirtualPort(World(CompiledBoard(EveryType(), **sizes)))
+    loaded = Connection(port, clock=port.clock).loaded()
+    found = [(tensor.dtype, tensor.shape, tensor.nbytes) for tensor in loaded.inputs]
+    assert found == [(dtype, (3, 5), 15 * np.dtype(dtype).itemsize) for dtype in TYPES.values()]
+    assert loaded.outputs == loaded.inputs[::-1]
 
 
 def test_a_type_without_a_name_keeps_its_number():
