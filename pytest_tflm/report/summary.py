@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Counters
 
 
 _SLOWEST = 3

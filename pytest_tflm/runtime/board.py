@@ -22,10 +22,7 @@ from pytest_tflm.runtime.base import OperatorTime, Outputs, has_state
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection
-    from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.entries import LoadedModel, LoadedTensor
-    from pytest_tflm.link.running import RunResult
+    from pytest_tflm.link import Connection, Counters, LoadedModel, LoadedTensor, RunResult
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
     from pytest_tflm.simulator.board.child import BoardProcess

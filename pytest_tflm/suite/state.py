@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_tflm.compare.comparison import Comparison
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Samples
