@@ -21,43 +21,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.errors import SampleError
-from pytest_tflm.model import dtypes
+from pytest_tflm.model.dtypes import BY_NAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Model, Tensor
+    from pytest_tflm.model.tensor import Tensor
 
     Array = NDArray[Any]
 
 
-def quantize_sample(model: Model, sample: Any) -> tuple[NDArray[np.generic], ...]:
-    """See :meth:`pytest_tflm.model.Model.quantize`."""
-    values = sample_values(model, sample)
-    return tuple(_fit(tensor, value) for tensor, value in zip(model.inputs, values, strict=True))
+def quantize_sample(
+    inputs: Sequence[Tensor], sample: Any, model: str
+) -> tuple[NDArray[np.generic], ...]:
+    """See :meth:`pytest_tflm.model.Model.quantize`. ``model`` is its name, for messages."""
+    values = sample_values(inputs, sample, model)
+    return tuple(_fit(tensor, value) for tensor, value in zip(inputs, values, strict=True))
 
 
-def dequantize_outputs(model: Model, arrays: Any) -> tuple[NDArray[np.generic], ...]:
-    """See :meth:`pytest_tflm.model.Model.dequantize`."""
+def dequantize_outputs(
+    outputs: Sequence[Tensor], arrays: Any, model: str
+) -> tuple[NDArray[np.generic], ...]:
+    """See :meth:`pytest_tflm.model.Model.dequantize`. ``model`` is its name, for messages."""
     if isinstance(arrays, np.ndarray):
         raise SampleError(
-            f"{model.name}: give the outputs as a sequence of {len(model.outputs)} arrays, "
-            "not as one array."
+            f"{model}: give the outputs as a sequence of {len(outputs)} arrays, not as one array."
         )
     found = [np.asarray(array) for array in arrays]
-    if len(found) != len(model.outputs):
-        raise SampleError(
-            f"{model.name}: got {len(found)} output arrays; the model has {len(model.outputs)}."
-        )
-    for tensor, array in zip(model.outputs, found, strict=True):
+    if len(found) != len(outputs):
+        raise SampleError(f"{model}: got {len(found)} output arrays; the model has {len(outputs)}.")
+    for tensor, array in zip(outputs, found, strict=True):
         if array.dtype != _numpy_dtype(tensor) or array.shape != tensor.shape:
             raise SampleError(
                 f"{_name('output', tensor)}: got {array.dtype} of shape {array.shape}; "
                 f"wanted {tensor.dtype} of shape {tensor.shape}."
             )
-    return tuple(
-        dequantize_array(tensor, a) for tensor, a in zip(model.outputs, found, strict=True)
-    )
+    return tuple(dequantize_array(tensor, a) for tensor, a in zip(outputs, found, strict=True))
 
 
 def quantize_array(tensor: Tensor, values: Array) -> Array:
@@ -75,7 +74,7 @@ def quantize_array(tensor: Tensor, values: Array) -> Array:
 
 def dequantize_array(tensor: Tensor, codes: Array) -> Array:
     """Real values (float32) of codes; what is not quantised stays as it is. Per channel too."""
-    if not tensor.is_quantized or tensor.dtype not in dtypes.BY_NAME or _is_float(tensor):
+    if not tensor.is_quantized or BY_NAME[tensor.dtype].signed is None:
         return codes
     shape = [1] * codes.ndim
     if len(tensor.scales) > 1:
@@ -88,11 +87,10 @@ def dequantize_array(tensor: Tensor, codes: Array) -> Array:
     return scales * (codes.astype(np.int64) - zero_points).astype(np.float32)
 
 
-def sample_values(model: Model, sample: Any) -> list[Any]:
+def sample_values(inputs: Sequence[Tensor], sample: Any, model: str) -> list[Any]:
     """The sample's arrays, as they are, in the order of the model's inputs. Raises SampleError."""
-    inputs = model.inputs
     names = [tensor.name for tensor in inputs]
-    wanted = f"{model.name} has {len(inputs)} inputs ({', '.join(names)})"
+    wanted = f"{model} has {len(inputs)} inputs ({', '.join(names)})"
     if isinstance(sample, Mapping):
         if set(sample) != set(names) or len(set(names)) < len(names):
             raise SampleError(
@@ -196,10 +194,6 @@ def _at(where: tuple[int, ...]) -> str:
 
 def _name(what: str, tensor: Tensor) -> str:
     return f"{what} '{tensor.name}'" if tensor.name else f"{what} (tensor {tensor.index})"
-
-
-def _is_float(tensor: Tensor) -> bool:
-    return dtypes.BY_NAME[tensor.dtype].signed is None
 
 
 def _numpy_dtype(tensor: Tensor) -> np.dtype[Any]:

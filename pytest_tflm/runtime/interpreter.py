@@ -168,7 +168,6 @@ class InterpreterRuntime:
 
     def _load(self) -> Ticket:
         """Send the model, and do not wait until it is loaded."""
-        names = {operator.name for operator in self._model.operators}
         self._loading = self._submit(
             "load",
             self._kind,
@@ -176,8 +175,7 @@ class InterpreterRuntime:
             tuple(tensor.index for tensor in self._model.inputs),
             tuple(tensor.index for tensor in self._model.outputs),
             self._resolver,
-            # Such an operator may also be in a subgraph that another one calls.
-            "VAR_HANDLE" in names or self._model.subgraph_count > 1,
+            self._model.has_hidden_variables,
             self._arena,
             self._keeps_tensors,
             doing="while loading",

@@ -12,7 +12,7 @@ import numpy as np
 
 from pytest_tflm.verdict.evidence import Fact, gap_of
 from pytest_tflm.verdict.positions import limits
-from pytest_tflm.verdict.target import has_state, outputs_of
+from pytest_tflm.verdict.target import outputs_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -61,7 +61,7 @@ def repeats(target: Target, model: Model, samples: Sequence[Arrays]) -> Repeats:
     """Run the first sample several times, then after the others, from the initial state each; and
     for a model with state two samples in a row, with a reset and then once more."""
     runtime = target.put(model)
-    stateful = has_state(model)
+    stateful = model.is_stream
 
     def run(sample: Arrays) -> Arrays:
         if stateful:

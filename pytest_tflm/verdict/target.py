@@ -146,20 +146,10 @@ def _description(identity: BoardIdentity) -> str:
     return ", ".join(parts)
 
 
-def has_state(model: Model) -> bool:
-    """Whether an Invoke may depend on the ones before it, by design: the model has variables, or
-    subgraphs that may hold them."""
-    return (
-        any(tensor.is_variable for tensor in model.tensors)
-        or any(operator.name == "VAR_HANDLE" for operator in model.operators)
-        or model.subgraph_count > 1
-    )
-
-
 def outputs_of(target: Target, model: Model, samples: Sequence[object]) -> list[Arrays]:
     """The outputs of ``model`` on ``target`` for each sample, each from the initial state."""
     runtime = target.put(model)
-    if not has_state(model):
+    if not model.is_stream:
         return [outputs.arrays for outputs in runtime.run_many(samples)]
     found = []
     for sample in samples:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Tensor
+    from pytest_tflm.model import Tensor
     from pytest_tflm.simulator.defects.kernel import Defective, Kernel
     from pytest_tflm.simulator.engine.segments import Arrays, Run
 
@@ -117,7 +117,7 @@ def _set_zero_point(table: Any, tensor: Tensor, zero_point: int) -> None:
 def _bias_lost(kernel: Kernel, number: int) -> Run | None:
     single = kernel.single
     bias = single.inputs[2] if single.name in ACCUMULATING and len(single.inputs) > 2 else None
-    stored = None if bias is None else single.constant(bias)
+    stored = None if bias is None else single.model.constant(bias.index)
     if bias is None or stored is None or not stored.any():
         return None
     return kernel.bent(lambda table: _set_data(table, bias, np.zeros_like(stored)))
@@ -204,7 +204,7 @@ def _misaligned(kernel: Kernel, number: int) -> Run | None:
     if first is None or weights is None or first not in single.model.inputs:
         return None
     at = single.model.inputs.index(first)
-    stored = single.constant(weights) if single.name == "FULLY_CONNECTED" else None
+    stored = single.model.constant(weights.index) if single.name == "FULLY_CONNECTED" else None
     depth = weights.shape[-1] if single.name == "FULLY_CONNECTED" else first.shape[-1]
     rows = first.size // depth
     shifted = rows > 1 and depth * np.dtype(first.dtype).itemsize % _WORD != 0

@@ -315,9 +315,9 @@ def _chosen(text: str) -> Chosen:
 
 def _operator(text: str, name: str) -> str:
     # Only who names one pays for the schema.
-    from pytest_tflm.model.verify import structure as check
+    from pytest_tflm.model.accessors import builtin_names
 
-    if name not in check.builtin_names().values():
+    if name not in builtin_names().values():
         raise SettingsError(
             f"sim: defect={text!r}: there is no operator {name}: write one as TFLite names it,"
             " such as CONV_2D"

@@ -19,7 +19,7 @@ from pytest_tflm.simulator.engine.wrapper import EngineWrapper
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Model
+    from pytest_tflm.model import Model
     from pytest_tflm.model.transform.cut import Cut
     from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
     from pytest_tflm.simulator.engine.wrapper import SimulatedEngine
