@@ -16,9 +16,12 @@ from pytest_tflm.model.tflm_operators import WITH_MEMORY
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from pytest_tflm.model.quantise import Clamped
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,15 +85,26 @@ class Model(Contents):
         """The input tensors for a sample: exact dtype and shape, C-contiguous.
 
         ``sample`` is one array for a model with one input, or a sequence of arrays in the model's
-        order, or a mapping by tensor name. Floats for a quantised integer input are real values
-        and are quantised as TFLite's QUANTIZE does (see :mod:`pytest_tflm.model.quantise`);
-        integers are codes. The shape must be the tensor's, but a leading 1 may be missing.
+        order, or a mapping by name (see :func:`pytest_tflm.model.quantise.input_names`). Floats for
+        a quantised integer input are real values and are quantised as TFLite's QUANTIZE does (see
+        :mod:`pytest_tflm.model.quantise`); integers of any dtype are codes, each of which must lie
+        in the input's range. The shape must be the tensor's, but a leading 1 may be missing.
 
         Raises :class:`~pytest_tflm.errors.SampleError`.
         """
         from pytest_tflm.model import quantise
 
         return quantise.quantize_sample(self.inputs, sample, self.name)
+
+    def clamped(self, samples: Iterable[Any]) -> tuple[Clamped, ...]:
+        """How many real values of ``samples`` (as :meth:`quantize` takes them) lie outside of what
+        an input can express: one for each input where some do.
+
+        Raises :class:`~pytest_tflm.errors.SampleError` for samples that have other inputs.
+        """
+        from pytest_tflm.model import quantise
+
+        return quantise.clamped_values(self.inputs, samples, self.name)
 
     def dequantize(self, arrays: Any) -> tuple[NDArray[np.generic], ...]:
         """The real values of output arrays, one for each output tensor, in its dtype and shape.

@@ -30,7 +30,8 @@ class Observation:
 
     ``tensors`` holds, by its index in subgraph 0, each tensor that is not a constant, in the shape
     that it had in this run, which need not be the stored one. A tensor that nobody computes is
-    missing; in TFLM, a tensor has its stored shape.
+    missing, and so is a handle (:attr:`~pytest_tflm.model.Tensor.is_handle`); in TFLM, a tensor has
+    its stored shape.
     """
 
     outputs: Outputs
@@ -71,7 +72,7 @@ class Observer(InterpreterRuntime):
         """Run one sample and read all tensors."""
         arrays = self._model.quantize(sample)
         self._ready()
-        wanted = [t.index for t in self._model.tensors if not t.is_constant]
+        wanted = [t.index for t in self._model.tensors if not (t.is_constant or t.is_handle)]
         ticket = self._submit("observe", arrays, wanted, doing="in Invoke on")
         outputs, tensors = self._worker.next(ticket)
         return Observation(Outputs(outputs, self._model.outputs, self._name), tensors)
