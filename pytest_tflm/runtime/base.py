@@ -72,7 +72,8 @@ class Observation:
 
     ``tensors`` holds, by its index in subgraph 0, each tensor that is not a constant, in the shape
     that it had in this run, which need not be the stored one. A tensor that nobody computes is
-    missing; in TFLM, a tensor has its stored shape.
+    missing, and so is a handle (:attr:`~pytest_tflm.model.Tensor.is_handle`); in TFLM, a tensor has
+    its stored shape.
     """
 
     outputs: Outputs
@@ -215,14 +216,4 @@ class Host(Protocol):
 
 def outputs_of(host: Host, model: Model, samples: Sequence[object]) -> list[Arrays]:
     """The outputs of ``model`` on ``host`` for each sample, each from the initial state."""
-    return host.attempt(model, samples, reset_between=has_state(model)).outputs()
-
-
-def has_state(model: Model) -> bool:
-    """Whether an Invoke may depend on the ones before it, by design: the model has variables, or
-    subgraphs that may hold them."""
-    return (
-        any(tensor.is_variable for tensor in model.tensors)
-        or any(operator.name == "VAR_HANDLE" for operator in model.operators)
-        or model.subgraph_count > 1
-    )
+    return host.attempt(model, samples, reset_between=model.is_stream).outputs()

@@ -18,7 +18,7 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
-from pytest_tflm.runtime.base import OperatorTime, Outputs, has_state
+from pytest_tflm.runtime.base import OperatorTime, Outputs
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class _Attempt:
         self._error: TflmError | None = None
         try:
             runtime = BoardRuntime(host, model)
-            if has_state(model):
+            if model.is_stream:
                 runtime.reset_state()
             if not reset_between:
                 self._outputs = [outputs.arrays for outputs in runtime.run_many(samples)]

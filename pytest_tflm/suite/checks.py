@@ -11,7 +11,6 @@ from pytest_tflm.compare.comparison import compare
 from pytest_tflm.compare.within import within
 from pytest_tflm.compare.words import mismatch
 from pytest_tflm.errors import NotSupported, OutputMismatch
-from pytest_tflm.runtime.base import has_state
 from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
 
@@ -79,7 +78,7 @@ def test_outputs(
         return
     text = ""
     if tflm_settings.tolerance is None:
-        before = [tflm_samples[i] for i in range(index)] if has_state(tflm_model) else []
+        before = [tflm_samples[i] for i in range(index)] if tflm_model.is_stream else []
         samples = [*before, tflm_sample]
         found = state.carried(tflm_model, tflm_settings, samples, got.arrays, expected.arrays)
         if found.is_rounding:
@@ -175,7 +174,7 @@ def test_fuzz(
         )
         if comparison.passed:
             return
-        if tflm_settings.tolerance is None and not has_state(tflm_model):
+        if tflm_settings.tolerance is None and not tflm_model.is_stream:
             given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
             if state.carried(*given).is_rounding:
                 return

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_tflm.runtime.base import has_state
-
 if TYPE_CHECKING:
     from pytest_tflm.record.samples import Samples
     from pytest_tflm.runtime.base import Outputs, Runtime
@@ -24,7 +22,7 @@ class Streams:
 
     def run(self, runtime: Runtime, samples: Samples, index: int) -> Outputs:
         """The outputs for sample ``index``. Raises what the runtime raises."""
-        if not has_state(runtime.model):
+        if not runtime.model.is_stream:
             return runtime.run(samples[index])
         start = self._position(runtime, samples)
         if start is None or start > index:

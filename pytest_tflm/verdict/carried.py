@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.compare.distance import same
 from pytest_tflm.errors import TflmError
-from pytest_tflm.runtime.base import has_state
 from pytest_tflm.verdict.localise import localise
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def carried(
     assert row.board is not None
     if any(a.shape != b.shape or a.dtype.kind == "f" for a, b in zip(got, expected, strict=True)):
         return Carried(False, "outputs that are no codes are not a matter of rounding")
-    stateful = has_state(model)
+    stateful = model.is_stream
     given = list(samples) if stateful else list(samples)[-1:]
     try:
         trusted, seen = _observed(model, row, given)

@@ -39,6 +39,16 @@ def test_several_types_and_outputs(kind: str) -> None:
     assert "half" not in named, "a constant is no part of a run"
 
 
+def test_handles_are_never_read() -> None:
+    """LiteRT's get_tensor of a resource follows a pointer that leads nowhere."""
+    model = model_from_bytes(state_models.running_sum())
+    handles = {tensor.index for tensor in model.tensors if tensor.is_handle}
+    with interpreter("litert") as host:
+        (seen,) = host.observe(model, [np.ones((1, 4), np.float32)])
+    assert handles and handles.isdisjoint(seen.tensors)
+    assert seen.outputs[0].tolist() == [[6.0] * 4]
+
+
 def test_shapes_are_those_of_the_run_and_not_the_stored_ones() -> None:
     model = open_model(EXAMPLES / "tcn_dynamic.tflite")
     sample = np.zeros((1, 1000, 1), np.int8)
