@@ -12,6 +12,7 @@ import pytest
 
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.replay.format import Party, Replay, ReplayModel, Step, read_replay
+from pytest_tflm.runtime.spec import RuntimeSpec
 from tests.runtime import state_models
 
 # One output code is higher when input element 17 has its highest code.
@@ -151,8 +152,8 @@ def test_a_sequence_is_replayed_step_by_step_on_boards(command):
     samples = tuple((np.full((1, 3), code, np.int8),) for code in (90, 3))
     replay = Replay(
         kind="differs",
-        subject=Party("board", "board"),
-        reference=Party("tflm", "tflm"),
+        subject=Party("board", RuntimeSpec.of_board("")),
+        reference=Party("tflm", RuntimeSpec("tflm")),
         models=(ReplayModel.of(model),),
         samples=samples,
         steps=tuple(
