@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests import keras_models
+from tests.doubles import Finished, outcomes
+
+pytest_plugins = ["pytester", "tests.doubles"]
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -22,19 +24,6 @@ EXAMPLES = Path(__file__).parent / "examples"
 # tests of Ctrl-C would wait for what cannot come.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A command that has ended."""
-
-    status: int
-    output: str
-    outcomes: dict[str, int] = field(default_factory=dict)
-
-    def lines(self, beginning: str) -> list[str]:
-        """The output's lines that begin so."""
-        return [line for line in self.output.splitlines() if line.startswith(beginning)]
 
 
 @dataclass(frozen=True)
@@ -66,18 +55,7 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"did not end in {seconds} s:\n{self.output}") from None
-        return Finished(status, self.output, _outcomes(self.output))
-
-
-def _outcomes(output: str) -> dict[str, int]:
-    summary = [line for line in output.splitlines() if re.search(r" in \d+\.\d+s", line)]
-    found = re.findall(r"(\d+) (\w+)", summary[-1]) if summary else []
-    # An editable installation causes one warning of pytest's own: warnings are not outcomes.
-    return {
-        "error" if name == "errors" else name: int(n)
-        for n, name in found
-        if not name.startswith("warning")
-    }
+        return Finished(status, self.output, outcomes(self.output))
 
 
 class Command:
