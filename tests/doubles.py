@@ -14,12 +14,9 @@ import io
 import os
 import pickle
 import pkgutil
-import re
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,34 +27,10 @@ import pytest_tflm
 from pytest_tflm.runtime import worker
 from pytest_tflm.simulator.board import launch
 from pytest_tflm.simulator.board.spec import SimulatorSpec, require_tflite_micro
+from tests.processes import Finished, outcomes
 
 _LONGEST_GOODBYE = 5.0
 """Seconds that a process may take to finish what its last user began; it is ended after that."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A command that has ended."""
-
-    status: int
-    output: str
-    outcomes: dict[str, int] = field(default_factory=dict)
-
-    def lines(self, beginning: str) -> list[str]:
-        """The output's lines that begin so."""
-        return [line for line in self.output.splitlines() if line.startswith(beginning)]
-
-
-def outcomes(output: str) -> dict[str, int]:
-    """What pytest counts in its last line."""
-    summary = [line for line in output.splitlines() if re.search(r" in \d+\.\d+s", line)]
-    found = re.findall(r"(\d+) (\w+)", summary[-1]) if summary else []
-    # An editable installation causes one warning of pytest's own: warnings are not outcomes.
-    return {
-        "error" if name == "errors" else name: int(n)
-        for n, name in found
-        if not name.startswith("warning")
-    }
 
 
 class _KeptProcess(worker._Process):
@@ -223,7 +196,7 @@ class InProcess:
 
 
 @pytest.fixture
-def in_process(
+def inner(
     _whole_package: None, kept: Kept, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> InProcess:
     """Runs pytest and ``pytest-tflm`` in this process, with processes that are kept."""
