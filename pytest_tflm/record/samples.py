@@ -133,9 +133,11 @@ def _quiet(tensor: Tensor, array: NDArray[Any], random: np.random.Generator) -> 
     values = rest + (array.astype(np.float64) - rest) * span
     values[random.random(array.shape) >= share] = rest
     if array.dtype.kind == "f":
-        return values.astype(array.dtype)
+        floats: NDArray[Any] = values.astype(array.dtype)
+        return floats
     limits = np.iinfo(array.dtype)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(array.dtype)
+    codes: NDArray[Any] = np.clip(np.rint(values), limits.min, limits.max).astype(array.dtype)
+    return codes
 
 
 def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
