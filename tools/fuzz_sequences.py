@@ -24,11 +24,11 @@ def main() -> int:
     options = parser.parse_args()
 
     import network_models
+    from tests.fuzz.test_machine import simulated
 
     from pytest_tflm.fuzz.sequences.machine import sequences
     from pytest_tflm.model import model_from_bytes
     from pytest_tflm.replay.rerun import steps_words
-    from tests.fuzz.test_machine import simulated
     from tests.runtime import state_models
 
     models = [
