@@ -13,7 +13,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pytest_tflm.model.verify.tensors import is_behind
+from pytest_tflm.model.accessors import is_behind
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -203,8 +203,4 @@ def outputs_of(host: Host, model: Model, samples: Sequence[object]) -> list[Arra
 def has_state(model: Model) -> bool:
     """Whether an Invoke may depend on the ones before it, by design: the model has variables, or
     subgraphs that may hold them."""
-    return (
-        any(tensor.is_variable for tensor in model.tensors)
-        or any(operator.name == "VAR_HANDLE" for operator in model.operators)
-        or model.subgraph_count > 1
-    )
+    return model.is_stream

@@ -87,7 +87,7 @@ class InterpreterHost:
         self, model: Model, samples: Sequence[object], *, reset_between: bool = True
     ) -> list[Observation]:
         arrays = [model.quantize(sample) for sample in samples]
-        wanted = [tensor.index for tensor in model.tensors if not tensor.is_constant]
+        wanted = [t.index for t in model.tensors if not (t.is_constant or t.is_handle)]
         seen = _Once(self, model, "observe_once", arrays, reset_between, wanted, keeps_tensors=True)
         return [
             Observation(Outputs(outputs, model.outputs, self.name), tensors)
@@ -122,14 +122,12 @@ class InterpreterHost:
 
     def job(self, model: Model, *, keeps_tensors: bool = False) -> tuple[Any, ...]:
         """How the worker is told of a model: see :class:`~.interpreters.Job`."""
-        names = {operator.name for operator in model.operators}
         return (
             model.data,
             tuple(tensor.index for tensor in model.inputs),
             tuple(tensor.index for tensor in model.outputs),
             self.spec.resolver,
-            # Such an operator may also be in a subgraph that another one calls.
-            "VAR_HANDLE" in names or model.subgraph_count > 1,
+            model.has_hidden_variables,
             self.arena,
             keeps_tensors,
         )

@@ -23,7 +23,7 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.link.connection import Connection
-from pytest_tflm.model.model import Model, Operator, Tensor
+from pytest_tflm.model import Model, Operator, Tensor
 from pytest_tflm.runtime.base import OperatorTime
 from pytest_tflm.runtime.board import BoardRuntime
 
@@ -42,7 +42,15 @@ def model(data: bytes = b"the model", name: str = "m.tflite") -> Model:
         tensor(2, "c", (4,), "int8", 0.125, 7),
         tensor(3, "d", (), "int32"),
     )
-    return Model(name, None, data, tensors[:2], tensors[2:], (), tensors)
+    return Model(
+        name=name,
+        path=None,
+        data=data,
+        inputs=tensors[:2],
+        outputs=tensors[2:],
+        operators=(),
+        tensors=tensors,
+    )
 
 
 SAMPLE = (np.array([[1, 2], [3, 4]], np.int8), np.array([10, 20], np.int16))

@@ -12,6 +12,7 @@ from pytest_tflm.errors import SettingsError
 from pytest_tflm.model import model_from_bytes, open_model
 from pytest_tflm.runtime.interpreter import InterpreterRuntime
 from pytest_tflm.runtime.observe import Observer
+from tests.runtime import state_models
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -38,6 +39,16 @@ def test_several_types_and_outputs(kind: str) -> None:
     np.testing.assert_allclose(named["level"], [[0, 1, 2, -2]])
     assert named["loud"].tolist() == [[False, True, True, False]]
     assert "half" not in named, "a constant is no part of a run"
+
+
+def test_handles_are_never_read() -> None:
+    """LiteRT's get_tensor of a resource follows a pointer that leads nowhere."""
+    model = model_from_bytes(state_models.running_sum())
+    handles = {tensor.index for tensor in model.tensors if tensor.is_handle}
+    with Observer("litert", model) as observer:
+        seen = observer.observe(np.ones((1, 4), np.float32))
+    assert handles and handles.isdisjoint(seen.tensors)
+    assert seen.outputs[0].tolist() == [[6.0] * 4]
 
 
 def test_shapes_are_those_of_the_run_and_not_the_stored_ones() -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.model.verify import structure
+from pytest_tflm.model import accessors
 
 # Imported for what they declare.
 from pytest_tflm.simulator.defects import (  # noqa: F401
@@ -57,7 +57,7 @@ def _chosen(text: str) -> Chosen:
                 f"sim: defect={text!r}: {part!r} makes no sense here, write"
                 f" {name}{''.join(f'[{each}]' for each in takes)}"
             )
-    if operator is not None and operator not in structure.builtin_names().values():
+    if operator is not None and operator not in accessors.builtin_names().values():
         raise SettingsError(
             f"sim: defect={text!r}: unknown operator {operator}: write one as TFLite names it,"
             " such as CONV_2D"

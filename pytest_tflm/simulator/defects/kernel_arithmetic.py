@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_tflm.model import Tensor
     from pytest_tflm.model.arithmetic.single import Single
-    from pytest_tflm.model.model import Tensor
     from pytest_tflm.simulator.defects.operators import Arrays, Kernel, Run
 
 _PADDED = "CONV_2D, DEPTHWISE_CONV_2D with SAME padding and an input zero point that is not 0"
@@ -178,7 +178,7 @@ def _with_bias(kernel: Kernel, change: Callable[[NDArray[Any]], NDArray[Any]]) -
     """TFLM's kernel with another bias; None if it is no other one."""
     single = kernel.single
     bias = single.inputs[2] if single.name in ACCUMULATING and len(single.inputs) > 2 else None
-    stored = None if bias is None else single.constant(bias)
+    stored = None if bias is None else single.model.constant(bias.index)
     if bias is None or stored is None:
         return None
     changed = change(stored).astype(stored.dtype)
@@ -363,7 +363,7 @@ def _misaligned(kernel: Kernel, number: int) -> Run | None:
     if first is None or weights is None or first not in single.model.inputs:
         return None
     at = single.model.inputs.index(first)
-    stored = single.constant(weights) if single.name == "FULLY_CONNECTED" else None
+    stored = single.model.constant(weights.index) if single.name == "FULLY_CONNECTED" else None
     depth = weights.shape[-1] if single.name == "FULLY_CONNECTED" else first.shape[-1]
     rows = first.size // depth
     shifted = rows > 1 and depth * np.dtype(first.dtype).itemsize % _WORD != 0

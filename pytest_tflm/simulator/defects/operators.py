@@ -18,7 +18,6 @@ from pytest_tflm.model import accessors, model_from_bytes
 from pytest_tflm.model.arithmetic.single import Single
 from pytest_tflm.model.graph import pack, unpack
 from pytest_tflm.model.transform.cut import cut_operator, cut_operators
-from pytest_tflm.model.verify import structure
 from pytest_tflm.simulator.defects.variables import OPERATORS, Variables
 from pytest_tflm.simulator.defects.wrapper import CODES, EngineWrapper
 from pytest_tflm.simulator.engine.base import Refusal, Status
@@ -306,10 +305,10 @@ def _called(model: Model) -> set[str]:
     """The types of the operators in all subgraphs but the first."""
     if model.subgraph_count == 1:
         return set()
-    root, names = accessors.schema().Model.GetRootAs(model.data, 0), structure.builtin_names()
+    root, names = accessors.schema().Model.GetRootAs(model.data, 0), accessors.builtin_names()
     found = set()
     for graph in (root.Subgraphs(k) for k in range(1, model.subgraph_count)):
         for operator in (graph.Operators(k) for k in range(graph.OperatorsLength())):
-            code = structure.builtin_code(root.OperatorCodes(operator.OpcodeIndex()))
+            code = accessors.builtin_code(root.OperatorCodes(operator.OpcodeIndex()))
             found.add(names.get(code, "?"))
     return found

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.errors import CannotCut
+from pytest_tflm.model import accessors
 from pytest_tflm.model.dtypes import DTYPES
 from pytest_tflm.model.graph import unpack
-from pytest_tflm.model.verify import structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Model, Operator
+    from pytest_tflm.model import Model, Operator
 
     Tensors = dict[int, NDArray[Any]]
     Step = Callable[[Tensors], None]
@@ -89,7 +89,7 @@ class Variables:
         return assign
 
     def _once(self, graph: int) -> Step:
-        names = structure.builtin_names()
+        names = accessors.builtin_names()
         steps = []
         for operator in self._table.subgraphs[graph].operators:
             code = self._table.operatorCodes[operator.opcodeIndex]
