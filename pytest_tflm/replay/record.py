@@ -96,7 +96,7 @@ def _differing(
         models=(ReplayModel.of(model),),
         samples=tuple(samples),
         steps=tuple(steps),
-        lsb=settings.tolerance,
+        lsb=settings.lsb,
         float_tolerance=settings.float_tolerance,
         title=title,
         text="\n".join([*message.splitlines(), *lines]),

@@ -211,6 +211,7 @@ class InterpreterRuntime:
         self._number = next(_numbers)
         self._worker = host.worker
         self._start = 0
+        self._calls = 0
         self._loading: Ticket | None = None
         self._load()
 
@@ -218,6 +219,10 @@ class InterpreterRuntime:
     def pid(self) -> int | None:
         """Its process; None after a crash and after the host was closed."""
         return self._worker.pid
+
+    @property
+    def activity(self) -> object:
+        return self._calls, self._worker.starts
 
     def run(self, sample: object) -> Outputs:
         """Run one sample."""
@@ -320,6 +325,7 @@ class InterpreterRuntime:
     def _submit(
         self, method: str, *arguments: Any, doing: str, timeout: float | None = None
     ) -> Ticket:
+        self._calls += 1
         return self.host.submit(
             self.model, method, self._number, *arguments, doing=doing, timeout=timeout
         )

@@ -20,7 +20,7 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
-from pytest_tflm.runtime.base import has_state, outputs_of
+from pytest_tflm.runtime.base import outputs_of
 from pytest_tflm.verdict import behaviour, experiments, quantisation
 from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted
 from pytest_tflm.verdict.localise import localise

@@ -15,7 +15,7 @@ from pytest_tflm.link import Connection
 from pytest_tflm.link.frame import Frame, encode
 from pytest_tflm.link.message import Type
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.runtime.board import BoardRuntime
+from pytest_tflm.runtime.board import BoardHost
 
 pytest.importorskip("tflite_micro")
 from pytest_tflm.simulator.defects.link import Frames
@@ -350,7 +350,7 @@ def test_what_a_user_is_told(
     data = MODELS["tcn"]() if defect == "only-first-operator" else CONNECTED
     model = model_from_bytes(data)
     with pytest.raises(error) as caught:
-        board = BoardRuntime(connection, model)
+        board = BoardHost.over(connection).load(model)
         board.run(samples_for(data, 1)[0])
         board.check_identity()
     died = simulator.exit_description(wait=5.0) if error is PortVanished else ""

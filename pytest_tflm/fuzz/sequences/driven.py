@@ -175,8 +175,8 @@ class Driven:
         self.count += 1
 
         def ask(board: BoardRuntime) -> bool:
-            ticket = self._line.connection.ask(request)
-            return isinstance(self._line.connection.wait(ticket), message.Failure)
+            channel = self._line.connection.channel
+            return isinstance(channel.wait(channel.ask(request)), message.Failure)
 
         if self._on_board(ask) == (False,):
             raise OutputMismatch(f"the board took a request that makes no sense: {request}")

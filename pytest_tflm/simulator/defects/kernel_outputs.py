@@ -269,8 +269,11 @@ def _max_for_average(kernel: Kernel, number: int) -> Run | None:
         return None
     if source.dtype not in CODES or source.scale is None or output.scale is None:
         return None
-    second = single.inputs[1] if single.inputs[1:] else None
-    over = single.model.constant(second.index) if second is not None else None
+    over = (
+        single.model.constant(single.inputs[1].index)
+        if single.inputs[1:] and single.inputs[1]
+        else None
+    )
     ratio, zero_point = source.scale / output.scale, output.zero_point or 0
 
     def change(output: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
