@@ -192,7 +192,8 @@ def run_gap(
     """The gap between two runs, and in how many samples there is one; ``float_tolerance`` as
     :func:`gap_of` takes it."""
     gaps = [
-        gap_of([a], [b], float_tolerance=float_tolerance) for a, b in zip(got, expected, strict=True)
+        gap_of([a], [b], float_tolerance=float_tolerance)
+        for a, b in zip(got, expected, strict=True)
     ]
     is_exact = not float_tolerance or gap_of(got, expected).is_none
     return RunGap(

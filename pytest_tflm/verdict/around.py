@@ -178,7 +178,7 @@ def changed(evidence: Evidence) -> Changed | None:
 
 @dataclass(frozen=True, eq=False)
 class Copied:
-    """What a model that only copies came back as: ``sent`` and ``got``, in the order of the runs."""
+    """What was ``sent`` through a model that only copies, and what was ``got``, run by run."""
 
     sent: tuple[NDArray[Any], ...]
     got: tuple[NDArray[Any], ...]

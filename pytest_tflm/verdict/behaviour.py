@@ -230,8 +230,9 @@ class Stale(Fact):
 def stale(evidence: Evidence) -> Stale | None:
     """Whether each wrong output is that of the input before it."""
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
-    old = [i > 0 and same(got[i], got[i - 1]) and not same(want[i], got[i]) for i in range(len(got))]
-    behind = [i > 0 and same(got[i], want[i - 1]) for i in range(len(got))]
+    runs = range(len(got))
+    old = [i > 0 and same(got[i], got[i - 1]) and not same(want[i], got[i]) for i in runs]
+    behind = [i > 0 and same(got[i], want[i - 1]) for i in runs]
     if len(got) > 2 and all(behind[1:]):
         return Stale(len(got) - 1, len(got) - 1)
     right = [evidence.alike([g], [w]) for g, w in zip(got, want, strict=True)]
@@ -308,7 +309,7 @@ def clipped(got: Sequence[Arrays], want: Sequence[Arrays]) -> tuple[int, int] | 
     if any(g.shape != w.shape or g.dtype.kind not in "iu" for g, w in pairs):
         return None
     found = limits(pairs)
-    info = np.iinfo(pairs[0][0].dtype)
+    info = np.iinfo(str(pairs[0][0].dtype))
     return found if found != (int(info.min), int(info.max)) else None
 
 

@@ -6,14 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_tflm.compare.distance import Gap, gap_of, same
 from pytest_tflm.errors import BoardError, InterpreterError, ModelError, TflmError
-from pytest_tflm.verdict.evidence import Evidence, Localisation, OperatorResult, Step, experiment
+from pytest_tflm.verdict.evidence import (
+    Evidence,
+    Localisation,
+    OperatorResult,
+    Progress,
+    Step,
+    experiment,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pytest_tflm.compare.distance import Gap
     from pytest_tflm.model import Model, Operator
     from pytest_tflm.runtime.base import Arrays, Host, Observation
 
@@ -53,7 +60,7 @@ def on_board(evidence: Evidence) -> Localisation | None:
     step = evidence.step("board")
     if step is None or not evidence.board.takes_models:
         return None
-    localise(evidence, step, evidence.board, evidence.oracle[0], observed(evidence), real=False)
+    _localised(evidence, step, evidence.board, evidence.oracle[0], observed(evidence), real=False)
     return step.localisation
 
 
@@ -61,18 +68,10 @@ def on_hosts(evidence: Evidence, step: Step, suspect: Host, trusted: Host) -> No
     """The same of two interpreters, with the shapes of the run."""
     samples = [evidence.samples[i] for i in chosen(evidence, step)]
     seen = trusted.observe(evidence.model, samples, reset_between=False)
-    localise(evidence, step, suspect, trusted, seen, real=True)
+    _localised(evidence, step, suspect, trusted, seen, real=True)
 
 
-@dataclass(frozen=True)
-class _Sides:
-    evidence: Evidence
-    suspect: Host
-    trusted: Host
-    shapes: Mapping[int, tuple[int, ...]] | None
-
-
-def localise(
+def _localised(
     evidence: Evidence,
     step: Step,
     suspect: Host,
@@ -81,20 +80,56 @@ def localise(
     *,
     real: bool,
 ) -> None:
-    """Compare operator by operator over the samples that ``seen`` observed, and leave what comes of
-    it in ``step``.
+    step.localisation = localise(
+        evidence.model,
+        suspect,
+        trusted,
+        seen,
+        [step.suspect[i] for i in chosen(evidence, step)],
+        real_shapes=real,
+        float_tolerance=evidence.float_tolerance,
+        progress=evidence.progress,
+    )
+
+
+@dataclass(frozen=True)
+class _Sides:
+    model: Model
+    suspect: Host
+    trusted: Host
+    shapes: Mapping[int, tuple[int, ...]] | None
+    float_tolerance: float
+
+    def gap(self, got: Sequence[Arrays], expected: Sequence[Arrays]) -> Gap:
+        return gap_of(got, expected, float_tolerance=self.float_tolerance)
+
+
+def localise(
+    model: Model,
+    suspect: Host,
+    trusted: Host,
+    seen: Sequence[Observation],
+    whole: Sequence[Arrays],
+    *,
+    real_shapes: bool,
+    float_tolerance: float = 0.0,
+    progress: Progress | None = None,
+) -> Localisation:
+    """Compare operator by operator over the samples that ``seen`` observed.
 
     ``seen`` is the trusted host's run of the whole model, one observation for each sample: what
-    each operator is given. Each operator is cut out and run on both hosts with the shapes of the
-    run if they are ``real``, else with the stored ones. Two runs for each operator on the suspect,
-    of models no larger than the operator, whatever the model's size.
+    each operator is given. ``whole`` holds the suspect's outputs of the whole model for the same
+    samples. Each operator is cut out and run on both hosts with the shapes of the run if
+    ``real_shapes``, else with the stored ones. Two runs for each operator on the suspect, of models
+    no larger than the operator, whatever the model's size. Floats that differ by less than
+    ``float_tolerance`` of the largest magnitude are equal.
 
     An operator that cannot be cut, or that a host refuses, is named and passed by; a suspect whose
     link breaks ends it, with what is known until then.
     """
-    model, progress = evidence.model, evidence.progress
-    sides = _Sides(evidence, suspect, trusted, seen[0].shapes if real else None)
-    whole = [step.suspect[i] for i in chosen(evidence, step)]
+    sides = _Sides(
+        model, suspect, trusted, seen[0].shapes if real_shapes else None, float_tolerance
+    )
     # What the suspect's own chain holds: starts as the inputs, which are equal.
     chain = [{t.index: o.tensors[t.index] for t in model.inputs} for o in seen]
     results: list[OperatorResult] = []
@@ -112,11 +147,9 @@ def localise(
     explains = None
     if not note and not any(result.problem for result in results):
         ends = [tuple(tensors[t.index] for t in model.outputs) for tensors in chain]
-        explains = evidence.alike(ends, whole)
+        explains = sides.gap(ends, whole).is_none
     outputs = frozenset(tensor.index for tensor in model.outputs)
-    step.localisation = Localisation(
-        suspect.name, trusted.name, tuple(results), explains, outputs, note
-    )
+    return Localisation(suspect.name, trusted.name, tuple(results), explains, outputs, note)
 
 
 def _one(
@@ -127,10 +160,9 @@ def _one(
 ) -> OperatorResult:
     from pytest_tflm.model.transform.cut import cut_operator
 
-    evidence = sides.evidence
     result = OperatorResult(operator)
     try:
-        cut = cut_operator(evidence.model, operator.index, shapes=sides.shapes)
+        cut = cut_operator(sides.model, operator.index, shapes=sides.shapes)
         result = replace(result, cut=cut)
         given = tuple(tuple(o.tensors[i] for i in cut.inputs) for o in seen)
         result = replace(result, inputs=given)
@@ -139,7 +171,7 @@ def _one(
             for c, o in zip(chain, seen, strict=True)
         ]
         trusted = sides.trusted.attempt(cut.model, given).outputs()
-        alone, ends = _runs(sides.suspect, cut.model, given, own, evidence)
+        alone, ends = _runs(sides, cut.model, given, own)
     except (ModelError, InterpreterError, BoardError, KeyError) as error:
         problem = (
             f"tensor {error} was not seen in the run"
@@ -150,20 +182,22 @@ def _one(
     for tensors, outputs in zip(chain, ends, strict=True):
         tensors.update(zip(cut.outputs, outputs, strict=True))
     should = [tuple(o.tensors[i] for i in cut.outputs if i in o.tensors) for o in seen]
+    is_whole = all(len(a) == len(b) for a, b in zip(ends, should, strict=True))
     return replace(
         result,
         trusted=tuple(trusted),
         alone=tuple(alone),
-        gap=evidence.gap(alone, trusted),
-        chained=_chained(evidence, ends, should),
+        gap=sides.gap(alone, trusted),
+        chained=sides.gap(ends, should) if is_whole else None,
     )
 
 
 def _runs(
-    host: Host, model: Model, given: Sequence[Arrays], own: Sequence[Arrays], evidence: Evidence
+    sides: _Sides, model: Model, given: Sequence[Arrays], own: Sequence[Arrays]
 ) -> tuple[list[Arrays], list[Arrays]]:
-    """What a host makes of the inputs given, and of those that its own chain holds."""
-    inherited = [i for i in range(len(given)) if not evidence.alike([own[i]], [given[i]])]
+    """What the suspect makes of the inputs given, and of those that its own chain holds."""
+    host = sides.suspect
+    inherited = [i for i in range(len(given)) if not same(own[i], given[i])]
     if model.is_stream:  # each of the two is a stream from its beginning
         alone = host.attempt(model, given).outputs()
         return alone, host.attempt(model, own).outputs() if inherited else alone
@@ -173,11 +207,3 @@ def _runs(
     for position, outputs in zip(inherited, made[len(given) :], strict=True):
         ends[position] = outputs
     return alone, ends
-
-
-def _chained(
-    evidence: Evidence, ends: Sequence[Arrays], should: Sequence[Arrays]
-) -> Gap | None:
-    if any(len(a) != len(b) for a, b in zip(ends, should, strict=True)):
-        return None
-    return evidence.gap(ends, should)
