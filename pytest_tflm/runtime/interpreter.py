@@ -141,7 +141,9 @@ class InterpreterHost:
         timeout: float | None = None,
     ) -> Ticket:
         """Ask the worker for something about ``model``; ``doing`` is said in errors."""
-        if self.spec.kind != "tflm":
+        if self._fills_memory:
+            advice = ""  # in a search, what goes wrong is a result
+        elif self.spec.kind != "tflm":
             advice = "try another resolver (--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
         elif self.arena is not None:
             advice = f"try a larger arena than {self.arena} bytes"
@@ -178,7 +180,7 @@ class _Once:
             samples,
             *arguments,
             *host.job(model, keeps_tensors=keeps_tensors),
-            doing="in Invoke on",
+            doing="with",
             timeout=max(host.timeout, START_TIMEOUT),
         )
 

@@ -72,6 +72,8 @@ def test_outputs(
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
     record_property("tflm_within", comparison.passed)
     record_property("tflm_largest_lsb", comparison.largest_lsb)
+    for note in state.survey(tflm_model, tflm_settings).notes:
+        record_property("tflm_note", note)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)
     if comparison.passed:
@@ -88,11 +90,16 @@ def test_outputs(
     error = mismatch(comparison, text)
     if tflm_settings.save is None:
         raise error
-    from pytest_tflm.replay.record import replay_of_sample
+    from pytest_tflm.replay.record import differing
 
-    sample = tflm_model.quantize(tflm_sample)
-    runtimes = (device, reference)
-    replay = replay_of_sample(got, expected, sample, runtimes, tflm_settings, str(error))
+    replay = differing(
+        device,
+        reference,
+        [(tflm_model.quantize(tflm_sample), got, expected)],
+        str(error),
+        lsb=tflm_settings.lsb,
+        float_tolerance=tflm_settings.float_tolerance,
+    )
     raise mismatch(comparison, f"{text}\nagain: pytest {tflm_keep(replay)}")
 
 
@@ -209,10 +216,11 @@ def test_kernel(
     from pytest_tflm.fuzz.kernels.check import check_kernel
 
     # Not a parameter of this test: what its verdict is about is the model, and not this kernel.
-    if not request.getfixturevalue("device").host.takes_models:
+    board = request.getfixturevalue("device").host
+    if not board.takes_models:
         pytest.skip("the board takes no models: it has one compiled in")
     state = request.config.stash[STATE]
-    check_kernel(tflm_kernel, state.hosts, tflm_settings, tflm_keep, state.progress)
+    check_kernel(tflm_kernel, board, state.hosts, tflm_settings, tflm_keep, state.progress)
 
 
 def _run_from_reset(device: Runtime, sample: Sample) -> Any:
