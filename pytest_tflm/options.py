@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.runtime.packages import DEFAULT_RESOLVER, KINDS, RESOLVERS
+from pytest_tflm.runtime.spec import DEFAULT_RESOLVER, INTERPRETERS, RESOLVERS, Line, RuntimeSpec
 
 VERDICTS = ("off", "brief", "full")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
@@ -28,7 +28,7 @@ class Settings(NamedTuple):
     models: tuple[Path, ...]
     runtime: str
     resolver: str
-    tolerance: int
+    tolerance: int | None
     float_tolerance: float
     samples: str | None
     seed: int
@@ -39,6 +39,39 @@ class Settings(NamedTuple):
     fuzz: int
     conformance: int
     save: Path | None
+
+    @property
+    def lsb(self) -> int:
+        """How many LSBs an integer output may differ; ``auto`` begins with 1."""
+        return 1 if self.tolerance is None else self.tolerance
+
+    @property
+    def tolerance_words(self) -> str:
+        """The tolerance as the header says it."""
+        if self.tolerance is None:
+            return "tolerance auto (1 LSB, or rounding carried through the model)"
+        return f"tolerance {self.tolerance} LSB"
+
+    @property
+    def board(self) -> RuntimeSpec | None:
+        """The board of ``--tflm-port``, if there is one."""
+        return None if self.port is None else RuntimeSpec.of_board(self.port)
+
+    @property
+    def reference(self) -> RuntimeSpec:
+        """What ``--tflm-runtime`` and ``--tflm-resolver`` name: the resolver is for a runtime that
+        is given without one."""
+        spec = RuntimeSpec.parse(self.runtime, port=self.port)
+        return (
+            spec._replace(resolver=self.resolver)
+            if self.runtime == spec.kind and spec.resolver
+            else spec
+        )
+
+    @property
+    def line(self) -> Line:
+        """How boards are opened."""
+        return Line(self.baud, self.line_baud, self.timeout)
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -149,6 +182,23 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
     return read
 
 
+def _lsb_or_auto(text: str, source: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return _integer(0, 65535)(text, source)
+    except SettingsError as error:
+        raise SettingsError(f"{str(error).rstrip('.')}, or auto.") from None
+
+
+def _runtime(text: str, source: str) -> str:
+    try:
+        RuntimeSpec.parse(text)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
+    return text
+
+
 def _on_off(text: str, source: str) -> bool:
     return _one_of(("on", "off"))(text, source) == "on"
 
@@ -183,10 +233,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "runtime",
         "NAME",
-        f"what `reference` is: {', '.join(KINDS)}",
-        _one_of(KINDS),
+        f"Reference to compare with: {', '.join(INTERPRETERS)}, with a resolver (litert:auto), or "
+        "another board (board:PORT)",
+        _runtime,
         "litert",
-        choices=KINDS,
         marker=True,
     ),
     Option(
@@ -201,9 +251,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tolerance",
         "N",
-        "how many LSBs an integer output may differ from the reference",
-        _integer(0, 65535),
-        "1",
+        "LSBs that an integer output may differ from the reference. auto: 1, or more where every "
+        "operator by itself is within rounding of the reference's",
+        _lsb_or_auto,
+        "auto",
         marker=True,
     ),
     Option(

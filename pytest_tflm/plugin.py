@@ -11,8 +11,6 @@ import pytest
 
 from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fixtures import (
-    STATE,
-    State,
     device,
     reference,
     tflm_compared,
@@ -24,6 +22,7 @@ from pytest_tflm.fixtures import (
     tflm_tolerance,
 )
 from pytest_tflm.options import OPTIONS, Option, settings_from
+from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
@@ -132,7 +131,7 @@ def pytest_report_collectionfinish(
     state = config.stash[STATE]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     state.show_progress(reporter)
-    return header_lines(state.settings, state.pool, list(state.models.values()))
+    return header_lines(state.settings, state.hosts, list(state.models.values()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -150,7 +149,7 @@ def pytest_runtest_makereport(
         is_known = False
         if isinstance(error, TflmError):
             report.tflm_error = True  # type: ignore[attr-defined]
-            error = state.pool.note(error)
+            error = state.hosts.note(error)
             is_known = not state.first_time(error)
             if error.details and not is_known:
                 report.sections.append(("tflm: details", error.details))
@@ -179,16 +178,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> list[str] | None:
-    if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
+    kinds = {type(left).__name__, type(right).__name__}
+    if op != "==" or not ("Within" in kinds or kinds == {"Outputs"}):
         return None
-    from pytest_tflm.compare.within import Within
+    from pytest_tflm.compare.within import compared
     from pytest_tflm.compare.words import headline
 
-    if isinstance(left, Within):
-        left, right = right, left
-    if not isinstance(right, Within):
+    comparison = compared(left, right)
+    if comparison is None:
         return None
-    comparison = right.compare(left)  # type: ignore[arg-type]
     config.stash[STATE].comparison = comparison
     return headline(comparison)
 

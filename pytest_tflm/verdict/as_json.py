@@ -6,7 +6,8 @@ from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_tflm.verdict.evidence import Gap, OperatorResult, Rung
+    from pytest_tflm.compare.distance import Gap
+    from pytest_tflm.verdict.evidence import OperatorResult, Rung
     from pytest_tflm.verdict.verdict import Verdict
 
 FORMAT = 1

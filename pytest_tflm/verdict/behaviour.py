@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.verdict.evidence import Fact, gap_of
+from pytest_tflm.compare.distance import gap_of, same
+from pytest_tflm.runtime.base import outputs_of
+from pytest_tflm.verdict.evidence import Fact
 from pytest_tflm.verdict.positions import limits
-from pytest_tflm.verdict.target import has_state, outputs_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.verdict.target import Target
+    from pytest_tflm.runtime.base import Arrays, Host
 
 REPETITIONS = 4
 WITNESSES = 4
@@ -36,32 +36,32 @@ class Repeats:
     def is_steady(self) -> bool:
         """All of them were equal."""
         return (
-            all(_equal(each, self.outputs[0]) for each in self.outputs)
-            and _equal(*self.after_others)
-            and (self.after_reset is None or _equal(*self.after_reset))
+            all(same(each, self.outputs[0]) for each in self.outputs)
+            and same(*self.after_others)
+            and (self.after_reset is None or same(*self.after_reset))
         )
 
     @property
     def text(self) -> str:
         """What differed, in words; empty if nothing did."""
         parts = []
-        if not all(_equal(each, self.outputs[0]) for each in self.outputs):
+        if not all(same(each, self.outputs[0]) for each in self.outputs):
             gap = gap_of(self.outputs[1:], [self.outputs[0]] * (len(self.outputs) - 1))
             parts.append(f"one input run {len(self.outputs)} times: {gap.describe()}")
-        if not _equal(*self.after_others):
+        if not same(*self.after_others):
             gap = gap_of([self.after_others[0]], [self.after_others[1]])
             parts.append(f"the same input after other inputs: {gap.describe()}")
-        if self.after_reset is not None and not _equal(*self.after_reset):
+        if self.after_reset is not None and not same(*self.after_reset):
             gap = gap_of([self.after_reset[0]], [self.after_reset[1]])
             parts.append(f"the same inputs after a reset of the state: {gap.describe()}")
         return "; ".join(parts)
 
 
-def repeats(target: Target, model: Model, samples: Sequence[Arrays]) -> Repeats:
+def repeats(target: Host, model: Model, samples: Sequence[Arrays]) -> Repeats:
     """Run the first sample several times, then after the others, from the initial state each; and
     for a model with state two samples in a row, with a reset and then once more."""
-    runtime = target.put(model)
-    stateful = has_state(model)
+    runtime = target.load(model)
+    stateful = model.is_stream
 
     def run(sample: Arrays) -> Arrays:
         if stateful:
@@ -106,14 +106,14 @@ def unsteady_facts(seen: Repeats) -> Iterator[Fact]:
 
 
 def whole_facts(
-    model: Model, got: Sequence[Arrays], want: Sequence[Arrays], target: Target
+    model: Model, got: Sequence[Arrays], want: Sequence[Arrays], target: Host
 ) -> Iterator[Fact]:
     """Known faults of firmware that explain each output of a board (``got``) exactly, given those
     of a correct one (``want``); samples in the order in which they ran."""
     if (fact := _constant(got, want)) is not None:
         yield fact
         return
-    if len(got) > 2 and all(_equal(a, b) for a, b in zip(got[1:], want[:-1], strict=True)):
+    if len(got) > 2 and all(same(a, b) for a, b in zip(got[1:], want[:-1], strict=True)):
         yield Fact("stale", {"samples": len(got) - 1})
         return
     if (order := _exchanged(got, want)) is not None:
@@ -127,7 +127,7 @@ def whole_facts(
 
 
 def ignored_input(
-    model: Model, samples: Sequence[Arrays], board: Target, oracle: Target
+    model: Model, samples: Sequence[Arrays], board: Host, oracle: Host
 ) -> Fact | None:
     """The end of the input that a board's outputs do not depend on, while they should: the fact
     ``ignored`` with the first ignored ``element`` and how many are (``count`` of ``size``)."""
@@ -154,8 +154,8 @@ def ignored_input(
 class _Probe:
     model: Model
     samples: Sequence[Arrays]
-    board: Target
-    oracle: Target
+    board: Host
+    oracle: Host
 
     def ignores(self, position: int, start: int) -> bool:
         """Another end of the input never changes the board's outputs, and changes those of a
@@ -167,10 +167,10 @@ class _Probe:
         ]
         flat = [arrays for pair in pairs for arrays in pair]
         mine = outputs_of(self.board, self.model, flat)
-        if any(not _equal(a, b) for a, b in zip(mine[::2], mine[1::2], strict=True)):
+        if any(not same(a, b) for a, b in zip(mine[::2], mine[1::2], strict=True)):
             return False
         theirs = outputs_of(self.oracle, self.model, flat)
-        changes = sum(not _equal(a, b) for a, b in zip(theirs[::2], theirs[1::2], strict=True))
+        changes = sum(not same(a, b) for a, b in zip(theirs[::2], theirs[1::2], strict=True))
         return 3 * changes >= 2 * len(pairs)
 
 
@@ -184,9 +184,9 @@ def _changed(sample: Arrays, position: int, start: int, mask: int) -> Arrays:
 
 
 def _constant(got: Sequence[Arrays], want: Sequence[Arrays]) -> Fact | None:
-    if len(got) < 2 or any(not _equal(each, got[0]) for each in got):
+    if len(got) < 2 or any(not same(each, got[0]) for each in got):
         return None
-    if all(_equal(each, want[0]) for each in want):
+    if all(same(each, want[0]) for each in want):
         return None
     values = {
         int(v) if float(v).is_integer() else float(v) for array in got[0] for v in np.unique(array)
@@ -221,9 +221,3 @@ def _type_limits(pairs: Sequence[tuple[Any, Any]]) -> tuple[int, int]:
 def _flat(arrays: Arrays) -> Any:
     kind = np.float64 if any(a.dtype.kind == "f" for a in arrays) else np.int64
     return np.concatenate([a.ravel().astype(kind) for a in arrays])
-
-
-def _equal(a: Arrays, b: Arrays) -> bool:
-    return len(a) == len(b) and all(
-        x.shape == y.shape and x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True)
-    )

@@ -9,40 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pytest_tflm.compare.distance import Gap
     from pytest_tflm.model import Model, Operator
     from pytest_tflm.model.transform.cut import Cut
     from pytest_tflm.runtime.base import Arrays
 
 Outcome = Literal["equal", "differs", "cannot"]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far apart two lists of arrays are. ``elements`` differ of ``total``; ``largest`` is in
-    LSBs, or in the unit of a float tensor. ``shapes`` is set where the two do not have the same
-    shape: then nothing else is known, and every element counts as different."""
-
-    elements: int
-    total: int
-    largest: float
-    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-
-    @property
-    def is_none(self) -> bool:
-        return not self.elements
-
-    def short(self) -> str:
-        """``62 of 16000, at most 1 LSB``, for a table."""
-        return self.describe().replace(" elements,", ",")
-
-    def describe(self) -> str:
-        """``62 of 16000 elements, at most 1 LSB``."""
-        if self.shapes:
-            return f"shape {list(self.shapes[0])} and not {list(self.shapes[1])}"
-        if self.is_none:
-            return "equal"
-        size = f"{self.largest:.3g}" if self.largest != int(self.largest) else f"{self.largest:.0f}"
-        return f"{self.elements} of {self.total} elements, at most {size} LSB"
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,26 +144,3 @@ class Evidence:
 def counted(count: int, what: str) -> str:
     """``1 sample``, ``2 samples``."""
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def gap_of(suspect: list[Arrays] | tuple[Arrays, ...], trusted: Any) -> Gap:
-    """The gap between two runs over the same samples."""
-    import numpy as np
-
-    elements = total = 0
-    largest = 0.0
-    for ours, theirs in zip(suspect, trusted, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            if a.shape != b.shape:
-                return Gap(a.size, a.size, 0.0, (tuple(a.shape), tuple(b.shape)))
-            total += a.size
-            if a.dtype.kind in "biu":
-                apart = np.abs(a.astype(np.int64) - b.astype(np.int64)).astype(np.float64)
-            else:
-                with np.errstate(invalid="ignore"):
-                    apart = np.abs(a.astype(np.float64) - b.astype(np.float64))
-                apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
-                apart[np.isnan(apart)] = np.inf
-            elements += int(np.count_nonzero(apart))
-            largest = max(largest, float(apart.max()) if apart.size else 0.0)
-    return Gap(elements, total, largest)

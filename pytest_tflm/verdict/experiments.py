@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import InterpreterError, ModelError
-from pytest_tflm.verdict.evidence import Evidence, Fact, gap_of
-from pytest_tflm.verdict.target import HostTarget, outputs_of
+from pytest_tflm.compare.distance import gap_of
+from pytest_tflm.errors import InterpreterError, ModelError, NotSupported
+from pytest_tflm.runtime.base import outputs_of
+from pytest_tflm.verdict.evidence import Evidence, Fact
 
 if TYPE_CHECKING:
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.verdict.target import BoardTarget, Target
+    from pytest_tflm.runtime.base import Arrays, Host
 
 
-def stored_shapes(evidence: Evidence, builtin_ref: HostTarget) -> dict[int, tuple[int, ...]]:
+def stored_shapes(evidence: Evidence, builtin_ref: Host) -> dict[int, tuple[int, ...]]:
     """Operators whose outputs' real shapes are not the stored ones (fact ``stored shape``). Gives
     the real ones; nothing if all are as stored. Found out once."""
-    from pytest_tflm.verdict.ladder import observations
-
     model = evidence.model
-    shapes = observations(builtin_ref, model, evidence.samples[:1])[0].shapes
+    shapes = builtin_ref.observe(model, evidence.samples[:1])[0].shapes
     if evidence.fact("stored shape"):
         return shapes
     found = False
@@ -42,8 +40,8 @@ def stored_shapes(evidence: Evidence, builtin_ref: HostTarget) -> dict[int, tupl
 
 def frozen(
     evidence: Evidence,
-    tflm: HostTarget,
-    builtin_ref: HostTarget,
+    tflm: Host,
+    builtin_ref: Host,
     outputs: Mapping[str, Sequence[Arrays]],
 ) -> None:
     """Whether TFLM is right once the real shapes are written into the file (fact ``frozen``)."""
@@ -62,67 +60,47 @@ def frozen(
     evidence.facts.append(Fact("frozen", {"gap": gap_of(got, outputs["builtin_ref"])}))
 
 
-def without_delegates(evidence: Evidence, reference: HostTarget, builtin_ref: HostTarget) -> None:
-    """Which operators that differ under ``reference`` also differ without delegates (fact
-    ``differs without delegates``), and whether observing changes the reference (``observed``)."""
+def without_delegates(evidence: Evidence, reference: Host, plain: Host) -> None:
+    """Which operators that differ under ``reference`` also differ on ``plain``, without delegates
+    (fact ``differs without delegates``), and whether observing changes the reference
+    (``observed``)."""
     rung = evidence.rung("resolver")
     if rung is None or rung.localisation is None:
         return
-    if reference.resolver == "builtin_without_default_delegates":
+    if reference.spec.resolver == "builtin_without_default_delegates":
         for result in rung.localisation.differing:
             evidence.facts.append(Fact("differs without delegates", operator=result.operator.index))
         return
-    plain = HostTarget(reference.kind, "builtin_without_default_delegates")
-    try:
-        for result in rung.localisation.differing:
-            if result.cut is None:
-                continue
-            made = outputs_of(plain, result.cut.model, result.inputs)
-            if not gap_of(made, result.trusted).is_none:
-                evidence.facts.append(
-                    Fact("differs without delegates", operator=result.operator.index)
-                )
-    finally:
-        plain.close()
-    watched = _watched(evidence, reference)
+    for result in rung.localisation.differing:
+        if result.cut is None:
+            continue
+        made = outputs_of(plain, result.cut.model, result.inputs)
+        if not gap_of(made, result.trusted).is_none:
+            evidence.facts.append(Fact("differs without delegates", operator=result.operator.index))
+    seen = reference.observe(evidence.model, evidence.samples)
+    watched = gap_of([each.outputs.arrays for each in seen], rung.suspect)
     if not watched.is_none:
         evidence.facts.append(Fact("observed", {"gap": watched.describe()}))
 
 
-def _watched(evidence: Evidence, reference: HostTarget):  # type: ignore[no-untyped-def]
-    from pytest_tflm.runtime.interpreter import InterpreterRuntime
-
-    class Watched(InterpreterRuntime):
-        """The reference as somebody runs it who reads inner tensors afterwards."""
-
-        _keeps_tensors = True
-
-    rung = evidence.rung("resolver")
-    assert rung is not None
-    with Watched(
-        reference.kind, evidence.model, resolver=reference.resolver, worker=reference.worker
-    ) as runtime:
-        got = [runtime.run(sample).arrays for sample in evidence.samples]
-    return gap_of(got, rung.suspect)
-
-
-def reloaded(evidence: Evidence, board: BoardTarget, want: Sequence[Arrays]) -> None:
+def reloaded(evidence: Evidence, board: Host, want: Sequence[Arrays]) -> None:
     """Whether the board is right after the model was sent once more (fact ``reloaded``)."""
-    board.reload(evidence.model)
+    board.load(evidence.model).reload()
     got = outputs_of(board, evidence.model, evidence.samples)
     evidence.facts.append(Fact("reloaded", {"cured": gap_of(got, want).is_none}))
 
 
-def state_kept(evidence: Evidence, board: BoardTarget, oracle: Target) -> list[Fact]:
+def state_kept(evidence: Evidence, board: Host, oracle: Host) -> list[Fact]:
     """Whether the board, told to reset its state before each of a few inputs, answers exactly as a
     correct one that is never told (fact ``state kept``)."""
     samples = evidence.samples[:4]
-    runtime = board.reload(evidence.model)
+    runtime = board.load(evidence.model)
+    runtime.reload()
     mine = []
     for sample in samples:
         runtime.reset_state()
         mine.append(runtime.run(sample).arrays)
-    host = oracle.put(evidence.model)
+    host = oracle.load(evidence.model)
 
     def on_host(*, reset: bool) -> list[Arrays]:
         host.reset_state()
@@ -139,12 +117,15 @@ def state_kept(evidence: Evidence, board: BoardTarget, oracle: Target) -> list[F
     return [Fact("state kept", {"gap": gap_of(mine, always).describe(), "samples": len(samples)})]
 
 
-def reused_input(evidence: Evidence, board: BoardTarget) -> list[Fact]:
+def reused_input(evidence: Evidence, board: Host) -> list[Fact]:
     """Whether Invoke left something else in the input tensors than was written there (fact ``input
     reused``)."""
     sample = evidence.samples[0]
-    left = board.left_in_inputs(evidence.model, sample)
-    if left is None:
+    runtime = board.load(evidence.model)
+    runtime.run(sample)
+    try:
+        left = runtime.read_inputs()
+    except NotSupported:
         return []
     size = sum(array.nbytes for array in sample)
     changed = sum(
@@ -155,7 +136,7 @@ def reused_input(evidence: Evidence, board: BoardTarget) -> list[Fact]:
     return [Fact("input reused", {"changed": changed, "size": size})] if changed else []
 
 
-def kernels(evidence: Evidence, key: str, board: Target, oracle: Target) -> None:
+def kernels(evidence: Evidence, key: str, board: Host, oracle: Host) -> None:
     """Which known faults of kernels compute exactly what the board's operators compute (facts
     ``computes``)."""
     from pytest_tflm.verdict import kernel_faults

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import TflmError
 from pytest_tflm.model.arithmetic.accumulators import accumulators
 from pytest_tflm.model.arithmetic.requantise import requantisation
 from pytest_tflm.model.arithmetic.single import NO_ACTIVATION, SAME, Single
 from pytest_tflm.model.graph import pack, unpack
-from pytest_tflm.verdict.evidence import Fact, OperatorResult, gap_of
-from pytest_tflm.verdict.target import outputs_of
+from pytest_tflm.runtime.base import outputs_of
+from pytest_tflm.verdict.evidence import Fact, OperatorResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.verdict.target import Target
+    from pytest_tflm.runtime.base import Arrays, Host
 
 _VALID = 1
 _WORD = 4
@@ -29,7 +29,7 @@ _WORD = 4
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
-def explanations(result: OperatorResult, board: Target, oracle: Target) -> Iterator[Fact]:
+def explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator[Fact]:
     """Facts ``computes`` for one operator that differs on ``board``; ``oracle`` has right kernels.
 
     ``as`` in a fact's values is the name of the cause, ``words`` says what it is.
@@ -51,9 +51,7 @@ def explanations(result: OperatorResult, board: Target, oracle: Target) -> Itera
         yield Fact("computes", {"as": "alignment", "words": "alignment"}, index)
 
 
-def _is_made(
-    target: Target, data: bytes, inputs: Sequence[Arrays], wanted: Sequence[Arrays]
-) -> bool:
+def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequence[Arrays]) -> bool:
     """``target`` makes exactly ``wanted`` of ``inputs`` with the model in ``data``."""
     from pytest_tflm.model import model_from_bytes
 
@@ -218,13 +216,13 @@ def _half_up(values: NDArray[Any]) -> NDArray[Any]:
     return rounded
 
 
-def _is_cured_by_width(result: OperatorResult, single: Single, board: Target) -> bool:
+def _is_cured_by_width(result: OperatorResult, single: Single, board: Host) -> bool:
     """The same operator with an innermost dimension that is a multiple of 4, the added weights
     being 0, is right on the board."""
     if single.name not in ("CONV_2D", "FULLY_CONNECTED") or len(result.inputs[0]) != 1:
         return False
     weights = single.inputs[1]
-    stored = None if weights is None else single.constant(weights)
+    stored = None if weights is None else single.model.constant(weights.index)
     depth = 0 if stored is None else stored.shape[-1]
     if weights is None or stored is None or stored.dtype != np.int8 or depth % _WORD == 0:
         return False

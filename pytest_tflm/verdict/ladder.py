@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_tflm.compare.distance import gap_of, run_gap
 from pytest_tflm.errors import (
     InputAltered,
     InterpreterError,
@@ -19,18 +20,16 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
+from pytest_tflm.runtime.base import outputs_of
 from pytest_tflm.verdict import behaviour, experiments, quantisation
-from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted, gap_of
+from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted
 from pytest_tflm.verdict.localise import localise
 from pytest_tflm.verdict.row import versions_of
-from pytest_tflm.verdict.target import has_state, outputs_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.runtime.observe import Observation
+    from pytest_tflm.runtime.base import Arrays, Host
     from pytest_tflm.verdict.row import Row
-    from pytest_tflm.verdict.target import BoardTarget, HostTarget, Target
 
 SAMPLES = 16
 """How many samples a ladder is climbed with at most."""
@@ -126,27 +125,27 @@ class _Climb:
 
     # The board by itself: rungs 1 and 2.
 
-    def board_alone(self, board: BoardTarget) -> bool:
+    def board_alone(self, board: Host) -> bool:
         try:
             self.outputs["board"] = outputs_of(board, self.model, self.samples)
             self.add("link", "the link", "equal", _link_text(board, self.model, self.samples))
-            board.check_identity(self.model)
+            board.load(self.model).check_identity()
         except InputAltered as error:
-            self.evidence.facts.append(Fact("input altered", {"error": _line(error)}))
-            self.add("link", "the link", "differs", _line(error))
+            self.evidence.facts.append(Fact("input altered", {"error": error.headline}))
+            self.add("link", "the link", "differs", error.headline)
             return False
         except WrongModel as error:
-            self.evidence.facts.append(Fact("wrong model", {"error": _line(error)}))
-            self.add("identity", "the model on the board", "differs", _line(error))
+            self.evidence.facts.append(Fact("wrong model", {"error": error.headline}))
+            self.add("identity", "the model on the board", "differs", error.headline)
             return False
         except OperatorMissing as error:
-            values = {"error": _line(error), "operators": board.operators}
+            values = {"error": error.headline, "operators": board.operators}
             self.evidence.facts.append(Fact("operator missing", values))
-            self.add("link", "the link", "cannot", _line(error))
+            self.add("link", "the link", "cannot", error.headline)
             return False
         except TflmError as error:
-            self.evidence.facts.append(Fact("board broke", {"error": _line(error)}))
-            self.add("link", "the link", "cannot", _line(error))
+            self.evidence.facts.append(Fact("board broke", {"error": error.headline}))
+            self.add("link", "the link", "cannot", error.headline)
             return False
         text = (
             f"the board's model is the file: {self.model.size} bytes, CRC-32 {self.model.crc32:08x}"
@@ -171,13 +170,13 @@ class _Climb:
             try:
                 self.outputs[key] = outputs_of(target, self.model, self.samples)
             except InterpreterError as error:
-                values = {"who": target.name, "error": _line(error), "kind": type(error).__name__}
+                values = {"who": target.name, "error": error.headline, "kind": type(error).__name__}
                 self.evidence.facts.append(Fact("host broke", {"key": key, **values}))
         return "tflm" in self.outputs or "builtin_ref" in self.outputs
 
     # Rung 3.
 
-    def determinism(self, board: BoardTarget) -> None:
+    def determinism(self, board: Host) -> None:
         try:
             seen = behaviour.repeats(board, self.model, self.samples)
         except TflmError as error:
@@ -194,7 +193,7 @@ class _Climb:
         facts = list(behaviour.unsteady_facts(seen))
         if self.tflm_is_steady:
             oracle = self.row.tflm or self.row.builtin_ref
-            if has_state(self.model):
+            if self.model.is_stream:
                 facts = experiments.state_kept(self.evidence, board, oracle) or facts
             self.evidence.facts += facts
             text = f"the board does not repeat itself: {seen.text}"
@@ -205,7 +204,7 @@ class _Climb:
 
     # Rungs 4 to 6: two neighbours each.
 
-    def board_rung(self, board: BoardTarget) -> None:
+    def board_rung(self, board: Host) -> None:
         oracle, key = (self.row.tflm, "tflm")
         if oracle is None or key not in self.outputs:
             oracle, key = self.row.builtin_ref, "builtin_ref"
@@ -295,13 +294,12 @@ class _Climb:
             return
         try:
             self.localised(rung, reference, builtin_ref, real_shapes=True)
-            experiments.without_delegates(self.evidence, reference, builtin_ref)
+            if reference.spec.resolver:
+                experiments.without_delegates(self.evidence, reference, self.row.without_delegates)
         except TflmError as error:
             self.broke("resolver", title, error)
 
-    def localised(
-        self, rung: Rung, suspect: Target, trusted: HostTarget, *, real_shapes: bool
-    ) -> None:
+    def localised(self, rung: Rung, suspect: Host, trusted: Host, *, real_shapes: bool) -> None:
         apart = [gap_of([a], [b]) for a, b in zip(rung.suspect, rung.trusted, strict=True)]
         # Also where nothing differs: an unsteady TFLM is looked into all the same.
         order = sorted(range(len(apart)), key=lambda i: (-apart[i].largest, -apart[i].elements, i))
@@ -310,7 +308,7 @@ class _Climb:
             self.model,
             suspect,
             trusted,
-            observations(trusted, self.model, [self.samples[i] for i in chosen]),
+            trusted.observe(self.model, [self.samples[i] for i in chosen]),
             [rung.suspect[i] for i in chosen],
             real_shapes=real_shapes,
             progress=self.progress,
@@ -320,19 +318,15 @@ class _Climb:
     # The evidence's books.
 
     def compared(self, key: str, title: str, got: list[Arrays], want: list[Arrays]) -> Rung:
-        gap = gap_of(got, want)
-        differing = sum(not gap_of([a], [b]).is_none for a, b in zip(got, want, strict=True))
-        text = f"equal, bit for bit, over {counted(len(got), 'sample')}"
-        if differing:
-            text = f"differ in {differing} of {counted(len(got), 'sample')}: {gap.describe()}"
+        found = run_gap(got, want)
         rung = Rung(
             key,
             title,
-            "differs" if differing else "equal",
-            text,
+            "differs" if found.differing else "equal",
+            found.describe(),
             tuple(got),
             tuple(want),
-            gap,
+            found.gap,
         )
         self.evidence.rungs.append(rung)
         return rung
@@ -346,34 +340,15 @@ class _Climb:
 
     def broke(self, key: str, title: str, error: TflmError) -> None:
         """Something broke while a rung was looked into: what is known stays."""
-        self.evidence.facts.append(Fact("broke", {"rung": key, "error": _line(error)}))
+        self.evidence.facts.append(Fact("broke", {"rung": key, "error": error.headline}))
         known = self.evidence.rung(key)
         if known is None:
-            self.add(key, title, "cannot", _line(error))
+            self.add(key, title, "cannot", error.headline)
         else:
-            self.replace(known, replace(known, text=f"{known.text}; then: {_line(error)}"))
+            self.replace(known, replace(known, text=f"{known.text}; then: {error.headline}"))
 
 
-def observations(target: HostTarget, model: Model, samples: Sequence[Arrays]) -> list[Observation]:
-    """What the inside of ``target`` is for each sample, each from the initial state."""
-    from pytest_tflm.runtime.observe import Observer
-
-    observer = Observer(target.kind, model, resolver=target.resolver, worker=target.worker)
-    try:
-        seen = []
-        for sample in samples:
-            observer.reset_state()
-            seen.append(observer.observe(sample))
-        return seen
-    finally:
-        observer.close()
-
-
-def _link_text(board: BoardTarget, model: Model, samples: Sequence[Arrays]) -> str:
+def _link_text(board: Host, model: Model, samples: Sequence[Arrays]) -> str:
     size = sum(array.nbytes for array in samples[0])
     inputs = counted(len(samples), "input")
     return f"{inputs} of {size} bytes: Invoke saw each as it was sent (CRC-32)"
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_tflm.compare.distance import Gap, gap_of, same
 from pytest_tflm.errors import TflmError
-from pytest_tflm.verdict.evidence import Gap, Localisation, OperatorResult, gap_of
-from pytest_tflm.verdict.target import outputs_of
+from pytest_tflm.runtime.base import outputs_of
+from pytest_tflm.verdict.evidence import Localisation, OperatorResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,25 +18,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Operator
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.runtime.observe import Observation
-    from pytest_tflm.verdict.target import Target
+    from pytest_tflm.runtime.base import Arrays, Host, Observation
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class _Sides:
-    suspect: Target
-    trusted: Target
+    suspect: Host
+    trusted: Host
     model: Model
     shapes: Mapping[int, tuple[int, ...]] | None
 
 
 def localise(
     model: Model,
-    suspect: Target,
-    trusted: Target,
+    suspect: Host,
+    trusted: Host,
     seen: Sequence[Observation],
     whole: Sequence[Arrays],
     *,
@@ -65,7 +64,7 @@ def localise(
         try:
             results.append(_one(sides, operator, seen, chain))
         except TflmError as error:
-            note = f"ended at operator {operator.index}, {operator.name}: {_first_line(error)}"
+            note = f"ended at operator {operator.index}, {operator.name}: {error.headline}"
             break
     if progress is not None:
         progress("", 1, 1)
@@ -73,9 +72,8 @@ def localise(
     explains = None
     if not note and not any(result.problem for result in results):
         explains = all(
-            _same(chain[i].get(t.index), whole[i][k])
+            same(tuple(chain[i][t.index] for t in model.outputs), whole[i])
             for i in range(len(seen))
-            for k, t in enumerate(model.outputs)
         )
     return Localisation(suspect.name, trusted.name, tuple(results), explains, outputs, note)
 
@@ -100,13 +98,13 @@ def _one(
             for c, o in zip(chain, seen, strict=True)
         ]
         trusted = outputs_of(sides.trusted, cut.model, given)
-        inherited = [i for i in range(len(seen)) if not _all_same(own[i], given[i])]
+        inherited = [i for i in range(len(seen)) if not same(own[i], given[i])]
         made = outputs_of(sides.suspect, cut.model, [*given, *(own[i] for i in inherited)])
     except (ModelError, InterpreterError, BoardError, KeyError) as error:
         problem = (
             f"tensor {error} was not seen in the run"
             if isinstance(error, KeyError)
-            else _first_line(error)
+            else error.headline
         )
         return replace(result, problem=problem)
     alone = made[: len(given)]
@@ -129,15 +127,3 @@ def _chained(ends: Sequence[Arrays], observed: Sequence[Arrays]) -> Gap | None:
     if any(len(a) != len(b) for a, b in zip(ends, observed, strict=True)):
         return None
     return gap_of(list(ends), observed)
-
-
-def _all_same(ours: Arrays, theirs: Arrays) -> bool:
-    return all(_same(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-def _same(a: NDArray[np.generic] | None, b: NDArray[np.generic]) -> bool:
-    return a is not None and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import InterpreterError, ModelError, SampleError
 from pytest_tflm.model.quantise import sample_values
-from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, gap_of
-from pytest_tflm.verdict.target import outputs_of
+from pytest_tflm.runtime.base import outputs_of
+from pytest_tflm.verdict.evidence import Evidence, Fact, Rung
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Tensor
-    from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.verdict.target import HostTarget
+    from pytest_tflm.runtime.base import Arrays, Host
 
     Reals = list[tuple[NDArray[np.float32], ...]]
 
@@ -29,7 +29,7 @@ def real_samples(model: Model, samples: Sequence[object]) -> Reals | None:
         return None
     found: Reals = []
     for sample in samples:
-        arrays = [np.asarray(value) for value in sample_values(model, sample)]
+        arrays = [np.asarray(value) for value in sample_values(model.inputs, sample, model.name)]
         if any(array.dtype.kind != "f" for array in arrays):
             return None
         shaped = zip(arrays, model.inputs, strict=True)
@@ -50,7 +50,7 @@ def reals_of(model: Model, samples: Sequence[Arrays]) -> Reals:
     ]
 
 
-def harness_rung(evidence: Evidence, reals: Reals, builtin_ref: HostTarget) -> None:
+def harness_rung(evidence: Evidence, reals: Reals, builtin_ref: Host) -> None:
     """Whether the codes that were sent are what TFLite's own QUANTIZE makes of the samples."""
     from pytest_tflm.model import model_from_bytes
 
@@ -144,7 +144,7 @@ def codes_rung(evidence: Evidence, reals: Reals, codes: Sequence[object]) -> Non
 
 
 def float_rung(
-    evidence: Evidence, reals: Reals, model: Model, builtin_ref: HostTarget, outputs: list[Arrays]
+    evidence: Evidence, reals: Reals, model: Model, builtin_ref: Host, outputs: list[Arrays]
 ) -> None:
     """What quantising cost: ``outputs`` of the quantised model, in real values, against a float
     model of the same graph (fact ``float model``)."""

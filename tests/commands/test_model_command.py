@@ -168,17 +168,20 @@ def test_lint_against_a_boards_operators(monkeypatch, capsys, tcn):
     """A board says which it has; the simulator does not know."""
 
     class Board:
-        def __init__(self, settings):
-            assert (settings.port, settings.baud) == ("/dev/ttyX", 9600)
+        def __init__(self, spec, line):
+            assert (spec.port, line.baud) == ("/dev/ttyX", 9600)
 
         def connection(self):
             identity = SimpleNamespace(memory=1 << 20, operators=("RESHAPE", "CONV_2D", "PAD"))
             return SimpleNamespace(identity=identity)
 
-        def close(self):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("pytest_tflm.runtime.pool.Pool", Board)
+    monkeypatch.setattr("pytest_tflm.runtime.board.BoardHost", Board)
     assert cli.main(["model", "lint", str(tcn), "--port=/dev/ttyX", "--baud=9600"]) == 1
     output = capsys.readouterr().out
     assert "missing-operator: operator 8, ADD, and 7 more: there is no kernel for it" in output

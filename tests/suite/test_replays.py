@@ -6,6 +6,7 @@ import numpy as np
 
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.replay.format import Party, Replay, ReplayModel, Step
+from pytest_tflm.runtime.spec import RuntimeSpec
 from tests.runtime import state_models
 
 # One output code is higher when input element 17 has its highest code.
@@ -17,8 +18,8 @@ def test_a_sequence_is_replayed_step_by_step_on_boards(inner):
     samples = tuple((np.full((1, 3), code, np.int8),) for code in (90, 3))
     replay = Replay(
         kind="differs",
-        subject=Party("board", "board"),
-        reference=Party("tflm", "tflm"),
+        subject=Party("board", RuntimeSpec.of_board("")),
+        reference=Party("tflm", RuntimeSpec("tflm")),
         models=(ReplayModel.of(model),),
         samples=samples,
         steps=tuple(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.verdict.causes.cause import Cause, Match
-from pytest_tflm.verdict.evidence import gap_of
 
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence, OperatorResult
