@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import keras_models
@@ -15,10 +16,27 @@ pytest_plugins = ["pytester", "tests.processes", "tests.doubles"]
 
 EXAMPLES = Path(__file__).parent / "examples"
 
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
+
 # A shell starts what it runs in the background with Ctrl-C ignored, and children inherit that: the
 # tests of Ctrl-C would wait for what cannot come.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for TensorFlow is slow: its import takes seconds, in each process."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "keras_model" in getattr(item, "fixturenames", ()) or any(
+            isinstance(value, str) and value == "tensorflow" for value in parameters.values()
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

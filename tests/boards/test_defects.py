@@ -26,7 +26,7 @@ def board(scripted_image, emulate):
     opened = []
 
     def connect(defect):
-        connection = Connection.open(emulate(scripted_image, defect).port, timeout=10)
+        connection = Connection.open(emulate(scripted_image, defect).port, timeout=60)
         opened.append(connection)
         assert connection.identity.board == f"scripted with defect: {defect}"
         connection.load(b"a model")

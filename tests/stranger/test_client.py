@@ -31,7 +31,14 @@ def test_it_is_short_and_a_stranger():
     assert imported <= set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("spec", ["sim", "sim?largest_frame=64&window=67", "sim?faults=bursts"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "sim",
+        "sim?largest_frame=64&window=67",
+        pytest.param("sim?faults=bursts", marks=pytest.mark.slow),
+    ],
+)
 def test_it_runs_a_model(spec, tcn):
     model = open_model(tcn)
     sample = np.load(tcn.with_name("tcn_samples.npz"))["inputs"][0]

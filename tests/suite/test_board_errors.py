@@ -83,7 +83,7 @@ def test_a_port_behind_which_something_else_talks(inner, tcn, echo_port):
         f"--tflm-port={echo_port}",
         f"--tflm-model={tcn}",
         "--tflm-samples=1",
-        "--tflm-timeout=1",
+        "--tflm-timeout=3",
     )
     assert set(done.outcomes) == {"error"}, done.output
     says(done, "ForeignPeer", echo_port)
@@ -138,6 +138,7 @@ def test_a_model_larger_than_the_memory(inner, tcn):
     says(done, "ModelTooLarge", str(tcn.stat().st_size))
 
 
+@pytest.mark.slow
 def test_a_board_that_stops_answering_in_mid_run(inner, command, tcn):
     simulator = command.start("pytest_tflm", "simulate")
     simulator.wait_for("\n")
@@ -160,7 +161,7 @@ def test_a_board_that_stops_answering_in_mid_run(inner, command, tcn):
         )
     )
     done = inner.pytest(
-        f"--tflm-port={port}", f"--tflm-model={tcn}", "--tflm-suite=off", "--tflm-timeout=1.5"
+        f"--tflm-port={port}", f"--tflm-model={tcn}", "--tflm-suite=off", "--tflm-timeout=10"
     )
     simulator.send(signal.SIGCONT)
     assert done.outcomes == {"passed": 1, "error": 2}, done.output

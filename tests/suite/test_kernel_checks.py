@@ -55,6 +55,7 @@ def test_a_kernel_that_is_wrong_where_the_samples_do_not_show_it(inner, small):
     assert inner.pytest("--tflm-port=sim", *paths).outcomes == {"passed": len(paths)}
 
 
+@pytest.mark.slow
 def test_a_board_that_crashes_is_an_error_with_the_smallest_model_that_does_it(inner, small):
     """And begins anew, so that the tests after it are run."""
     words = (f"--tflm-model={small}", "--tflm-conformance=10", "--tflm-save=kept", *WORDS)
@@ -68,6 +69,7 @@ def test_a_board_that_crashes_is_an_error_with_the_smallest_model_that_does_it(i
     assert "Traceback" not in done.output
 
 
+@pytest.mark.slow
 def test_what_tflm_dies_of_on_this_machine_is_not_sent_to_the_board(inner, model_file):
     """TFLM's Python package dies of SVDF without a bias, which one in 16 models has. The simulator
     would too, and nothing could be tested after that."""

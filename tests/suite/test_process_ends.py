@@ -41,10 +41,10 @@ def test_ctrl_c_releases_the_port_and_ends_the_simulator(command, tcn):
     children = [Path("/proc") / pid for pid in listed.split()]
     assert len(children) >= 2, "the simulator and the interpreter's worker"
     running.send(signal.SIGINT)
-    done = running.finish(20)
+    done = running.finish()
     assert done.status == INTERRUPTED, done.output
     assert "KeyboardInterrupt" in done.output
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while any(child.exists() for child in children) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(child.exists() for child in children)
@@ -57,13 +57,13 @@ def test_ctrl_c_ends_a_search_of_kernels_at_once(command, model_file):
     running.wait_for("::test_kernel[CONV_2D]")
     time.sleep(1)  # it may be anywhere in Hypothesis by then
     running.send(signal.SIGINT)
-    done = running.finish(seconds=30)
+    done = running.finish()
     assert done.status == 2
     assert "KeyboardInterrupt" in done.output
     assert "Traceback" not in done.output
 
 
-@pytest.mark.parametrize("end", ["SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize("end", ["SIGKILL", pytest.param("SIGSEGV", marks=pytest.mark.slow)])
 def test_a_simulator_that_dies_is_an_error_with_a_name_and_never_a_failure(command, tcn, end):
     (command.directory / "test_kill.py").write_text(
         KILL_SIMULATOR

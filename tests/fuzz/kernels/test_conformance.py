@@ -20,6 +20,7 @@ def conformance(command, *words: str | Path):
     return command.run("pytest_tflm", "conformance", *words)
 
 
+@pytest.mark.slow
 def test_space_to_batch_nd_is_found_by_itself(command, tmp_path):
     """The trouble that this project exists for, and the second one behind it."""
     found = tmp_path / "found"
@@ -86,6 +87,7 @@ def test_a_board_against_another_one(command, tmp_path):
     assert "differs by" in conformance(command, *again).output
 
 
+@pytest.mark.slow
 def test_several_pairs_in_several_processes(command):
     finished = conformance(
         command, "--ops", "PADV2", "--examples", "20", "--jobs", "2",
@@ -98,7 +100,7 @@ def test_several_pairs_in_several_processes(command):
     ]
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_the_table_so_far(command, tmp_path, jobs):
     table = tmp_path / "table.md"
     running = command.start(

@@ -16,9 +16,9 @@ EXAMPLES = 2000
     ("defect", "operator"),
     [
         ("one-code", "RELU"),
-        ("odd-stride-and-padding", "CONV_2D"),
-        ("above-2^23", "FULLY_CONNECTED"),
-        ("last-channel", "AVERAGE_POOL_2D"),
+        pytest.param("odd-stride-and-padding", "CONV_2D", marks=pytest.mark.slow),
+        pytest.param("above-2^23", "FULLY_CONNECTED", marks=pytest.mark.slow),
+        pytest.param("last-channel", "AVERAGE_POOL_2D", marks=pytest.mark.slow),
     ],
 )
 def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):

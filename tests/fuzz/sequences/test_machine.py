@@ -29,7 +29,14 @@ def simulated(port: str) -> BoardHost:
     return BoardHost(RuntimeSpec.of_board(port))
 
 
-@pytest.mark.parametrize("port", ["sim", "sim?faults=mixed&seed=3", "sim?faults=resets&seed=5"])
+@pytest.mark.parametrize(
+    "port",
+    [
+        "sim?faults=resets&seed=5",
+        pytest.param("sim", marks=pytest.mark.slow),
+        pytest.param("sim?faults=mixed&seed=3", marks=pytest.mark.slow),
+    ],
+)
 def test_an_honest_board_passes_whatever_its_line_does(port):
     with simulated(port) as board:
         report = sequences(board, [SVDF, IMAGES], steps=150, length=30)
