@@ -314,16 +314,16 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "conformance",
         "N",
-        "Random single-operator models to run per operator type, compared bit for bit with host "
-        "TFLM (0: off)",
+        "Random single-operator models to run per operator type, compared bit for bit with "
+        "host TFLM (0: off)",
         _integer(0, 1_000_000),
         "0",
     ),
     Option(
         "save",
         "DIR",
-        "Folder for findings, each a .tflm-replay file that pytest runs again. Without it, findings "
-        "of fuzzing go to .pytest_cache/tflm",
+        "Folder for findings, .tflm-replay files that pytest runs again. Without it, findings of "
+        "fuzzing go to .pytest_cache/tflm",
         _path,
         "",
     ),
