@@ -35,8 +35,9 @@ _LAST_BREATH = 0.5
 """Seconds that a process which closed its port may take to end, so that its end can be told."""
 _REOPENINGS = 5
 _LAST_RUN = 64
-_MOST_OF_A_STREAM = 1 << 14
-"""Inputs that are kept of what a model has run, without state and with it."""
+"""Inputs that are kept of what a model without state has run."""
+_BYTES_OF_A_STREAM = 32 << 20
+"""Of what a model with state has run."""
 
 
 class BoardHost:
@@ -288,7 +289,8 @@ class BoardRuntime:
         self.model = model
         self.name = host.name
         self._checked: LoadedModel | None = None
-        self._ran: deque[bytes] = deque(maxlen=_MOST_OF_A_STREAM if model.is_stream else _LAST_RUN)
+        self._ran: deque[bytes] = deque()
+        self._has_forgotten = False
         self._ready()
 
     @property
@@ -328,7 +330,7 @@ class BoardRuntime:
         if not self.takes_models:
             raise self._wrong(loaded)
         self._checked = None
-        self._ran.clear()
+        self._forget()
         loaded = self._connection.load(self.model.data, self.host.report(self.model))
         self._check_tensors(loaded)
         self._checked = loaded
@@ -336,11 +338,17 @@ class BoardRuntime:
     @property
     def history(self) -> tuple[Arrays, ...]:
         """What it has run, in order, the last at the end: of a model with state everything since
-        its state was last reset, else the last :data:`_LAST_RUN` inputs."""
+        its state was last reset (nothing, if that is too much to keep), else the last inputs."""
+        if self.model.is_stream and self._has_forgotten:
+            return ()
         return tuple(_arrays(data, self.model.inputs) for data in self._ran)
 
     def run(self, sample: object) -> Outputs:
-        return next(self.run_many([sample]))
+        self._ready()
+        packed = self._pack(sample)
+        result = self._connection.run(packed)
+        self._remember(packed)
+        return self._outputs(result)
 
     def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
         self._ready()
@@ -352,14 +360,26 @@ class BoardRuntime:
                 yield packed[-1]
 
         for result in self._connection.run_many(sent()):
-            self._ran.append(packed.popleft())
+            self._remember(packed.popleft())
             yield self._outputs(result)
 
     def reset_state(self) -> None:
         self._ready()
         self._connection.reset_state()
         if self.model.is_stream:
-            self._ran.clear()
+            self._forget()
+
+    def _remember(self, packed: bytes) -> None:
+        size = sum(tensor.nbytes for tensor in self.model.inputs)
+        most = _BYTES_OF_A_STREAM // max(1, size) if self.model.is_stream else _LAST_RUN
+        self._ran.append(packed)
+        if len(self._ran) > most:
+            self._ran.popleft()
+            self._has_forgotten = True
+
+    def _forget(self) -> None:
+        self._ran.clear()
+        self._has_forgotten = False
 
     def operator_times(self) -> list[OperatorTime]:
         """By the board's clock. Raises NotSupported on a board that does not measure them, such as
@@ -411,7 +431,7 @@ class BoardRuntime:
         if loaded is None or not self._is_mine(loaded):
             if not self._connection.identity.takes_models:
                 raise self._wrong(loaded)
-            self._ran.clear()
+            self._forget()
             try:
                 loaded = self._connection.load(self.model.data, self.host.report(self.model))
             except _ABOUT_THE_MODEL as error:

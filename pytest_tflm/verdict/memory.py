@@ -85,12 +85,14 @@ def _constant_at(model: Model, offset: int) -> int:
 class Overlap(Fact):
     """In the part of the model that ends with ``operator`` (of type ``name``) a tensor is wrong,
     and in none that ends before. ``written`` is the tensor that is written over and ``by`` the one
-    whose bytes are found there (indices), -1 where that is not known."""
+    whose bytes are found there (indices), -1 where that is not known. ``is_one_value``: all that is
+    wrong in it holds one byte."""
 
     operator: int
     name: str
     written: int = -1
     by: int = -1
+    is_one_value: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -163,8 +165,11 @@ class _Part:
                 ):
                     continue
                 # It was right before this operator ran.
-                found = Overlap(self.end, self.operator.name, index)
                 part = _changed_part(got[position], want[position])
+                is_one_value = len(set(part)) == 1
+                found = Overlap(self.end, self.operator.name, index, is_one_value=is_one_value)
+                if is_one_value:
+                    continue
                 for other, by in enumerate(self.cut.outputs):
                     if by in self.operator.outputs and part in got[other].tobytes():
                         return Overlap(self.end, self.operator.name, index, by)

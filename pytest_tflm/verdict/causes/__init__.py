@@ -59,8 +59,8 @@ class Accusation:
 
 @cause(
     "not-seen-again",
-    "the recorded mismatch no longer occurs",
-    Stage.NOTE,
+    "the mismatch no longer occurs",
+    Stage.HOSTS,
     remedy="Run the test again, alone and after the others (-p no:randomly). Look for what happens "
     "only at the board's start or in the first run: memory that nobody has written yet, a cache, a "
     "table that is set up once.",
@@ -69,7 +69,8 @@ def _not_seen_again(evidence: Evidence) -> Iterator[Match]:
     if evidence.history and all(step.outcome == "equal" for step in evidence.steps):
         yield Match(
             "A test saw outputs that differ. The same inputs in the same order, run again, give "
-            "the same outputs on all runtimes."
+            "the same outputs on all runtimes. Either the board answers differently at times, or "
+            "the test compares with something else than the reference."
         )
 
 

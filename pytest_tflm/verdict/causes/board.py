@@ -313,7 +313,7 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
 )
 def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
     found = _in_the_arena(evidence)
-    if found is None or found.written < 0:
+    if found is None or found.written < 0 or found.is_one_value:
         return
     tensors = evidence.model.tensors
     written = f"tensor {found.written} ({tensors[found.written].name!r})"
@@ -360,21 +360,25 @@ def _memory_altered(evidence: Evidence) -> Iterator[Match]:
     if where.differing:
         return  # a kernel is accused
     found = _in_the_arena(evidence)
-    if found is not None and found.written >= 0:
+    if found is not None and found.is_known:
         return
     bytes_right = "" if known is False else ", and neither are the model's bytes, read back"
-    place = (
-        f" The model's first operators, run together, go wrong at operator {found.operator}, "
-        f"{found.name}."
-        if found is not None
-        else " The model cut into parts is right: it shows only where the whole model lies."
-    )
     yield Match(
         f"The whole model differs on the board, and none of its {len(where.operators)} operators "
         f"does when it runs alone; the chain of them does not make the outputs{bytes_right}: the "
-        f"arena or the model is changed by something.{place}",
+        f"arena or the model is changed by something.{_place(found)}",
         () if found is None else (found.operator,),
     )
+
+
+def _place(found: memory.Overlap | None) -> str:
+    """Where in the model the memory goes wrong."""
+    if found is None:
+        return " The model cut into parts is right: it shows only where the whole model lies."
+    at = f"operator {found.operator}, {found.name}"
+    if found.written < 0:
+        return f" The model's first operators, run together, go wrong at {at}."
+    return f" Tensor {found.written} is right until {at}, runs, and wrong afterwards."
 
 
 # Notes.
