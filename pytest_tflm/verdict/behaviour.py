@@ -175,6 +175,17 @@ def state_kept(evidence: Evidence) -> StateKept | None:
     return StateKept(gap_of(mine, always).describe(), len(samples))
 
 
+@experiment
+def is_cured_by_loading(evidence: Evidence) -> bool:
+    """The board, sent the model anew, gives the outputs of the first run again; a reset of the
+    state does not bring that about."""
+    if not evidence.model.is_stream or not evidence.board.takes_models:
+        return False
+    evidence.board.load(evidence.model).reload()
+    again = evidence.board.attempt(evidence.model, evidence.samples).outputs()
+    return evidence.alike(again, evidence.outputs["board"])
+
+
 @dataclass(frozen=True)
 class InputReused(Fact):
     """``changed`` of ``size`` bytes of the input tensors are others after Invoke."""
@@ -229,6 +240,7 @@ class Stale(Fact):
     by_sum: bool = False
 
 
+@experiment
 def stale(evidence: Evidence) -> Stale | None:
     """Whether each wrong output is that of the input before it."""
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
@@ -240,14 +252,28 @@ def stale(evidence: Evidence) -> Stale | None:
     right = [evidence.alike([g], [w]) for g, w in zip(got, want, strict=True)]
     if not any(old) or not all(a or b for a, b in zip(old, right, strict=True)):
         return None
+    if not _is_kept(evidence, old.index(True)):
+        return None
     data = [b"".join(a.tobytes() for a in sample) for sample in evidence.samples]
-    shared = [0, *(_shared(a, b) for a, b in pairwise(data))]
-    sums = [None, *(sum(a) == sum(b) for a, b in pairwise(data))]
-    least = min(n for n, is_old in zip(shared, old, strict=True) if is_old)
-    most = max((n for n, is_old in zip(shared, old, strict=True) if not is_old), default=0)
-    by_sum = all(is_equal or not is_old for is_equal, is_old in zip(sums, old, strict=True))
+    # Where right outputs are equal anyway, nothing can be told.
+    told = [i for i in runs if i and not same(want[i], want[i - 1])]
+    shared = {i: _shared(data[i], data[i - 1]) for i in told}
+    least = min(shared[i] for i in told if old[i])
+    most = max((shared[i] for i in told if not old[i]), default=0)
+    by_sum = all(sum(data[i]) == sum(data[i - 1]) for i in told if old[i])
     prefix = least if least > most else 0
     return Stale(sum(old), len(got) - 1, prefix, by_sum and not prefix)
+
+
+def _is_kept(evidence: Evidence, index: int) -> bool:
+    """The wrong output for a sample is another one if another input ran before it."""
+    sample = evidence.samples[index]
+    other = tuple(
+        np.invert(array) if array.dtype.kind in "iub" else np.asarray(1 - array, array.dtype)
+        for array in sample
+    )
+    made = evidence.board.attempt(evidence.model, [other, sample]).outputs()
+    return not same(made[1], evidence.outputs["board"][index])
 
 
 def _shared(first: bytes, second: bytes) -> int:
