@@ -3,8 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
+# An editable installation finds the files that it listed: this changes when their names do.
+FILES := .venv/files
+$(shell mkdir -p .venv && find pytest_tflm -name '*.py' | sort > $(FILES).now && \
+  { cmp -s $(FILES).now $(FILES) || mv $(FILES).now $(FILES); }; rm -f $(FILES).now)
 
-.PHONY: help demo test test-python test-firmware soak fuzz fuzz-sequences conformance size check format bench wheel-check clean
+.PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check format bench wheel-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -15,7 +19,7 @@ $(BIN)/python:
 
 # What a user has: the package and what it depends on, no TensorFlow. Editable, so that a change of
 # Python code needs no second installation; a change of C++ code does, and gets it from make.
-.venv/installed: $(BIN)/python $(SOURCES)
+.venv/installed: $(BIN)/python $(SOURCES) $(FILES)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
@@ -26,15 +30,20 @@ $(BIN)/python:
 demo: .venv/installed  ## the main job: the example TCN on the simulator against the TFLite interpreter
 	cd examples && ../$(BIN)/pytest --tflm-port=sim --tflm-model=tcn.tflite
 
-test: test-firmware test-python  ## all tests (some minutes)
+PYTEST = $(BIN)/python -m pytest tests -n auto --dist worksteal --durations 15
+
+test: test-firmware test-python  ## the tests to run at each change (5 minutes on two cores)
 
 test-python: .venv/installed-dev
-	$(BIN)/python -m pytest tests -n auto --dist worksteal
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/installed-dev  ## the tests that take long and seldom fail; .ci/run runs them too
+	$(PYTEST) -m slow
 
 test-firmware: .venv/installed-dev  ## the C++ core's tests under ASan and UBSan
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake -S . -B build/firmware -G Ninja -DPYTEST_TFLM_TESTS=ON
 	PATH="$(CURDIR)/$(BIN):$$PATH" cmake --build build/firmware
-	$(BIN)/ctest --test-dir build/firmware --output-on-failure
+	$(BIN)/ctest --test-dir build/firmware --output-on-failure --parallel 2
 
 N ?= 100000
 SEED ?= 0

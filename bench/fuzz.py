@@ -32,14 +32,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 BATCH = 64
 
 
-def settings() -> Any:
-    from pytest_tflm.options import settings_from
-
-    return settings_from(
-        lambda option: ["sim"] if option.name == "port" else [], lambda option: [], {}
-    )
-
-
 def processor_seconds() -> float:
     """Of this process and all that it has started and that still run, as Linux counts them."""
     parents, ticks = {}, {}
@@ -108,15 +100,15 @@ def drawn(model: Any, real: Any, count: int, seed: int) -> float:
 def measured(model: Any, count: int, rounds: int) -> dict[str, Any]:
     from pytest_tflm.fuzz.inputs.strategies import Maker
     from pytest_tflm.record.samples import samples_for
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
-    pool = Pool(settings())
+    names = ("sim", "tflm" if count > 1000 else "litert:builtin_ref")
     plains: list[tuple[float, float]] = []
     searches: list[tuple[float, float]] = []
     alone: list[float] = []
-    try:
-        board = pool.board(model)
-        reference = pool.reference(model, "tflm" if count > 1000 else "litert", "builtin_ref")
+    with Hosts() as hosts:
+        board, reference = (hosts.open(RuntimeSpec.parse(name)).load(model) for name in names)
         real = samples_for(model, None, 0)
         maker = Maker(model, real)
         samples = [maker.sample(number) for number in range(count)]
@@ -133,8 +125,6 @@ def measured(model: Any, count: int, rounds: int) -> dict[str, Any]:
             for run in (one, other) if number % 2 == 0 else (other, one):
                 run()
             alone.append(drawn(model, real, min(count, 1000), number))
-    finally:
-        pool.close()
     pairs = list(zip(searches, plains, strict=True))
     ratios, processor = ([a[which] / b[which] for a, b in pairs] for which in (0, 1))
     return {

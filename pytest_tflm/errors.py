@@ -46,10 +46,7 @@ without a traceback.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_tflm.compare.comparison import Comparison
+from typing import Any
 
 
 class TflmError(Exception):
@@ -59,6 +56,11 @@ class TflmError(Exception):
     def __init__(self, message: str, *, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+    @property
+    def headline(self) -> str:
+        """Its name and the first line of its message."""
+        return f"{type(self).__name__}: {self}".splitlines()[0]
 
 
 class SettingsError(TflmError):
@@ -205,9 +207,7 @@ class OutputMismatch(AssertionError):
     was raised for, if it was for one.
     """
 
-    def __init__(
-        self, message: str, *, sample: object = None, comparison: Comparison | None = None
-    ) -> None:
+    def __init__(self, message: str, *, sample: object = None, comparison: Any = None) -> None:
         super().__init__(message)
         self.sample = sample
         self.comparison = comparison

@@ -1,141 +1,23 @@
-"""The fixtures, and the state of a run that they share."""
+"""The fixtures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_tflm.errors import SettingsError
+from pytest_tflm.suite.state import STATE, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_tflm.compare.comparison import Comparison
-    from pytest_tflm.link.counters import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Runtime
-    from pytest_tflm.runtime.pool import Pool
-    from pytest_tflm.suite.verdicts import Verdicts
-
-
-class State:
-    """What one pytest run keeps: settings, opened models, and the pool of runtimes."""
-
-    def __init__(self, settings: Settings, named: list[Path], directory: Path) -> None:
-        self.settings = settings
-        self._directory = directory
-        self._opened: dict[Path, Model] = {}
-        self._samples: dict[tuple[str, str | None, int], Samples] = {}
-        self._pool: Pool | None = None
-        self._verdicts: Verdicts | None = None
-        self._shown: set[int] = set()
-        self._reporter: Any = None
-        self.comparison: Comparison | None = None
-        """Of the ``assert … == within(…)`` that failed last in the present test."""
-        self.models: dict[Path, Model] = {}
-        for path in dict.fromkeys((*settings.models, *named)):
-            model = self.open(path)
-            assert model.path is not None
-            self.models[model.path] = model
-
-    def open(self, path: Path) -> Model:
-        """The model of a file, relative to where pytest was started. Raises ModelError."""
-        absolute = (self._directory / path).resolve()
-        if absolute not in self._opened:
-            from pytest_tflm.model import open_model
-
-            self._opened[absolute] = open_model(absolute)
-        return self._opened[absolute]
-
-    def samples(self, model: Model, settings: Settings) -> Samples:
-        """The samples that ``settings`` mean for ``model``. Raises SampleError."""
-        key = (model.sha256, settings.samples, settings.seed)
-        if key not in self._samples:
-            from pytest_tflm.record.samples import samples_for
-
-            self._samples[key] = samples_for(model, settings.samples, settings.seed)
-        return self._samples[key]
-
-    @property
-    def pool(self) -> Pool:
-        """The runtimes of this run."""
-        if self._pool is None:
-            from pytest_tflm.runtime.pool import Pool
-
-            self._pool = Pool(self.settings, self.progress)
-        return self._pool
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """Why tests failed."""
-        if self._verdicts is None:
-            from pytest_tflm.suite.verdicts import Verdicts
-
-            self._verdicts = Verdicts(self.pool, self.progress)
-        return self._verdicts
-
-    @property
-    def link(self) -> Counters | None:
-        """What the link to the board did in this run; None if no board was greeted."""
-        return self._pool.link if self._pool is not None else None
-
-    def show_progress(self, reporter: Any) -> None:
-        """Show the progress of long work through pytest's terminal reporter."""
-        self._reporter = reporter
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Show how far something long is, where there is a terminal; nothing when it is done."""
-        reporter = self._reporter
-        if reporter is None or not reporter.isatty or not total:
-            return
-        if done < total:
-            reporter.rewrite(f"tflm: {what}: {100 * done // total}%", erase=True)
-        else:
-            reporter.rewrite("", erase=True)
-
-    def first_time(self, error: Exception) -> bool:
-        """Whether this error has not been shown yet; it is shown in full once."""
-        if id(error) in self._shown:
-            return False
-        self._shown.add(id(error))
-        return True
-
-    def close(self) -> None:
-        """Release the port and end all processes."""
-        if self._pool is not None:
-            self._pool.close()
-
-
-STATE = pytest.StashKey[State]()
-
-
-def settings_of(node: pytest.Item | pytest.Collector | pytest.Function, state: State) -> Settings:
-    """The run's settings as changed by the ``tflm`` markers around a test, nearest first."""
-    values: dict[str, Any] = {}
-    for mark in node.iter_markers("tflm"):
-        if mark.args:
-            raise SettingsError("@pytest.mark.tflm takes keywords only, tolerance=2 for example.")
-        values = {**mark.kwargs, **values}
-    return state.settings.for_marker(values) if values else state.settings
-
-
-def models_of(node: pytest.Item | pytest.Collector, state: State) -> list[Model]:
-    """The models that a test runs on: that of its file if it is part of the suite, those of its
-    marker, or all of the run."""
-    from pytest_tflm.suite.collect import ModelFile
-
-    file = node.getparent(ModelFile)
-    if file is not None:
-        return [state.open(file.path)]
-    settings = settings_of(node, state)
-    if settings.models != state.settings.models:
-        return [state.open(path) for path in settings.models]
-    return list(state.models.values())
 
 
 @pytest.fixture
@@ -152,6 +34,8 @@ def tflm_model(request: pytest.FixtureRequest) -> Model:
     if getattr(request, "param", None) is not None:
         model: Model = state.open(request.param)
         return model
+    from pytest_tflm.suite.collect import models_of
+
     models = models_of(request.node, state)
     if not models:
         pytest.skip("no model: give --tflm-model=FILE, or @pytest.mark.tflm(model=FILE)")
@@ -162,9 +46,9 @@ def tflm_model(request: pytest.FixtureRequest) -> Model:
 def device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
     """The board of ``--tflm-port``, with the model under test loaded. Skips without a port."""
     state = request.config.stash[STATE]
-    if state.settings.port is None:
+    if state.board is None:
         pytest.skip("no board: give --tflm-port=PORT, or --tflm-port=sim for the simulator")
-    return state.pool.board(tflm_model)
+    return state.board.load(tflm_model)
 
 
 @pytest.fixture
@@ -172,8 +56,7 @@ def reference(
     request: pytest.FixtureRequest, tflm_model: Model, tflm_settings: Settings
 ) -> Runtime:
     """The interpreter that outputs are compared with: ``--tflm-runtime``, ``--tflm-resolver``."""
-    pool = request.config.stash[STATE].pool
-    return pool.reference(tflm_model, tflm_settings.runtime, tflm_settings.resolver)
+    return request.config.stash[STATE].hosts.open(tflm_settings.reference).load(tflm_model)
 
 
 @pytest.fixture
@@ -181,7 +64,7 @@ def tflm_samples(
     request: pytest.FixtureRequest, tflm_model: Model, tflm_settings: Settings
 ) -> Samples:
     """All samples of the model under test, as a sequence."""
-    return request.config.stash[STATE].samples(tflm_model, tflm_settings)
+    return request.config.stash[STATE].survey(tflm_model, tflm_settings).samples
 
 
 @pytest.fixture
@@ -222,4 +105,4 @@ def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | N
 @pytest.fixture
 def tflm_tolerance(tflm_settings: Settings) -> int:
     """``--tflm-tolerance``: how many LSBs an output may differ."""
-    return tflm_settings.tolerance
+    return tflm_settings.lsb

@@ -11,8 +11,6 @@ import pytest
 
 from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fixtures import (
-    STATE,
-    State,
     device,
     reference,
     tflm_compared,
@@ -24,6 +22,7 @@ from pytest_tflm.fixtures import (
     tflm_tolerance,
 )
 from pytest_tflm.options import OPTIONS, Option, settings_from
+from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
@@ -66,7 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
     def command_line(option: Option) -> list[str]:
-        return config.getoption(option.ini) or []
+        value: Any = config.getoption(option.ini) or []
+        return [value] if isinstance(value, str) else [str(each) for each in value]
 
     def ini(option: Option) -> list[str]:
         value = config.getini(option.ini)
@@ -123,16 +123,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str] | None:
-    if config.getoption("collectonly") or not any(
-        {"device", "tflm_kernel"} & set(getattr(item, "fixturenames", ())) for item in items
-    ):
+    used = {name for item in items for name in getattr(item, "fixturenames", ())}
+    if config.getoption("collectonly") or not {"device", "tflm_kernel"} & used:
         return None
     from pytest_tflm.report.header import header_lines
 
     state = config.stash[STATE]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     state.show_progress(reporter)
-    return header_lines(state.settings, state.pool, list(state.models.values()))
+    models, settings = list(state.models.values()), state.settings
+    looked_at = models if {"device", "reference", "tflm_samples"} <= used else []
+    notes = [note for model in looked_at for note in state.survey(model, settings).notes]
+    return header_lines(settings, state.hosts, models, notes)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -150,7 +152,7 @@ def pytest_runtest_makereport(
         is_known = False
         if isinstance(error, TflmError):
             report.tflm_error = True  # type: ignore[attr-defined]
-            error = state.pool.note(error)
+            error = state.hosts.note(error)
             is_known = not state.first_time(error)
             if error.details and not is_known:
                 report.sections.append(("tflm: details", error.details))
@@ -179,16 +181,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> list[str] | None:
-    if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
+    kinds = {type(left).__name__, type(right).__name__}
+    if op != "==" or not ("Within" in kinds or kinds == {"Outputs"}):
         return None
-    from pytest_tflm.compare.within import Within
+    from pytest_tflm.compare.within import compared
     from pytest_tflm.compare.words import headline
 
-    if isinstance(left, Within):
-        left, right = right, left
-    if not isinstance(right, Within):
+    comparison = compared(left, right)
+    if comparison is None:
         return None
-    comparison = right.compare(left)  # type: ignore[arg-type]
     config.stash[STATE].comparison = comparison
     return headline(comparison)
 

@@ -28,7 +28,8 @@ def main() -> int:
     from pytest_tflm.fuzz.sequences.machine import sequences
     from pytest_tflm.model import model_from_bytes
     from pytest_tflm.replay.rerun import steps_words
-    from tests.fuzz.test_machine import simulated
+    from pytest_tflm.runtime.board import BoardHost
+    from pytest_tflm.runtime.spec import RuntimeSpec
     from tests.runtime import state_models
 
     models = [
@@ -48,8 +49,8 @@ def main() -> int:
                 told = done // 1000
                 print(f"  {done} steps, {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
-        with simulated(port) as opened:
-            report = sequences(opened, models, steps=options.steps, seed=options.seed, tried=tried)
+        with BoardHost(RuntimeSpec.of_board(port)) as board:
+            report = sequences(board, models, steps=options.steps, seed=options.seed, tried=tried)
         found = "nothing found"
         if report.finding is not None:
             found = f"{steps_words(report.finding)}: {report.error}"

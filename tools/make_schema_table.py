@@ -19,7 +19,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-TARGET = Path(__file__).resolve().parents[1] / "pytest_tflm" / "model" / "verify" / "schema_table.py"
+TARGET = (
+    Path(__file__).resolve().parents[1] / "pytest_tflm" / "model" / "verify" / "schema_table.py"
+)
 LINE = 100
 
 SCALARS = {

@@ -15,7 +15,8 @@ from pytest_tflm.errors import SettingsError
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.kernels.conformance import Plan, Surveyed
 
-_RUNTIMES = "tflm, litert:RESOLVER, tensorflow:RESOLVER or board"
+_RUNTIMES = "tflm, litert:RESOLVER, tensorflow:RESOLVER, board (the one at --port) or board:PORT"
+_BOARD_TIMEOUT = 20.0
 
 
 def add(commands: Any) -> None:
@@ -31,22 +32,22 @@ def add(commands: Any) -> None:
     parser.add_argument("--baud", type=int, default=115200, metavar="N", help="default: 115200")
     parser.add_argument(
         "--runtime",
-        metavar="NAME",
+        metavar="RUNTIME",
         help=f"whose kernels to check: {_RUNTIMES} (default: board with --port, else tflm)",
     )
     parser.add_argument(
         "--against",
         action="append",
         default=[],
-        metavar="NAME",
-        help="what to hold them against, may be given several times (default: tflm for a board, "
+        metavar="RUNTIME",
+        help="what to compare them with; may be given several times (default: tflm for a board, "
         "else litert:builtin_ref)",
     )
     parser.add_argument(
         "--pair",
         action="append",
         default=[],
-        metavar="NAME,NAME",
+        metavar="RUNTIME,RUNTIME",
         help="another pair in the same run, for example litert:builtin_ref,litert:auto",
     )
     parser.add_argument(
@@ -61,7 +62,7 @@ def add(commands: Any) -> None:
         "--tolerance", type=int, default=0, metavar="LSB", help="differences that are no finding"
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes; a board has one (default: 1)"
+        "--jobs", type=int, default=1, metavar="N", help="processes (default: 1); not with a board"
     )
     parser.add_argument("--save", type=Path, metavar="DIR", help="write each finding as files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
@@ -83,35 +84,38 @@ def _conformance(options: argparse.Namespace) -> int:
         return 0
     plan = _plan(options)
     if options.jobs > 1 and plan.has_board:
-        raise SettingsError("There is one board: --jobs is for interpreters of this machine")
+        raise SettingsError("--jobs cannot be combined with a board: it runs one model at a time")
     return _Run(plan, options).run()
 
 
 def _plan(options: argparse.Namespace) -> Plan:
     from pytest_tflm.fuzz.kernels.conformance import Plan, checked_operators
+    from pytest_tflm.runtime.spec import Line, RuntimeSpec
+
+    def read(text: str) -> RuntimeSpec:
+        return RuntimeSpec.parse(text.strip(), port=options.port)
 
     for name, least in (("examples", 1), ("seed", 0), ("tolerance", 0), ("jobs", 1)):
         if getattr(options, name) < least:
             raise SettingsError(f"--{name} is {getattr(options, name)}: give at least {least}")
-    subject = options.runtime or ("board" if options.port else "tflm")
-    references = options.against or ["tflm" if subject == "board" else "litert:builtin_ref"]
-    pairs = [(subject, reference) for reference in references]
+    subject = read(options.runtime or ("board" if options.port else "tflm"))
+    references = options.against or ["tflm" if subject.is_board else "litert:builtin_ref"]
+    pairs = [(subject, read(reference)) for reference in references]
     for text in options.pair:
-        parts = tuple(part.strip() for part in text.split(","))
+        parts = text.split(",")
         if len(parts) != 2:
             raise SettingsError(f"--pair {text!r}: give two runtimes, each {_RUNTIMES}")
-        pairs.append((parts[0], parts[1]))
+        pairs.append((read(parts[0]), read(parts[1])))
     for one, other in pairs:
         if one == other:
-            raise SettingsError(f"{one} against itself has nothing to show")
+            raise SettingsError(f"{one} cannot be compared with itself")
     return Plan(
         pairs=tuple(pairs),
         operators=checked_operators(options.ops.split(",")),
         examples=options.examples,
         seed=options.seed,
         tolerance=options.tolerance,
-        port=options.port,
-        baud=options.baud,
+        line=Line(baud=options.baud, timeout=_BOARD_TIMEOUT),
     )
 
 
@@ -125,30 +129,30 @@ class _Run:
         self._is_terminal = sys.stderr.isatty()
 
     def run(self) -> int:
-        from pytest_tflm.fuzz.kernels.conformance import Runners, survey_all, survey_parallel
+        from pytest_tflm.fuzz.kernels.conformance import Work, survey_all, survey_parallel
 
-        runners = Runners(self._plan)
+        work = Work(self._plan)
         status = 0
         try:
             # Before the first model: what is missing or misspelt is known at once.
             for index in range(len(self._plan.pairs)):
-                runners.pair(index)
-            self._versions = runners.versions()
+                work.pair(index)
+            self._versions = work.hosts.versions()
             if self._options.jobs > 1:
                 results = survey_parallel(self._plan, self._options.jobs, self._progress)
             else:
-                results = survey_all(self._plan, runners, self._progress)
+                results = survey_all(work, self._progress)
             for item in results:
                 self._take(item)
         except KeyboardInterrupt:
             status = 130
         finally:
             self._progress("")
-            runners.close()
+            work.hosts.close()
             self._write()
         self._print_findings()
         if status:
-            print(f"Cut short after {len(self._surveyed)} of {len(self._plan.work)} searches.")
+            print(f"Cut short after {len(self._surveyed)} of {len(self._plan.searches)} searches.")
         return status
 
     def _take(self, item: Surveyed) -> None:
@@ -157,17 +161,12 @@ class _Run:
         self._surveyed.append(item)
         self._progress("")
         several = len(self._plan.pairs) > 1
-        pair = f"{item.names[0]} against {item.names[1]}:  " if several else ""
+        pair = f"{' against '.join(item.survey.names)}:  " if several else ""
         print(f"{pair}{table.row(item)}", flush=True)
         if self._options.save is not None:
-            from pytest_tflm.replay.record import replay_of_finding
-
             for finding in item.survey.findings:
                 finding.save(self._options.save)
-                replay = replay_of_finding(
-                    finding, self._options.tolerance, self._options.port or ""
-                )
-                replay.save(self._options.save)
+                finding.replay(self._options.tolerance).save(self._options.save)
 
     def _print_findings(self) -> None:
         for item in self._surveyed:

@@ -87,10 +87,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
     from pytest_tflm.model import open_model
     from pytest_tflm.record.samples import samples_for
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.hosts import Hosts
     from pytest_tflm.verdict.ladder import SAMPLES
     from pytest_tflm.verdict.row import Row
-    from pytest_tflm.verdict.target import board_of
     from pytest_tflm.verdict.verdict import judge
 
     model = open_model(options.model)
@@ -102,11 +101,8 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
             raise SettingsError(f"--codes: there is no file {options.codes}")
         found = samples_for(model, str(options.codes), 0)
         codes = [found[i] for i in range(min(len(found), SAMPLES))]
-    pool = Pool(settings, _progress())
-    row = None
-    try:
-        board = board_of(pool) if settings.port is not None else None
-        row = Row.made(board, settings.runtime, settings.resolver)
+    with Hosts(settings.line, _progress()) as hosts:
+        row = Row.made(hosts, settings.board, settings.reference)
         return judge(
             model,
             chosen,
@@ -115,10 +111,6 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
             codes=codes,
             progress=_progress(),
         )
-    finally:
-        if row is not None:
-            row.close()
-        pool.close()
 
 
 def _progress() -> Callable[[str, int, int], None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pytest_tflm.compare.distance import RunGap
     from pytest_tflm.model import Model
 
 _WIDTH = 10  # of what stands before a line
@@ -92,20 +93,23 @@ def _lint(options: argparse.Namespace) -> int:
     from pytest_tflm.model import open_model
     from pytest_tflm.model.lint import ERROR, lint
     from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
-    from pytest_tflm.runtime.interpreter import arena_needed
-    from pytest_tflm.runtime.repaired import run_shapes
+    from pytest_tflm.runtime.arena import arena_needed
+    from pytest_tflm.runtime.interpreter import interpreter
     from pytest_tflm.runtime.trial import try_on_tflm
+    from pytest_tflm.verdict.repaired import run_shapes
 
     memory, operators = _memory(options)
     model = open_model(options.model)
     shapes = arena = refusal = None
     unknown = []
     try:
-        shapes = run_shapes(model)
+        with interpreter("litert") as litert:
+            shapes = run_shapes(model, litert)
     except (InterpreterError, SampleError) as error:
         unknown.append(f"stored shapes were not compared with a run's: {error}")
     try:
-        refusal = try_on_tflm(model)
+        with interpreter("tflm") as tflm:
+            refusal = try_on_tflm(model, tflm)
     except (InterpreterError, SampleError) as error:
         unknown.append(f"not tried on TFLM: {error}")
     try:
@@ -148,25 +152,26 @@ def _memory(options: argparse.Namespace) -> tuple[int | None, Collection[str]]:
     if options.port is None:
         return None, ()
     from pytest_tflm.options import settings_from
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.board import BoardHost
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
-    given = {"port": (options.port,), "baud": (options.baud,)}
-    pool = Pool(settings_from(lambda option: given.get(option.name, ()), lambda _: (), {}))
-    try:
-        identity = pool.connection().identity
+    given = {"baud": (options.baud,)}
+    line = settings_from(lambda option: given.get(option.name, ()), lambda _: (), {}).line
+    with BoardHost(RuntimeSpec.of_board(options.port), line) as board:
+        identity = board.connection().identity
         return identity.memory, identity.operators
-    finally:
-        pool.close()
 
 
 def _repair(options: argparse.Namespace) -> int:
     from pytest_tflm.commands.output import check_output, write_output
     from pytest_tflm.model import open_model
-    from pytest_tflm.runtime.repaired import repair_model
+    from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.verdict.repaired import repair_model
 
     model = open_model(options.model)
     check_output(options, options.model)
-    repaired = repair_model(model, only=options.only)
+    with Hosts() as hosts:
+        repaired = repair_model(model, hosts, only=options.only)
     if repaired.model is None:
         print(f"{model.name}: nothing to repair{' that can be' if repaired.left else ''}.")
     else:
@@ -181,13 +186,17 @@ def _repair(options: argparse.Namespace) -> int:
         return int(bool(repaired.left))
     print(f"BUILTIN_REF gives the same bits for both over {repaired.samples} inputs, random ones")
     print(f"and extreme ones, at the batch size {_batch(model)}.")
-    print(f"  host TFLM against it before: {repaired.before}")
-    print(f"  host TFLM against it now:    {repaired.after}")
+    print(f"  host TFLM against it before: {_told(repaired.before)}")
+    print(f"  host TFLM against it now:    {_told(repaired.after)}")
     write_output(options, repaired.model.data)
     print(
         f"{options.output}: {repaired.model.size} bytes, {len(repaired.model.operators)} operators"
     )
     return 0
+
+
+def _told(gap: RunGap | str) -> str:
+    return gap if isinstance(gap, str) else gap.describe()
 
 
 def _batch(model: Model) -> str:
@@ -200,7 +209,8 @@ def _cut(options: argparse.Namespace) -> int:
     from pytest_tflm.errors import SettingsError
     from pytest_tflm.model import open_model
     from pytest_tflm.model.transform.cut import cut_operators
-    from pytest_tflm.runtime.repaired import run_shapes
+    from pytest_tflm.runtime.interpreter import interpreter
+    from pytest_tflm.verdict.repaired import run_shapes
 
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", options.op)
     if match is None:
@@ -211,7 +221,8 @@ def _cut(options: argparse.Namespace) -> int:
     # First without a run: an operator that is not there is said at once.
     cut = cut_operators(model, first, last)
     if options.freeze:
-        cut = cut_operators(model, first, last, shapes=run_shapes(model))
+        with interpreter("litert") as litert:
+            cut = cut_operators(model, first, last, shapes=run_shapes(model, litert))
     write_output(options, cut.model.data)
     print(f"{options.output}: {cut.model.size} bytes, {cut.model.name}")
     for what, tensors, indices in (

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.compare.distance import allowance, differences
 from pytest_tflm.errors import SampleError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Tensor
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 class TensorComparison:
     """How one output tensor compares.
 
-    ``differences`` holds got minus expected for each element: int64 LSBs for integer and bool
-    tensors (one LSB is one step of the code), float64 in the tensor's own unit for float tensors.
-    NaN against NaN and an infinity against the same infinity are no difference; any other pair
-    with one of them is an infinite one. ``allowed`` is the largest magnitude that passes.
+    ``differences`` as :func:`~pytest_tflm.compare.distance.differences` gives them: int64 LSBs, or
+    float64 in the tensor's own unit. ``allowed`` is the largest magnitude that passes.
     """
 
     index: int
@@ -129,40 +127,10 @@ def compare(
                 f"output {index} is {_describe(ours)} from {got_name} and {_describe(theirs)} from "
                 f"{expected_name}: they cannot be outputs of the same model."
             )
-        differences, allowed = _difference(ours, theirs, lsb, float_tolerance)
-        compared.append(TensorComparison(index, tensors[index], ours, theirs, differences, allowed))
+        allowed = allowance(theirs, float_tolerance) if theirs.dtype.kind == "f" else lsb
+        apart = differences(ours, theirs)
+        compared.append(TensorComparison(index, tensors[index], ours, theirs, apart, allowed))
     return Comparison(tuple(compared), got_name, expected_name, lsb, float_tolerance)
-
-
-def _difference(
-    got: NDArray[Any], expected: NDArray[Any], lsb: int, float_tolerance: float
-) -> tuple[NDArray[Any], float]:
-    import numpy as np
-
-    if got.dtype.kind in "biu":
-        return _integer_difference(got, expected), lsb
-    if got.dtype.kind != "f":
-        raise SampleError(f"outputs of dtype {got.dtype} cannot be compared.")
-    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-    allowed = float_tolerance * max(1.0, float(finite.max()) if finite.size else 0.0)
-    with np.errstate(invalid="ignore"):
-        differences = got.astype(np.float64) - expected.astype(np.float64)
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    differences[same] = 0.0
-    differences[~same & ~np.isfinite(differences)] = np.inf
-    return differences, allowed
-
-
-def _integer_difference(got: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.int64]:
-    """got - expected, saturated to int64, which only 64-bit tensors can leave."""
-    import numpy as np
-
-    if got.dtype.itemsize < 8:
-        return got.astype(np.int64) - expected.astype(np.int64)
-    limits = np.iinfo(np.int64)
-    exact = [int(g) - int(e) for g, e in zip(got.ravel(), expected.ravel(), strict=True)]
-    clamped = [min(max(value, limits.min + 1), limits.max) for value in exact]
-    return np.array(clamped, dtype=np.int64).reshape(got.shape)
 
 
 def _parts(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.errors import OutputMismatch
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,21 +32,26 @@ class Within:
         self.expected = expected
         self.lsb = lsb
         self.float_tolerance = float_tolerance
+        self._compared: tuple[object, Comparison] | None = None
 
     def compare(self, got: Outputs | Sequence[NDArray[Any]] | NDArray[Any]) -> Comparison:
         """The comparison behind ``==``. Raises SampleError if the shapes or dtypes differ."""
         from pytest_tflm.compare.comparison import compare
 
-        return compare(got, self.expected, lsb=self.lsb, float_tolerance=self.float_tolerance)
+        # pytest asks again for the report of an ``assert`` that failed.
+        if self._compared is None or self._compared[0] is not got or isinstance(got, list):
+            made = compare(got, self.expected, lsb=self.lsb, float_tolerance=self.float_tolerance)
+            self._compared = (got, made)
+        return self._compared[1]
 
     def check(self, got: Outputs | Sequence[NDArray[Any]] | NDArray[Any]) -> Comparison:
         """Compare, and raise OutputMismatch with the whole report if ``got`` is not within the
         tolerance: for use where no ``assert`` is rewritten."""
         comparison = self.compare(got)
         if not comparison.passed:
-            from pytest_tflm.compare.words import comparison_lines
+            from pytest_tflm.compare.words import mismatch
 
-            raise OutputMismatch("\n".join(comparison_lines(comparison)), comparison=comparison)
+            raise mismatch(comparison)
         return comparison
 
     def __eq__(self, other: object) -> bool:
@@ -59,6 +62,20 @@ class Within:
     def __repr__(self) -> str:
         of = getattr(self.expected, "runtime", None) or "the expected outputs"
         return f"within {self.lsb} LSB of {of}"
+
+
+def compared(left: object, right: object) -> Comparison | None:
+    """The comparison behind ``left == right``, of which one is a :class:`Within`, or both are
+    outputs; None if it is neither. Raises SampleError if the shapes or dtypes differ."""
+    from pytest_tflm.runtime.base import Outputs
+
+    if isinstance(left, Within):
+        left, right = right, left
+    if isinstance(right, Within):
+        return right.compare(left)  # type: ignore[arg-type]
+    if isinstance(left, Outputs) and isinstance(right, Outputs):
+        return Within(right, lsb=0, float_tolerance=0.0).compare(left)
+    return None
 
 
 def within(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.errors import OutputMismatch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,12 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     for tensor in comparison.tensors:
         lines += tensor_lines(tensor, comparison.got_name, comparison.expected_name)
     return lines
+
+
+def mismatch(comparison: Comparison, more: str = "") -> OutputMismatch:
+    """The error of a comparison that did not pass, with the whole report and ``more`` behind it."""
+    lines = comparison_lines(comparison)
+    return OutputMismatch("\n".join(lines) + more, comparison=comparison)
 
 
 def headline(comparison: Comparison) -> list[str]:

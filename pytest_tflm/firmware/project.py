@@ -45,7 +45,7 @@ def write_project(
     what is in the directory; files that are not of the project stay.
 
     Raises SettingsError, OperatorMissing, or what
-    :func:`~pytest_tflm.runtime.interpreter.arena_needed` raises. Nothing is written then.
+    :func:`~pytest_tflm.runtime.arena.arena_needed` raises. Nothing is written then.
     """
     if arena is not None and (model is None or arena < _LEAST_ARENA):
         raise SettingsError(
@@ -90,7 +90,7 @@ def _check_directory(directory: Path, force: bool) -> None:
 
 
 def _measured(model: Model) -> tuple[int, str]:
-    from pytest_tflm.runtime.interpreter import arena_needed
+    from pytest_tflm.runtime.arena import arena_needed
 
     needed = arena_needed(model)
     arena = model_header.with_margin(needed)

@@ -8,20 +8,18 @@ if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs.decorator import tflm_fuzz
     from pytest_tflm.fuzz.kernels.codes import codes, sample_lists
     from pytest_tflm.fuzz.kernels.finding import Finding
-    from pytest_tflm.fuzz.kernels.judge import Pair
     from pytest_tflm.fuzz.kernels.operators import OPERATORS, cases
-    from pytest_tflm.fuzz.kernels.runners import runner
+    from pytest_tflm.fuzz.kernels.pair import Pair
     from pytest_tflm.fuzz.kernels.search import Search, Survey
 
 _HOMES = {
     "OPERATORS": "kernels.operators",
     "Finding": "kernels.finding",
-    "Pair": "kernels.judge",
+    "Pair": "kernels.pair",
     "Search": "kernels.search",
     "Survey": "kernels.search",
     "cases": "kernels.operators",
     "codes": "kernels.codes",
-    "runner": "kernels.runners",
     "sample_lists": "kernels.codes",
     "tflm_fuzz": "inputs.decorator",
 }
@@ -34,7 +32,6 @@ __all__ = [
     "Survey",
     "cases",
     "codes",
-    "runner",
     "sample_lists",
     "tflm_fuzz",
 ]

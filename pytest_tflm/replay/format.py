@@ -22,11 +22,13 @@ import numpy as np
 
 from pytest_tflm.errors import ReplayError
 from pytest_tflm.replay.fields import Fields
+from pytest_tflm.runtime.spec import BOARD, INTERPRETERS, RESOLVERS, RuntimeSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model
+    from pytest_tflm.runtime.base import Host
 
     Arrays = tuple[NDArray[Any], ...]
 
@@ -52,15 +54,17 @@ STEPS = (LOAD, RESET, RUN, WRITE, REOPEN)
 
 @dataclass(frozen=True)
 class Party:
-    """A runtime as it was: ``kind`` is ``board``, ``litert``, ``tensorflow`` or ``tflm``;
-    ``resolver`` is empty for those that have none; ``port`` is that of a board; ``versions`` are
-    of the packages, or of the firmware."""
+    """A runtime as it was. ``name`` is for people; ``versions`` are of the package, or of the
+    board's firmware."""
 
     name: str
-    kind: str
-    resolver: str = ""
-    port: str = ""
+    spec: RuntimeSpec
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, host: Host, name: str = "") -> Party:
+        """A host as it is; ``name`` where reports call it something else than it does itself."""
+        return cls(name or host.name, host.spec, host.versions())
 
 
 @dataclass(frozen=True)
@@ -273,9 +277,9 @@ def _step(step: Step, table: _Table) -> dict[str, Any]:
 def _party(party: Party) -> dict[str, Any]:
     return {
         "name": party.name,
-        "kind": party.kind,
-        "resolver": party.resolver,
-        "port": party.port,
+        "kind": party.spec.kind,
+        "resolver": party.spec.resolver,
+        "port": party.spec.port,
         "versions": dict(party.versions),
     }
 
@@ -372,11 +376,13 @@ def _read_party(fields: Fields) -> Party:
     versions = fields.data.get("versions")
     if not isinstance(versions, dict) or len(versions) > 64:
         raise ReplayError(f"{fields.where} has no versions.")
+    kind = fields.one_of("kind", (BOARD, *INTERPRETERS))
+    resolver = fields.one_of("resolver", ("", *RESOLVERS))
     return Party(
         fields.text("name"),
-        fields.one_of("kind", ("board", "litert", "tensorflow", "tflm")),
-        fields.text("resolver"),
-        fields.text("port"),
+        RuntimeSpec.of_board(fields.text("port"))
+        if kind == BOARD
+        else RuntimeSpec.of_interpreter(kind, resolver or None),
         {str(name)[:200]: str(version)[:200] for name, version in versions.items()},
     )
 

@@ -1,13 +1,13 @@
-"""Run a replay again: the same models, samples and resets, on these two runtimes."""
+"""Run a replay again: the same models, samples and resets, on these two hosts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from pytest_tflm.compare import distance
 from pytest_tflm.compare.comparison import compare
 from pytest_tflm.compare.words import comparison_lines
 from pytest_tflm.errors import (
@@ -16,36 +16,30 @@ from pytest_tflm.errors import (
     BoardReset,
     InterpreterCrashed,
     InterpreterRefused,
+    NotSupported,
     ReplayError,
     SampleError,
     TflmError,
 )
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.record.words import sample_lines
-from pytest_tflm.replay.format import LOAD, REOPEN, RESET, RUN, WRITE, Replay, ReplayModel
+from pytest_tflm.replay.format import (
+    LOAD,
+    REOPEN,
+    RESET,
+    RUN,
+    WRITE,
+    Party,
+    Replay,
+    ReplayModel,
+)
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Arrays, Outputs, Runtime
+    from pytest_tflm.runtime.base import Arrays, Host, Outputs, Runtime
 
 _REFUSALS = (BoardError, InterpreterCrashed, InterpreterRefused)
 _CRASHES = (BoardReset, BoardCrashed, InterpreterCrashed)
-
-
-class Machine(Protocol):
-    """A runtime that takes one model after the other."""
-
-    @property
-    def name(self) -> str: ...
-
-    def load(self, model: Model) -> Runtime:
-        """The runtime with ``model`` loaded anew, its variables at their initial values."""
-
-    def write(self, sample: object) -> None:
-        """Write a sample into the input tensors without running it, where that can be done."""
-
-    def reopen(self) -> Runtime:
-        """Drop the line and open it again, where there is one; the model stays."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +72,9 @@ def _model_of(wanted: ReplayModel, known: Sequence[Model]) -> Model:
     )
 
 
-def replayed(
-    replay: Replay, models: Sequence[Model], subject: Machine, reference: Machine
-) -> Replayed:
-    """Run a replay. Raises what the runtimes raise, except refusals and crashes where those are
-    what was found."""
+def replayed(replay: Replay, models: Sequence[Model], subject: Host, reference: Host) -> Replayed:
+    """Run a replay. Raises what the hosts raise, except refusals and crashes where those are what
+    was found."""
     samples = replay.samples
     _check_samples(replay, models)
     got, refused = _run(replay, models, subject)
@@ -146,7 +138,7 @@ def _check_samples(replay: Replay, models: Sequence[Model]) -> None:
 
 
 def _run(
-    replay: Replay, models: Sequence[Model], machine: Machine
+    replay: Replay, models: Sequence[Model], host: Host
 ) -> tuple[list[Outputs], TflmError | None]:
     """Outputs of every ``run``, up to a refusal if there is one."""
     outputs: list[Outputs] = []
@@ -154,14 +146,15 @@ def _run(
     try:
         for step in replay.steps:
             if step.do == LOAD:
-                runtime = machine.load(models[step.index])
+                runtime = _loaded(host, models[step.index])
             assert runtime is not None, "the reader checks that loading is first"
             if step.do == RESET:
                 runtime.reset_state()
             elif step.do == WRITE:
-                machine.write(replay.samples[step.index])
+                with contextlib.suppress(NotSupported):  # it changes no output
+                    runtime.read_back(replay.samples[step.index])
             elif step.do == REOPEN:
-                runtime = machine.reopen()
+                host.reopen()
             elif step.do == RUN:
                 outputs.append(runtime.run(replay.samples[step.index]))
     except _REFUSALS as error:
@@ -169,22 +162,32 @@ def _run(
     return outputs, None
 
 
+def _loaded(host: Host, model: Model) -> Runtime:
+    """The model loaded anew, its variables at their initial values."""
+    runtime = host.load(model)
+    if host.takes_models:
+        runtime.reload()
+    else:
+        runtime.reset_state()
+    return runtime
+
+
 def _refusal(
     replay: Replay,
-    subject: Machine,
+    subject: Host,
     refused: TflmError | None,
-    reference: Machine,
+    reference: Host,
     also_refused: TflmError | None,
 ) -> Replayed:
     is_subject = replay.who != "reference"
-    machine, error = (subject, refused) if is_subject else (reference, also_refused)
+    host, error = (subject, refused) if is_subject else (reference, also_refused)
     other, others = (reference, also_refused) if is_subject else (subject, refused)
     if error is None:
-        return Replayed(False, (f"{machine.name} runs it; it {_past(replay.kind)}",), None)
+        return Replayed(False, (f"{host.name} runs it; it {_past(replay.kind)}",), None)
     if others is not None:
         return Replayed(False, (f"neither runs it: {error}; {others}",), None)
     same = isinstance(error, _CRASHES) == (replay.kind == "crashed")
-    lines = (f"{machine.name} does not run it, and {other.name} does: {error}",)
+    lines = (f"{host.name} does not run it, and {other.name} does: {error}",)
     return Replayed(same, lines if same else (f"now in another way: {lines[0]}",), None)
 
 
@@ -197,78 +200,12 @@ def _as_recorded(replay: Replay, got: Sequence[Outputs]) -> bool | None:
     if any(arrays is None for arrays in recorded):
         return None
     return all(
-        len(outputs.arrays) == len(arrays or ())
-        and all(
-            a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b)
-            for a, b in zip(outputs.arrays, arrays or (), strict=True)
-        )
+        distance.same(outputs.arrays, arrays or ())
         for outputs, arrays in zip(got, recorded, strict=True)
     )
 
 
-def _told(party: Any) -> str:
-    port = f" ({party.port})" if party.port else ""
+def _told(party: Party) -> str:
+    port = f" ({party.spec.port})" if party.spec.port else ""
     versions = ", ".join(f"{name} {version}" for name, version in party.versions.items())
     return f"{party.name}{port}{f', {versions}' if versions else ''}"
-
-
-class InterpreterMachine:
-    """An interpreter of this machine as a :class:`Machine`; ``close`` ends its process."""
-
-    def __init__(self, kind: str, resolver: str = "") -> None:
-        from pytest_tflm.runtime import packages
-
-        self.name = packages.runtime_name(kind, resolver or None)
-        self._kind, self._resolver = kind, resolver
-        self._runtime: Any = None
-
-    def load(self, model: Model) -> Runtime:
-        from pytest_tflm.runtime.interpreter import InterpreterRuntime
-
-        self.close()  # a process of its own for each: variables and all else begin anew
-        self._runtime = InterpreterRuntime(self._kind, model, resolver=self._resolver or None)
-        runtime: Runtime = self._runtime
-        return runtime
-
-    def write(self, sample: object) -> None:
-        """Nothing: what is written and not run changes no output."""
-
-    def reopen(self) -> Runtime:
-        runtime: Runtime = self._runtime
-        return runtime
-
-    def close(self) -> None:
-        if self._runtime is not None:
-            self._runtime.close()
-
-
-class BoardMachine:
-    """The board as a :class:`Machine`. ``board(model)`` gives it with a model loaded;
-    ``reopened()`` drops its line and opens it again."""
-
-    def __init__(self, board: Callable[[Model], Any], reopened: Callable[[], Any]) -> None:
-        self.name = "board"
-        self._board, self._reopened = board, reopened
-        self._model: Model | None = None
-        self._runtime: Any = None
-
-    def load(self, model: Model) -> Runtime:
-        self._model = model
-        self._runtime = self._board(model)
-        self.name = self._runtime.name
-        if self._runtime.takes_models:
-            self._runtime.reload()
-        else:
-            self._runtime.reset_state()
-        runtime: Runtime = self._runtime
-        return runtime
-
-    def write(self, sample: object) -> None:
-        self._runtime.read_back(sample)
-
-    def reopen(self) -> Runtime:
-        self._reopened()
-        assert self._model is not None
-        self._runtime = self._board(self._model)
-        runtime: Runtime = self._runtime
-        return runtime

@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import TflmError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.hosts import Hosts
 
 
-def header_lines(settings: Settings, pool: Pool, models: list[Model]) -> list[str]:
+def header_lines(
+    settings: Settings, hosts: Hosts, models: list[Model], notes: Iterable[str]
+) -> list[str]:
     """Board, firmware, models with their hashes and what is known to go wrong with them, reference
-    and tolerance. Connects to the board:
-    if that fails the tests will say so, and the header does in short."""
+    and tolerance, and ``notes`` on the samples. Connects to the board: if that fails the tests will
+    say so, and the header does in short."""
     return [
-        f"tflm: board: {_board(settings, pool)}",
+        f"tflm: board: {_board(settings, hosts)}",
         *(
             f"tflm: model: {model.name}, {model.size} bytes, CRC-32 {model.crc32:08x}, "
             f"SHA-256 {model.sha256[:12]}…"
             for model in models
         ),
-        f"tflm: reference: {reference_name(settings)}, tolerance {settings.tolerance} LSB",
+        f"tflm: reference: {settings.reference.name}, {settings.tolerance_words}",
         *(line for model in models for line in _lint_lines(model)),
+        *(f"tflm: note: {note}" for note in notes),
     ]
 
 
@@ -36,18 +41,11 @@ def _lint_lines(model: Model) -> list[str]:
     return [f"tflm: {f.severity}: {model.name}: {f.sentence} ({f.remedy})" for f in found]
 
 
-def reference_name(settings: Settings) -> str:
-    """How the reference of these settings is called, ``litert builtin_ref`` for example."""
-    if settings.runtime == "tflm":
-        return "tflm"
-    return f"{settings.runtime} {settings.resolver}"
-
-
-def _board(settings: Settings, pool: Pool) -> str:
-    if settings.port is None:
+def _board(settings: Settings, hosts: Hosts) -> str:
+    if settings.board is None:
         return "none (no --tflm-port)"
     try:
-        connection = pool.connection()
+        connection = hosts.board(settings.board).connection()
         baud = connection.counters.baud
         rate = "" if baud is None else f", {baud} baud"
         note = f" ({connection.rate_note})" if connection.rate_note else ""

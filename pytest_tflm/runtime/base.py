@@ -1,8 +1,11 @@
-"""The one idea: a runtime runs a model. A board, host TFLM and each TFLite interpreter is one."""
+"""The one idea: a runtime runs a model. A board, host TFLM and each TFLite interpreter is one.
+
+A :class:`Host` is what runs models (a board, an interpreter), a :class:`Runtime` one model on it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pytest_tflm.errors import TflmError
     from pytest_tflm.model import Model, Tensor
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
     Arrays = tuple[NDArray[np.generic], ...]
 
@@ -36,6 +41,20 @@ class Outputs:
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self.arrays[index]
 
+    def __eq__(self, other: object) -> bool:
+        """Bit for bit: the same dtypes, shapes and bytes, whoever computed them."""
+        if not isinstance(other, Outputs):
+            return NotImplemented
+        return [(a.dtype, a.shape, a.tobytes()) for a in self.arrays] == [
+            (a.dtype, a.shape, a.tobytes()) for a in other.arrays
+        ]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
+        return f"<outputs of {self.runtime}: {arrays}>"
+
 
 @dataclass(frozen=True)
 class OperatorTime:
@@ -47,8 +66,27 @@ class OperatorTime:
     microseconds: int
 
 
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One run as seen from inside.
+
+    ``tensors`` holds, by its index in subgraph 0, each tensor that is not a constant, in the shape
+    that it had in this run, which need not be the stored one. A tensor that nobody computes is
+    missing, and so is a handle (:attr:`~pytest_tflm.model.Tensor.is_handle`); in TFLM, a tensor has
+    its stored shape.
+    """
+
+    outputs: Outputs
+    tensors: Mapping[int, NDArray[np.generic]]
+
+    @property
+    def shapes(self) -> dict[int, tuple[int, ...]]:
+        """The shape that each tensor had."""
+        return {index: tuple(array.shape) for index, array in self.tensors.items()}
+
+
 class Runtime(Protocol):
-    """Runs one model.
+    """One model on a host.
 
     A *sample* is what ``Model.quantize`` takes: one array for a model with one input, or a
     sequence or a mapping (by tensor name) of arrays for several.
@@ -62,6 +100,14 @@ class Runtime(Protocol):
     def model(self) -> Model:
         """The model it runs."""
 
+    @property
+    def host(self) -> Host:
+        """What runs it."""
+
+    @property
+    def activity(self) -> object:
+        """Another value whenever something was done that the model's state may depend on."""
+
     def run(self, sample: object) -> Outputs:
         """Run one sample. Raises a :class:`~pytest_tflm.errors.TflmError` if it cannot."""
 
@@ -71,5 +117,103 @@ class Runtime(Protocol):
     def reset_state(self) -> None:
         """Put the model's variables (LSTM, SVDF, …) back to their initial values."""
 
+    def reload(self) -> None:
+        """Load the model once more: what its memory held before is gone. WrongModel on a board that
+        takes no models."""
+
+    def check_identity(self) -> None:
+        """Ask the host anew what it has prepared. WrongModel if that is not the model."""
+
+    def read_back(self, sample: object) -> Arrays:
+        """Write a sample into the input tensors, without running it, and read them: one array for
+        each input tensor, in its dtype and shape. NotSupported by interpreters."""
+
+    def read_inputs(self) -> Arrays:
+        """What the input tensors hold now: after a run, what Invoke left there. NotSupported by
+        interpreters."""
+
+    def operator_times(self) -> list[OperatorTime]:
+        """How long each operator took in the last run, by the host's clock; empty before the
+        first. An operator that runs others (IF, WHILE, CALL_ONCE) counts with them, and one that
+        the board had no memory for is missing at the end. NotSupported where nobody measures
+        them, as the simulator and the interpreters."""
+
+    def close(self) -> None:
+        """Release the model. The host goes on. May be called twice."""
+
+
+class Attempt(Protocol):
+    """One model that is loaded, run over samples and forgotten."""
+
+    def outputs(self) -> list[Arrays]:
+        """What it computed, in the order of the samples; waits for it. Raises the TflmError that
+        stopped it."""
+
+
+class Host(Protocol):
+    """Runs models: a board, or an interpreter of this machine. Opened by
+    :class:`~pytest_tflm.runtime.hosts.Hosts`."""
+
+    @property
+    def spec(self) -> RuntimeSpec:
+        """What was asked for."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it, ``board simulator`` or ``litert builtin_ref`` for example. Greets a
+        board: raises LinkError or BoardError."""
+
+    @property
+    def takes_models(self) -> bool:
+        """Whether it runs any model that fits; a board may have one compiled in instead."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators that it says it has; none if it does not say."""
+
+    @property
+    def is_observable(self) -> bool:
+        """Whether :meth:`observe` shows what the operators of an ordinary run compute."""
+
+    def load(self, model: Model) -> Runtime:
+        """``model``, ready to run; the same runtime each time. On a board it takes the place of the
+        model before it, which is sent again when its runtime is used. Raises TflmError."""
+
+    def attempt(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+    ) -> Attempt:
+        """Load ``model``, run ``samples`` in order from its initial state (each of them from it
+        with ``reset_between``), and forget it. Runtimes of an interpreter's host keep their state;
+        a board has one model at a time. What goes wrong is raised by the attempt's ``outputs``."""
+
+    def observe(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = True
+    ) -> list[Observation]:
+        """The same as :meth:`attempt`, with all tensors kept and read after each sample.
+        NotSupported by a board. With a delegate, what is seen is not what an ordinary run computes
+        (tensorflow#79355): look only at its outputs."""
+
+    def versions(self) -> dict[str, str]:
+        """Of the package, or of firmware, kernels and TFLM as far as the board says."""
+
+    def describe(self) -> str:
+        """One line for people: package and version, or a board's firmware, kernels and TFLM."""
+
+    def renew(self) -> None:
+        """Begin anew, so that what models before have done to the memory is gone: a new process; a
+        simulated board is started again, a real one is greeted again. Raises TflmError."""
+
+    def reopen(self) -> None:
+        """Drop the line to a board and open it again. What it has loaded stays."""
+
+    def note(self, error: TflmError) -> TflmError:
+        """Take notice of an error that a call raised: those of its link end a board's use. Gives
+        the error to show, which for a simulator that died says so."""
+
     def close(self) -> None:
         """Release what it holds. May be called twice."""
+
+
+def outputs_of(host: Host, model: Model, samples: Sequence[object]) -> list[Arrays]:
+    """The outputs of ``model`` on ``host`` for each sample, each from the initial state."""
+    return host.attempt(model, samples, reset_between=model.is_stream).outputs()

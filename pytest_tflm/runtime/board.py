@@ -1,61 +1,299 @@
-"""A board as a runtime: a model over a connection."""
+"""A board as a host of models: a process or a port, a connection, and the model that is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
+    BoardError,
+    LinkError,
     ModelRejected,
     ModelTooLarge,
+    NotSupported,
     OperatorMissing,
+    PortVanished,
+    TflmError,
     WrongModel,
 )
 from pytest_tflm.runtime.base import OperatorTime, Outputs
+from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection
-    from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.entries import LoadedModel, LoadedTensor
-    from pytest_tflm.link.running import RunResult
+    from pytest_tflm.link import Connection, Counters, LoadedModel, LoadedTensor, RunResult
     from pytest_tflm.model import Model, Tensor
-    from pytest_tflm.runtime.base import Arrays
+    from pytest_tflm.runtime.base import Arrays, Attempt, Observation
+    from pytest_tflm.simulator.board.child import BoardProcess
+
+Progress = Callable[[str, int, int], None]
 
 _ABOUT_THE_MODEL = (ArenaTooSmall, ModelRejected, ModelTooLarge, OperatorMissing)
+_LAST_BREATH = 0.5
+"""Seconds that a process which closed its port may take to end, so that its end can be told."""
+_REOPENINGS = 5
+_LAST_RUN = 64
+_MOST_OF_A_STREAM = 1 << 14
+"""Inputs that are kept of what a model has run, without state and with it."""
+
+
+class BoardHost:
+    """A :class:`~pytest_tflm.runtime.base.Host` on the board at a port, a simulated one (``sim``,
+    ``sim?…``) and an emulated one (``qemu:IMAGE``) included, whose process it starts and ends.
+
+    It is opened by its first use. It has one model loaded at a time. One that broke stays broken
+    until :meth:`renew`: whoever asks for it again gets the same error at once. A model that it
+    refused is not sent a second time. ``progress(what, done, total)`` is called while a model is
+    sent, with bytes.
+    """
+
+    is_observable = False
+
+    def __init__(
+        self, spec: RuntimeSpec, line: Line | None = None, progress: Progress | None = None
+    ) -> None:
+        self.spec = spec
+        self._line = line or Line()
+        self._progress = progress
+        self._process: BoardProcess | None = None
+        self._connection: Connection | None = None
+        self._runtime: BoardRuntime | None = None
+        self._broken: TflmError | None = None
+        self._refused: dict[str, BoardError] = {}
+        self.activity = 0
+        """How often something was asked of a model on it."""
+
+    @classmethod
+    def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
+        """The board behind an open connection."""
+        host = cls(RuntimeSpec.of_board(connection.name), progress=progress)
+        host._connection = connection
+        return host
+
+    @property
+    def broken(self) -> TflmError | None:
+        """The error that ended its use, if one did."""
+        return self._broken
+
+    @property
+    def link(self) -> Counters | None:
+        """What the link did; None if the board has not been greeted."""
+        return self._connection.counters if self._connection is not None else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process of a simulated or emulated board, if it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def connection(self) -> Connection:
+        """The link to the board. Raises LinkError or BoardError; the same again ever after."""
+        if self._broken is not None:
+            raise self._broken
+        if self._connection is None:
+            try:
+                self._connection = self._open()
+            except TflmError as error:
+                self._broken = error
+                raise
+        return self._connection
+
+    @property
+    def name(self) -> str:
+        return f"board {self.connection().identity.board}"
+
+    @property
+    def takes_models(self) -> bool:
+        return self.connection().identity.takes_models
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return self.connection().identity.operators
+
+    def load(self, model: Model) -> BoardRuntime:
+        """``model``, loaded on the board.
+
+        Raises LinkError if the link broke, and if the board does not take the model WrongModel,
+        ModelTooLarge, ArenaTooSmall, OperatorMissing or ModelRejected; it can be asked for with
+        another model then.
+        """
+        connection = self.connection()
+        if model.sha256 in self._refused:
+            raise self._refused[model.sha256]
+        if self._runtime is None or self._runtime.model.sha256 != model.sha256:
+            self._runtime = None
+            try:
+                self._runtime = BoardRuntime(self, model)
+            except BoardError as error:
+                if connection.broken is None:
+                    self._refused[model.sha256] = error
+                raise
+        return self._runtime
+
+    def attempt(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+    ) -> Attempt:
+        return _Attempt(self, model, samples, reset_between)
+
+    def observe(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = True
+    ) -> list[Observation]:
+        raise NotSupported(f"{self.name}: a board shows no inner tensors")
+
+    def versions(self) -> dict[str, str]:
+        return self.connection().identity.versions()
+
+    def describe(self) -> str:
+        """One line for a header: ``nano33, pytest-tflm-core 0.1.0, kernels CMSIS-NN``."""
+        identity = self.connection().identity
+        parts = [identity.describe()]
+        parts += [f"TFLM {identity.tflm}"] if identity.tflm else []
+        parts += [identity.compiler] if identity.compiler else []
+        return ", ".join(parts)
+
+    def renew(self) -> None:
+        self._release()
+        self._broken = None
+        for left in reversed(range(_REOPENINGS)):
+            try:
+                self.connection()
+                return
+            except LinkError:
+                if not left:
+                    raise
+                self._release()
+                self._broken = None
+
+    def reopen(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._runtime = None
+        self.connection()
+
+    def note(self, error: TflmError) -> TflmError:
+        if self._broken is not None:
+            return self._broken
+        if self._process is not None and isinstance(error, LinkError):
+            died = self._process.exit_description(wait=_LAST_BREATH)
+            if died is not None:
+                error = PortVanished(
+                    f"{self.spec.port} is gone (process {self._process.pid}: {died}). "
+                    "The board's tests cannot go on.",
+                    details=error.details,
+                )
+        if self._connection is not None and (
+            isinstance(error, LinkError) or self._connection.broken is not None
+        ):
+            self._broken = error
+        return error
+
+    def report(self, model: Model) -> Callable[[int, int], None] | None:
+        """What is called while ``model`` is sent."""
+        progress = self._progress
+        if progress is None:
+            return None
+        return lambda done, total: progress(f"sending {model.name} to the board", done, total)
+
+    def close(self) -> None:
+        """Release the port and end the process of a simulated board."""
+        self._release()
+
+    def __enter__(self) -> BoardHost:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _release(self) -> None:
+        things = (self._connection, self._process)
+        self._connection = self._process = self._runtime = None
+        for thing in things:
+            if thing is not None:
+                with contextlib.suppress(TflmError, OSError):  # nobody is left to tell
+                    thing.close()
+
+    def _open(self) -> Connection:
+        from pytest_tflm.link import Connection, ports
+
+        port, line = self.spec.port, self._line
+        if port == ports.AUTO:
+            port = ports.the_board(baud=line.baud)
+        if self._process is None:
+            self._process = _start_process(port)
+        process = self._process
+        return Connection.open(
+            port if process is None else process.port,
+            baud=(process.baud if process is not None else 0) or line.baud,
+            line_baud=line.line_baud,
+            is_uart=process is not None and bool(process.baud),
+            timeout=line.timeout,
+            name=port,
+        )
+
+
+def _start_process(port: str) -> BoardProcess | None:
+    """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
+    if port == "sim" or port.startswith("sim?"):
+        from pytest_tflm.simulator.board import launch
+
+        return launch.start(port)
+    if port.startswith("qemu:"):
+        from pytest_tflm.simulator.board import qemu
+
+        return qemu.start(port)
+    return None
+
+
+class _Attempt:
+    """A board has run by the time that this is made, and has told what came of it."""
+
+    def __init__(
+        self, host: BoardHost, model: Model, samples: Sequence[object], reset_between: bool
+    ) -> None:
+        self._outputs: list[Arrays] = []
+        self._error: TflmError | None = None
+        try:
+            runtime = BoardRuntime(host, model)
+            if model.is_stream:
+                runtime.reset_state()
+            if not reset_between:
+                self._outputs = [outputs.arrays for outputs in runtime.run_many(samples)]
+                return
+            for number, sample in enumerate(samples):
+                if number:
+                    runtime.reset_state()
+                self._outputs.append(runtime.run(sample).arrays)
+        except (LinkError, BoardError) as error:
+            self._error = error
+
+    def outputs(self) -> list[Arrays]:
+        if self._error is not None:
+            raise self._error
+        return self._outputs
 
 
 class BoardRuntime:
-    """Runs ``model`` on the board of ``connection``.
+    """Runs ``model`` on the board of ``host``.
 
-    The model is sent unless the board has it already; if another runtime loads its own over the
-    same connection, it is sent again with the next call. ``progress(sent, of)`` is called in bytes
-    while it is sent.
+    The model is sent unless the board has it already; if another runtime loads its own on the same
+    board, it is sent again with the next call.
 
     Raises WrongModel (the board takes no models and has another, or its tensors are not the
     file's), ModelTooLarge, ArenaTooSmall, OperatorMissing, ModelRejected, or a LinkError.
     """
 
-    def __init__(
-        self,
-        connection: Connection,
-        model: Model,
-        *,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        self._connection = connection
-        self._model = model
-        self._progress = progress
+    def __init__(self, host: BoardHost, model: Model) -> None:
+        self.host = host
+        self.model = model
+        self.name = host.name
         self._checked: LoadedModel | None = None
-        self._ensure(connection.current())
+        self._ran: deque[bytes] = deque(maxlen=_MOST_OF_A_STREAM if model.is_stream else _LAST_RUN)
+        self._ready()
 
     @property
-    def name(self) -> str:
-        return f"board {self._connection.identity.board}"
-
-    @property
-    def model(self) -> Model:
-        return self._model
+    def activity(self) -> object:
+        return self.host.activity
 
     @property
     def link(self) -> Counters:
@@ -70,15 +308,11 @@ class BoardRuntime:
     @property
     def takes_models(self) -> bool:
         """Whether models can be sent to it; else it has the one that was flashed with it."""
-        return self._connection.identity.takes_models
+        return self.host.takes_models
 
-    def describe(self) -> str:
-        """One line for a header: ``nano33, pytest-tflm-core 0.1.0, kernels CMSIS-NN``."""
-        return self._connection.identity.describe()
-
-    def versions(self) -> dict[str, str]:
-        """Of firmware, kernels and TFLM, as far as the board says."""
-        return self._connection.identity.versions()
+    @property
+    def _connection(self) -> Connection:
+        return self.host.connection()
 
     def check_identity(self) -> None:
         """Ask the board anew what it has prepared. WrongModel if that is not the file."""
@@ -91,87 +325,103 @@ class BoardRuntime:
         """Send the model once more, also if the board has it already: what its memory held before
         is gone. Raises WrongModel if the board takes none."""
         loaded = self._connection.current()
-        if not self._connection.identity.takes_models:
+        if not self.takes_models:
             raise self._wrong(loaded)
         self._checked = None
-        loaded = self._connection.load(self._model.data, self._progress)
+        self._ran.clear()
+        loaded = self._connection.load(self.model.data, self.host.report(self.model))
         self._check_tensors(loaded)
         self._checked = loaded
 
+    @property
+    def history(self) -> tuple[Arrays, ...]:
+        """What it has run, in order, the last at the end: of a model with state everything since
+        its state was last reset, else the last :data:`_LAST_RUN` inputs."""
+        return tuple(_arrays(data, self.model.inputs) for data in self._ran)
+
     def run(self, sample: object) -> Outputs:
-        self._ready()
-        return self._outputs(self._connection.run(self._pack(sample)))
+        return next(self.run_many([sample]))
 
     def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
         self._ready()
-        for result in self._connection.run_many(self._pack(sample) for sample in samples):
+        packed = deque[bytes]()
+
+        def sent() -> Iterator[bytes]:
+            for sample in samples:
+                packed.append(self._pack(sample))
+                yield packed[-1]
+
+        for result in self._connection.run_many(sent()):
+            self._ran.append(packed.popleft())
             yield self._outputs(result)
 
     def reset_state(self) -> None:
         self._ready()
         self._connection.reset_state()
+        if self.model.is_stream:
+            self._ran.clear()
 
     def operator_times(self) -> list[OperatorTime]:
-        """How long each operator took in the last run, by the board's clock; empty before the
-        first. An operator that runs others (IF, WHILE, CALL_ONCE) counts with them, and one that
-        the board had no memory for is missing at the end.
-
-        Raises NotSupported on a board that does not measure them, such as the simulator.
-        """
+        """By the board's clock. Raises NotSupported on a board that does not measure them, such as
+        the simulator."""
         self._ready()
         times = self._connection.operator_times()
         return [
             OperatorTime(operator.index, operator.name, microseconds)
-            for operator, microseconds in zip(self._model.operators, times, strict=False)
+            for operator, microseconds in zip(self.model.operators, times, strict=False)
         ]
 
     def read_back(self, sample: object) -> Arrays:
-        """Write a sample into the board's input tensors, without running it, and read them back:
-        one array for each input tensor, in its dtype and shape."""
         self._ready()
         self._connection.write_inputs(self._pack(sample))
-        return _arrays(self._connection.read_inputs(), self._model.inputs)
+        return _arrays(self._connection.read_inputs(), self.model.inputs)
 
     def read_inputs(self) -> Arrays:
-        """What the board's input tensors hold now: after a run, what Invoke left there."""
         self._ready()
-        return _arrays(self._connection.read_inputs(), self._model.inputs)
+        return _arrays(self._connection.read_inputs(), self.model.inputs)
+
+    def read_model(self) -> bytes:
+        """The model as it lies in the board's memory now. NotSupported by older firmware."""
+        self._ready()
+        return self._connection.read_model()
 
     def close(self) -> None:
-        self._connection.close()
+        """The board keeps the model until it gets another one."""
 
     def _pack(self, sample: object) -> bytes:
-        arrays = self._model.quantize(sample)
+        arrays = self.model.quantize(sample)
         return b"".join([array.tobytes() for array in arrays])
 
     def _outputs(self, result: RunResult) -> Outputs:
-        tensors = self._model.outputs
+        tensors = self.model.outputs
         arrays = _arrays(result.outputs, tensors)
         return Outputs(arrays, tensors, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:
+        self.host.activity += 1
         loaded = self._connection.current()
         if loaded is None or loaded is not self._checked:
             loaded = self._ensure(loaded)
         return loaded
 
     def _is_mine(self, loaded: LoadedModel) -> bool:
-        return (loaded.crc32, loaded.size) == (self._model.crc32, self._model.size)
+        return (loaded.crc32, loaded.size) == (self.model.crc32, self.model.size)
 
     def _ensure(self, loaded: LoadedModel | None) -> LoadedModel:
         if loaded is None or not self._is_mine(loaded):
             if not self._connection.identity.takes_models:
                 raise self._wrong(loaded)
+            self._ran.clear()
             try:
-                loaded = self._connection.load(self._model.data, self._progress)
+                loaded = self._connection.load(self.model.data, self.host.report(self.model))
             except _ABOUT_THE_MODEL as error:
-                raise type(error)(f"{self._model.name}: {error}", details=error.details) from None
+                raise type(error)(f"{self.model.name}: {error}", details=error.details) from None
         self._check_tensors(loaded)
         self._checked = loaded
         return loaded
 
     def _wrong(self, loaded: LoadedModel | None) -> WrongModel:
-        model, connection = self._model, self._connection
+        model, connection = self.model, self._connection
         has = (
             "has no model"
             if loaded is None
@@ -187,8 +437,8 @@ class BoardRuntime:
 
     def _check_tensors(self, loaded: LoadedModel) -> None:
         for kind, expected, found in (
-            ("input", self._model.inputs, loaded.inputs),
-            ("output", self._model.outputs, loaded.outputs),
+            ("input", self.model.inputs, loaded.inputs),
+            ("output", self.model.outputs, loaded.outputs),
         ):
             if len(expected) != len(found):
                 raise self._not_the_tensors(f"{len(found)} {kind}s, not {len(expected)}")
@@ -198,7 +448,7 @@ class BoardRuntime:
 
     def _not_the_tensors(self, what: str) -> WrongModel:
         return WrongModel(
-            f"{self._connection.name}: the board has prepared {self._model.name}, but with {what}",
+            f"{self._connection.name}: the board has prepared {self.model.name}, but with {what}",
             details=self._connection.details(),
         )
 

@@ -1,23 +1,26 @@
-"""The interpreters of this machine as runtimes: LiteRT, TensorFlow and TFLM on the host."""
+"""The interpreters of this machine: LiteRT, TensorFlow and TFLM on the host, each in a process
+that may crash."""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.errors import InterpreterCrashed, SettingsError
+from pytest_tflm.errors import NotSupported, SettingsError, TflmError
 from pytest_tflm.runtime import packages
-from pytest_tflm.runtime.base import Outputs
-from pytest_tflm.runtime.packages import KINDS, RESOLVERS
+from pytest_tflm.runtime.base import Observation, OperatorTime, Outputs
+from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT, START_TIMEOUT, Ticket, Worker
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays
 
-__all__ = ["KINDS", "RESOLVERS", "InterpreterRuntime", "arena_needed"]
+# With a delegate the graph is another one when its tensors are kept (tensorflow#79355): what would
+# be read is not what the user's run computed.
+_OBSERVABLE = ("", "builtin_ref", "builtin_without_default_delegates")
 
 # A message carries at most so many samples and bytes, and no more than the worker computes in so
 # many microseconds: what is under way must be waited for also when nobody wants it any more.
@@ -27,82 +30,205 @@ MAX_CHUNK_MICROSECONDS = 20_000
 # The one that is computed and the one that is sent meanwhile.
 CHUNKS_UNDER_WAY = 2
 
-LEAST_ARENA = 1024
-ARENA_STEP = 16
-
 _numbers = itertools.count(1)
 
 
-class InterpreterRuntime:
-    """A :class:`~pytest_tflm.runtime.base.Runtime` on an interpreter in a process of its own.
+class InterpreterHost:
+    """A :class:`~pytest_tflm.runtime.base.Host` on an interpreter of this machine. All its models
+    share one process, which is started by the first of them, and by the first after a crash; a
+    crash of one model takes the variables of the others with it.
 
-    ``kind`` is one of :data:`KINDS`; ``resolver`` one of :data:`RESOLVERS`, None for
-    ``builtin_ref``. TFLM has one set of kernels: there it is checked and not used. ``timeout`` is
-    in seconds, for each sample. ``arena`` is the size of TFLM's arena in bytes; None tries from
-    16 to 256 MiB. ``worker`` lets several runtimes share a process: who made it
-    closes it, and a crash of one model takes the variables of the others with it.
+    ``timeout`` is in seconds, for each sample. ``arena`` is the size of TFLM's arena in bytes; None
+    tries from 16 to 256 MiB. ``fills_memory``: in attempts, memory that nobody has written holds a
+    pattern and not zeros.
 
-    Making one starts the process and does not wait for it, so that several start at a time; an
-    error of loading is raised by the first use. After a crash the next call starts a new process
-    and loads the model again, so variables begin anew. Not for several threads at once.
-
-    Raises :class:`~pytest_tflm.errors.SettingsError` for an unknown kind or resolver and
-    :class:`~pytest_tflm.errors.InterpreterMissing` if the package is not installed. Use raises
-    :class:`~pytest_tflm.errors.InterpreterRefused`,
-    :class:`~pytest_tflm.errors.InterpreterCrashed`, InterpreterMissing if the package is there and
-    cannot be imported, and :class:`~pytest_tflm.errors.SampleError`.
+    Raises :class:`~pytest_tflm.errors.InterpreterMissing` if the package is not installed.
     """
-
-    _keeps_tensors = False
 
     def __init__(
         self,
-        kind: str,
-        model: Model,
+        spec: RuntimeSpec,
         *,
-        resolver: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         arena: int | None = None,
+        fills_memory: bool = False,
         worker: Worker | None = None,
     ) -> None:
-        self._name = packages.runtime_name(kind, resolver)
         if timeout <= 0:
             raise SettingsError(f"A timeout of {timeout:g} s makes no sense: it must be above 0.")
-        packages.check_installed(kind)
-        self._kind = kind
-        self._model = model
-        self._resolver = resolver or packages.DEFAULT_RESOLVER
-        self._timeout = timeout
-        self._arena = arena
+        packages.check_installed(spec.kind)
+        self.spec = spec
+        self.name = spec.name
+        self.takes_models = True
+        self.operators: tuple[str, ...] = ()
+        self.is_observable = spec.resolver in _OBSERVABLE
+        self.timeout = timeout
+        self.arena = arena
+        self._fills_memory = fills_memory
+        self.worker = worker or Worker(self.name, timeout=timeout)
+        self._loaded: dict[str, InterpreterRuntime] = {}
+
+    def load(self, model: Model) -> InterpreterRuntime:
+        """``model``, ready to run; the same runtime each time.
+
+        Does not wait for it: an error of loading is raised by the first use.
+        """
+        if model.sha256 not in self._loaded:
+            self._loaded[model.sha256] = InterpreterRuntime(self, model)
+        return self._loaded[model.sha256]
+
+    def attempt(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+    ) -> _Once:
+        arrays = [model.quantize(sample) for sample in samples]
+        return _Once(self, model, "run_once", arrays, reset_between, self._fills_memory)
+
+    def observe(
+        self, model: Model, samples: Sequence[object], *, reset_between: bool = True
+    ) -> list[Observation]:
+        arrays = [model.quantize(sample) for sample in samples]
+        wanted = [t.index for t in model.tensors if not (t.is_constant or t.is_handle)]
+        seen = _Once(self, model, "observe_once", arrays, reset_between, wanted, keeps_tensors=True)
+        return [
+            Observation(Outputs(outputs, model.outputs, self.name), tensors)
+            for outputs, tensors in seen.replies()
+        ]
+
+    def versions(self) -> dict[str, str]:
+        """The package and its version, for example ``{"ai-edge-litert": "2.3.0"}``."""
+        return packages.versions(self.spec.kind)
+
+    def describe(self) -> str:
+        return ", ".join(f"{name} {version}" for name, version in self.versions().items())
+
+    def renew(self) -> None:
+        self.worker.close()
+
+    def reopen(self) -> None:
+        """There is no line to drop."""
+
+    def note(self, error: TflmError) -> TflmError:
+        return error
+
+    def close(self) -> None:
+        self._loaded = {}
+        self.worker.close()
+
+    def __enter__(self) -> InterpreterHost:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def job(self, model: Model, *, keeps_tensors: bool = False) -> tuple[Any, ...]:
+        """How the worker is told of a model: see :class:`~.interpreters.Job`."""
+        return (
+            model.data,
+            tuple(tensor.index for tensor in model.inputs),
+            tuple(tensor.index for tensor in model.outputs),
+            self.spec.resolver,
+            model.has_hidden_variables,
+            self.arena,
+            keeps_tensors,
+        )
+
+    def submit(
+        self,
+        model: Model,
+        method: str,
+        *arguments: Any,
+        doing: str,
+        timeout: float | None = None,
+    ) -> Ticket:
+        """Ask the worker for something about ``model``; ``doing`` is said in errors."""
+        if self._fills_memory:
+            advice = ""  # in a search, what goes wrong is a result
+        elif self.spec.kind != "tflm":
+            advice = "try another resolver (--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
+        elif self.arena is not None:
+            advice = f"try a larger arena than {self.arena} bytes"
+        else:
+            advice = "try another interpreter (--tflm-runtime=litert)"
+        return self.worker.submit(
+            method,
+            *arguments,
+            who=self.name,
+            doing=f"{doing} {model.name}",
+            advice=advice,
+            timeout=timeout or self.timeout,
+        )
+
+
+class _Once:
+    """A model that is loaded, run over samples, and forgotten: an
+    :class:`~pytest_tflm.runtime.base.Attempt`."""
+
+    def __init__(
+        self,
+        host: InterpreterHost,
+        model: Model,
+        method: str,
+        samples: Sequence[Arrays],
+        *arguments: Any,
+        keeps_tensors: bool = False,
+    ) -> None:
+        self._worker, self._count = host.worker, len(samples)
+        self._ticket = host.submit(
+            model,
+            method,
+            host.spec.kind,
+            samples,
+            *arguments,
+            *host.job(model, keeps_tensors=keeps_tensors),
+            doing="with",
+            timeout=max(host.timeout, START_TIMEOUT),
+        )
+
+    def replies(self) -> Iterator[Any]:
+        for _ in range(self._count):
+            yield self._worker.next(self._ticket)
+
+    def outputs(self) -> list[Arrays]:
+        return list(self.replies())
+
+
+class InterpreterRuntime:
+    """A :class:`~pytest_tflm.runtime.base.Runtime` on an interpreter of this machine.
+
+    Made by :meth:`InterpreterHost.load`. Making one starts the process and does not wait for it, so
+    that several start at a time; an error of loading is raised by the first use. After a crash the
+    next call starts a new process and loads the model again, so variables begin anew. Not for
+    several threads at once.
+
+    Use raises :class:`~pytest_tflm.errors.InterpreterRefused`,
+    :class:`~pytest_tflm.errors.InterpreterCrashed`,
+    :class:`~pytest_tflm.errors.InterpreterMissing` if the package is there and cannot be imported,
+    and :class:`~pytest_tflm.errors.SampleError`.
+    """
+
+    def __init__(self, host: InterpreterHost, model: Model) -> None:
+        self.host = host
+        self.model = model
+        self.name = host.name
         self._number = next(_numbers)
-        self._is_own = worker is None
-        self._worker = worker or Worker(self._name, timeout=timeout)
+        self._worker = host.worker
         self._start = 0
+        self._calls = 0
         self._loading: Ticket | None = None
         self._load()
 
     @property
-    def name(self) -> str:
-        """For example ``litert builtin_ref``, or ``tflm``."""
-        return self._name
-
-    @property
-    def model(self) -> Model:
-        """The model it runs."""
-        return self._model
-
-    @property
     def pid(self) -> int | None:
-        """Its process; None after a crash and after :meth:`close`."""
+        """Its process; None after a crash and after the host was closed."""
         return self._worker.pid
 
-    def versions(self) -> dict[str, str]:
-        """The interpreter's package and version, for example ``{"ai-edge-litert": "2.3.0"}``."""
-        return packages.versions(self._kind)
+    @property
+    def activity(self) -> object:
+        return self._calls, self._worker.starts
 
     def run(self, sample: object) -> Outputs:
         """Run one sample."""
-        arrays = self._model.quantize(sample)
+        arrays = self.model.quantize(sample)
         self._ready()
         return self._outputs(self._worker.next(self._submit("run", arrays, doing="in Invoke on")))
 
@@ -116,7 +242,7 @@ class InterpreterRuntime:
         outputs before another call.
         """
         self._ready()
-        source = _Source(self._model.quantize, samples)
+        source = _Source(self.model.quantize, samples)
         largest = self._largest_chunk()
         size = 1
         under_way: deque[tuple[Ticket, int]] = deque()
@@ -147,20 +273,32 @@ class InterpreterRuntime:
         self._ready()
         self._worker.next(self._submit("reset_state", doing="while resetting the state of"))
 
+    def reload(self) -> None:
+        """Load the model once more, with its variables at their initial values."""
+        self.close()
+        self._load()
+
+    def check_identity(self) -> None:
+        """An interpreter has the model that it was given."""
+
+    def read_back(self, sample: object) -> Arrays:
+        raise self._cannot("read input tensors back")
+
+    def read_inputs(self) -> Arrays:
+        raise self._cannot("read input tensors")
+
+    def operator_times(self) -> list[OperatorTime]:
+        raise self._cannot("measure operators")
+
     def close(self) -> None:
-        """End the process, or take the model out of one that is shared. May be called twice."""
+        """Take the model out of the process. May be called twice."""
         loading, self._loading = self._loading, None
-        if self._is_own:
-            self._worker.close()
-        elif loading is not None and self._is_current():
+        if loading is not None and self._is_current():
             self._worker.drop(loading)
             self._worker.drop(self._submit("unload", doing="while unloading"))
 
-    def __enter__(self) -> InterpreterRuntime:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _cannot(self, what: str) -> NotSupported:
+        return NotSupported(f"{self.name} is an interpreter of this machine: it does not {what}")
 
     def _is_current(self) -> bool:
         """The process that the model was sent to is the one that is there."""
@@ -170,16 +308,10 @@ class InterpreterRuntime:
         """Send the model, and do not wait until it is loaded."""
         self._loading = self._submit(
             "load",
-            self._kind,
-            self._model.data,
-            tuple(tensor.index for tensor in self._model.inputs),
-            tuple(tensor.index for tensor in self._model.outputs),
-            self._resolver,
-            self._model.has_hidden_variables,
-            self._arena,
-            self._keeps_tensors,
+            self.host.spec.kind,
+            *self.host.job(self.model),
             doing="while loading",
-            timeout=max(self._timeout, START_TIMEOUT),
+            timeout=max(self.host.timeout, START_TIMEOUT),
         )
         self._start = self._worker.starts
         return self._loading
@@ -195,28 +327,17 @@ class InterpreterRuntime:
     def _submit(
         self, method: str, *arguments: Any, doing: str, timeout: float | None = None
     ) -> Ticket:
-        if self._kind != "tflm":
-            advice = "try another resolver (--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
-        elif self._arena is not None:
-            advice = f"try a larger arena than {self._arena} bytes"
-        else:
-            advice = "try another interpreter (--tflm-runtime=litert)"
-        return self._worker.submit(
-            method,
-            self._number,
-            *arguments,
-            who=self._name,
-            doing=f"{doing} {self._model.name}",
-            advice=advice,
-            timeout=timeout or self._timeout,
+        self._calls += 1
+        return self.host.submit(
+            self.model, method, self._number, *arguments, doing=doing, timeout=timeout
         )
 
     def _outputs(self, reply: tuple[Arrays, int]) -> Outputs:
         arrays, microseconds = reply
-        return Outputs(arrays, self._model.outputs, self._name, microseconds)
+        return Outputs(arrays, self.model.outputs, self.name, microseconds)
 
     def _largest_chunk(self) -> int:
-        tensors = (*self._model.inputs, *self._model.outputs)
+        tensors = (*self.model.inputs, *self.model.outputs)
         size = max(1, sum(tensor.nbytes for tensor in tensors))
         return max(1, min(MAX_CHUNK, MAX_CHUNK_BYTES // size))
 
@@ -246,49 +367,8 @@ class _Source:
         return taken
 
 
-def arena_needed(model: Model, *, timeout: float = DEFAULT_TIMEOUT) -> int:
-    """The smallest arena, in bytes, in which host TFLM allocates ``model``'s tensors.
-
-    A multiple of 16, at least 1 KiB. Found by trying: what TFLM itself reports can be too low
-    (tensorflow/tflite-micro#890, #2738) and only says where to begin. Host TFLM has pointers of 64
-    bits and records its allocations, so a board's TFLM needs less.
-
-    Raises :class:`~pytest_tflm.errors.InterpreterRefused` if TFLM does not take the model at all,
-    :class:`~pytest_tflm.errors.InterpreterMissing` and
-    :class:`~pytest_tflm.errors.InterpreterCrashed`.
-    """
-    packages.check_installed("tflm")
-    doing = f"while measuring the arena of {model.name}"
-    with Worker("tflm", timeout=max(timeout, START_TIMEOUT)) as worker:
-
-        def fits(arena: int) -> bool:
-            try:
-                return bool(worker.call("fits_arena", model.data, arena, doing=doing))
-            except InterpreterCrashed:
-                return False  # some arenas that are too small do that to TFLM
-
-        return _smallest(fits, worker.call("recorded_arena", model.data, doing=doing))
-
-
-def _smallest(fits: Callable[[int], bool], guess: int) -> int:
-    """The smallest multiple of 16, from 1 KiB, that fits: in steps that grow away from ``guess``,
-    then by bisection."""
-    least, step = LEAST_ARENA // ARENA_STEP, 4
-    high = max(least, -(-guess // ARENA_STEP))
-    low = least - 1  # taken not to fit; all in units of ARENA_STEP
-    if fits(high * ARENA_STEP):
-        while high - step > low:
-            if not fits((high - step) * ARENA_STEP):
-                low = high - step
-                break
-            high -= step
-            step *= 4
-    else:
-        low, high = high, high + step
-        while not fits(high * ARENA_STEP):
-            step *= 4
-            low, high = high, high + step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle * ARENA_STEP) else (middle, high)
-    return high * ARENA_STEP
+def interpreter(kind: str, resolver: str | None = None, **options: Any) -> InterpreterHost:
+    """An interpreter by its kind, ``litert``, ``tensorflow`` or ``tflm``, and the name of its op
+    resolver; ``options`` as :class:`InterpreterHost` takes them. Close it, or use it as a context
+    manager. Raises SettingsError and InterpreterMissing."""
+    return InterpreterHost(RuntimeSpec.of_interpreter(kind, resolver), **options)

@@ -103,32 +103,33 @@ class Interpreters:
         for arrays in samples:
             yield self.run(number, arrays)
 
-    def run_once(self, kind: str, samples: Sequence[Arrays], *job: Any) -> list[Arrays]:
-        """Load a model, give its outputs for some samples in order, and forget it: what somebody
-        wants who has thousands of small models. ``job``: see :class:`Job`.
+    def run_once(
+        self, kind: str, samples: Sequence[Arrays], reset_between: bool, fill: bool, *job: Any
+    ) -> Iterator[Arrays]:
+        """Load a model, give its outputs for some samples in order, and forget it. Variables begin
+        with their initial values, with each sample if ``reset_between``. ``job``: see :class:`Job`.
 
-        What a kernel reads without ever having written it is the same each time, and not zero.
+        With ``fill``, what a kernel reads without ever having written it is the same each time,
+        and not zero.
         """
-        if not self._memory_is_filled:
+        if fill and not self._memory_is_filled:
             self._memory_is_filled = True
             _fill_memory()
-        engine = _ENGINES[kind](Job(*job))
-        found = []
-        for arrays in samples:
-            engine.set_inputs(arrays)
-            engine.invoke()
-            found.append(engine.outputs())
-        return found
+        for engine in _run_each(_ENGINES[kind](Job(*job)), samples, reset_between):
+            yield engine.outputs()
 
-    def observe(
-        self, number: int, arrays: Arrays, wanted: Sequence[int]
-    ) -> tuple[Arrays, dict[int, NDArray[np.generic]]]:
-        """The outputs for one sample and the tensors of ``wanted`` (indices) that can be read."""
-        engine = self._engines[number]
-        engine.set_inputs(arrays)
-        engine.invoke()
-        found = {index: engine.tensor(index) for index in wanted}
-        return engine.outputs(), {i: array for i, array in found.items() if array is not None}
+    def observe_once(
+        self,
+        kind: str,
+        samples: Sequence[Arrays],
+        reset_between: bool,
+        wanted: Sequence[int],
+        *job: Any,
+    ) -> Iterator[tuple[Arrays, dict[int, NDArray[np.generic]]]]:
+        """The same with the tensors of ``wanted`` (indices) that can be read after each sample."""
+        for engine in _run_each(_ENGINES[kind](Job(*job)), samples, reset_between):
+            found = {index: engine.tensor(index) for index in wanted}
+            yield engine.outputs(), {i: a for i, a in found.items() if a is not None}
 
     def reset_state(self, number: int) -> None:
         """Put the variables of a model back to their initial values."""
@@ -149,6 +150,15 @@ class Interpreters:
         except InterpreterRefused:
             return False
         return True
+
+
+def _run_each(engine: Engine, samples: Sequence[Arrays], reset_between: bool) -> Iterator[Engine]:
+    for number, arrays in enumerate(samples):
+        if reset_between and number:
+            engine.reset_state()
+        engine.set_inputs(arrays)
+        engine.invoke()
+        yield engine
 
 
 def _fill_memory() -> None:

@@ -1,4 +1,4 @@
-"""Which interpreters there are, which packages they come in, and what to do where one is missing.
+"""Which packages the interpreters come in, and what to do where one is missing.
 
 Light: imported by the process that runs pytest and by the worker.
 """
@@ -11,11 +11,7 @@ import importlib.util
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pytest_tflm.errors import InterpreterMissing, SettingsError
-
-KINDS = ("litert", "tensorflow", "tflm")
-RESOLVERS = ("auto", "builtin", "builtin_ref", "builtin_without_default_delegates")
-DEFAULT_RESOLVER = "builtin_ref"
+from pytest_tflm.errors import InterpreterMissing
 
 
 class _Package(NamedTuple):
@@ -34,31 +30,24 @@ _PACKAGES = {
     "tflm": _Package(
         "tflite_micro",
         ("tflite-micro",),
-        "pip install --pre tflite-micro (it has wheels for Linux on x86-64 alone, and only "
-        "development releases)",
+        "pip install --pre tflite-micro (wheels exist for Linux on x86-64, and only development "
+        "releases)",
     ),
 }
 
 
-def runtime_name(kind: str, resolver: str | None) -> str:
-    """How reports call a runtime. Raises SettingsError for a kind or resolver there is not."""
-    if kind not in KINDS:
-        raise SettingsError(f"There is no runtime {kind!r}: choose one of {', '.join(KINDS)}.")
-    if resolver is not None and resolver not in RESOLVERS:
-        raise SettingsError(
-            f"There is no resolver {resolver!r}: choose one of {', '.join(RESOLVERS)}."
-        )
-    return kind if kind == "tflm" else f"{kind} {resolver or DEFAULT_RESOLVER}"
+def is_installed(kind: str) -> bool:
+    """Whether the package of this kind of interpreter is there. It is looked for, not imported."""
+    try:
+        return importlib.util.find_spec(_PACKAGES[kind].module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def check_installed(kind: str) -> None:
     """Raise InterpreterMissing if the package is not there. It is looked for, not imported."""
-    package = _PACKAGES[kind]
-    try:
-        found = importlib.util.find_spec(package.module) is not None
-    except (ImportError, ValueError):
-        found = False
-    if not found:
+    if not is_installed(kind):
+        package = _PACKAGES[kind]
         raise InterpreterMissing(
             f"The runtime {kind} needs {package.distributions[0]}, which is not installed. "
             f"Try: {package.remedy}"

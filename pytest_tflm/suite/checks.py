@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.compare.comparison import compare
 from pytest_tflm.compare.within import within
+from pytest_tflm.compare.words import mismatch
 from pytest_tflm.errors import NotSupported, OutputMismatch
-from pytest_tflm.fixtures import STATE
+from pytest_tflm.suite.similar import similar_inputs
+from pytest_tflm.suite.state import STATE
 
 if TYPE_CHECKING:
     import pytest
@@ -19,17 +22,16 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Outputs, Runtime
-    from pytest_tflm.runtime.board import BoardRuntime
 
 _SAMPLES_OF_STATE_CHECKS = 8
 
 
-def test_model_identity(device: BoardRuntime, tflm_model: Model) -> None:
+def test_model_identity(device: Runtime, tflm_model: Model) -> None:
     """The model that the board has prepared is the file."""
     device.check_identity()
 
 
-def test_input_read_back(device: BoardRuntime, tflm_model: Model, tflm_samples: Samples) -> None:
+def test_input_read_back(device: Runtime, tflm_model: Model, tflm_samples: Samples) -> None:
     """Inputs written to the board read back as they were sent."""
     import numpy as np
 
@@ -48,42 +50,61 @@ def test_input_read_back(device: BoardRuntime, tflm_model: Model, tflm_samples: 
 
 
 def test_outputs(
+    request: pytest.FixtureRequest,
     device: Runtime,
     reference: Runtime,
     tflm_model: Model,
     tflm_sample: Sample,
+    tflm_samples: Samples,
     tflm_settings: Settings,
     tflm_keep: Callable[[Replay], Path | None],
     record_property: Callable[[str, object], None],
 ) -> None:
     """Outputs differ from the reference's by at most the tolerance."""
-    expected = reference.run(tflm_sample)
-    got = device.run(tflm_sample)
-    allowed = within(
-        expected, lsb=tflm_settings.tolerance, float_tolerance=tflm_settings.float_tolerance
+    state = request.config.stash[STATE]
+    index = request.node.callspec.params["tflm_sample"]
+    expected = state.streams.run(reference, tflm_samples, index)
+    got = state.streams.run(device, tflm_samples, index)
+    comparison = compare(
+        got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
     )
-    comparison = allowed.compare(got)
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
     record_property("tflm_within", comparison.passed)
     record_property("tflm_largest_lsb", comparison.largest_lsb)
+    for note in state.survey(tflm_model, tflm_settings).notes:
+        record_property("tflm_note", note)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)
-    try:
-        allowed.check(got)
-    except OutputMismatch as error:
-        if tflm_settings.save is None:
-            raise
-        from pytest_tflm.replay.record import replay_of_sample
+    if comparison.passed:
+        return
+    text = ""
+    if tflm_settings.tolerance is None:
+        before = [tflm_samples[i] for i in range(index)] if tflm_model.is_stream else []
+        samples = [*before, tflm_sample]
+        found = state.carried(tflm_model, tflm_settings, samples, got.arrays, expected.arrays)
+        if found.is_rounding:
+            record_property("tflm_rounding", found.text)
+            return
+        text = f"\nmore than rounding (--tflm-tolerance=auto): {found.text}"
+    error = mismatch(comparison, text)
+    if tflm_settings.save is None:
+        raise error
+    from pytest_tflm.replay.record import differing
 
-        sample = tflm_model.quantize(tflm_sample)
-        runtimes = (device, reference)
-        replay = replay_of_sample(got, expected, sample, runtimes, tflm_settings, str(error))
-        raise OutputMismatch(f"{error}\nagain: pytest {tflm_keep(replay)}") from None
+    replay = differing(
+        device,
+        reference,
+        [(tflm_model.quantize(tflm_sample), got, expected)],
+        str(error),
+        lsb=tflm_settings.lsb,
+        float_tolerance=tflm_settings.float_tolerance,
+    )
+    raise mismatch(comparison, f"{text}\nagain: pytest {tflm_keep(replay)}")
 
 
 def test_same_input_same_output(
-    device: BoardRuntime,
+    device: Runtime,
     tflm_samples: Samples,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -107,6 +128,37 @@ def test_order_does_not_matter(device: Runtime, tflm_samples: Samples) -> None:
         _same(again, forward[i], f"sample {i}, after other inputs than the first time,")
 
 
+def test_similar_inputs(
+    request: pytest.FixtureRequest,
+    device: Runtime,
+    reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+) -> None:
+    """Outputs are right for inputs that begin alike, that differ in their last element alone, and
+    that come again after others: a board that keeps outputs by a part of the input gives old
+    ones."""
+    state = request.config.stash[STATE]
+    inputs = similar_inputs(
+        [tflm_model.quantize(tflm_samples[i]) for i in (0, len(tflm_samples) - 1)]
+    )
+    for number, sample in enumerate(inputs):
+        expected, got = (_run_from_reset(runtime, sample) for runtime in (reference, device))
+        comparison = compare(
+            got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
+        )
+        if comparison.passed:
+            continue
+        if tflm_settings.tolerance is None:
+            given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
+            if state.carried(*given).is_rounding:
+                continue
+        error = mismatch(comparison)
+        what = f"input {number} of {len(inputs)} similar ones, each from a reset"
+        raise OutputMismatch(f"{what}: {error}", sample=sample, comparison=comparison)
+
+
 def test_fuzz(
     request: pytest.FixtureRequest,
     device: Runtime,
@@ -119,13 +171,21 @@ def test_fuzz(
     """Outputs differ by at most the tolerance for generated inputs too."""
     from pytest_tflm.fuzz.inputs.decorator import search
 
-    progress = request.config.stash[STATE].progress
+    state = request.config.stash[STATE]
+    progress = state.progress
     count = tflm_settings.fuzz
 
     def check(sample: object, got: Outputs, expected: Outputs) -> None:
-        within(
-            expected, lsb=tflm_settings.tolerance, float_tolerance=tflm_settings.float_tolerance
-        ).check(got)
+        comparison = compare(
+            got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
+        )
+        if comparison.passed:
+            return
+        if tflm_settings.tolerance is None and not tflm_model.is_stream:
+            given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
+            if state.carried(*given).is_rounding:
+                return
+        raise mismatch(comparison)
 
     try:
         search(
@@ -156,10 +216,11 @@ def test_kernel(
     from pytest_tflm.fuzz.kernels.check import check_kernel
 
     # Not a parameter of this test: what its verdict is about is the model, and not this kernel.
-    if not request.getfixturevalue("device").takes_models:
+    board = request.getfixturevalue("device").host
+    if not board.takes_models:
         pytest.skip("the board takes no models: it has one compiled in")
     state = request.config.stash[STATE]
-    check_kernel(tflm_kernel, state.pool, tflm_settings, tflm_keep, state.progress)
+    check_kernel(tflm_kernel, board, state.hosts, tflm_settings, tflm_keep, state.progress)
 
 
 def _run_from_reset(device: Runtime, sample: Sample) -> Any:

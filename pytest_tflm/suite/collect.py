@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_tflm.errors import TflmError
-from pytest_tflm.fixtures import STATE, models_of, settings_of
+from pytest_tflm.suite.state import STATE, State, settings_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,6 +51,18 @@ class ReplayFile(pytest.Module):
         from pytest_tflm.suite import replay_checks
 
         return replay_checks
+
+
+def models_of(node: pytest.Item | pytest.Collector, state: State) -> list[Model]:
+    """The models that a test runs on: that of its file if it is part of the suite, those of its
+    marker, or all of the run."""
+    file = node.getparent(ModelFile)
+    if file is not None:
+        return [state.open(file.path)]
+    settings = settings_of(node, state)
+    if settings.models != state.settings.models:
+        return [state.open(path) for path in settings.models]
+    return list(state.models.values())
 
 
 def add_suite(session: pytest.Session, items: list[pytest.Item], models: Iterable[Path]) -> None:

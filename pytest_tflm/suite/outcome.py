@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
-
-from pytest_tflm.fixtures import State, settings_of
+from pytest_tflm.suite.state import State, settings_of
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +19,7 @@ def without_traceback(
     excinfo: pytest.ExceptionInfo[BaseException],
     error: BaseException,
     is_known: bool = False,
-) -> ReprExceptionInfo:
+) -> Any:
     """What is shown of ``error`` in place of a traceback through this package: ``Name: message``,
     and the line of the test file that was reached if there is one.
 
@@ -34,13 +32,15 @@ def without_traceback(
     lines = message.splitlines()
     if is_known:
         lines = [f"{lines[0][:_KNOWN_WIDTH]}{' …' * (len(message) > _KNOWN_WIDTH)} (as before)"]
-    text = "\n".join(f"E   {line}" for line in lines)
+    shown = excinfo.getrepr(style="value", chain=False)
+    entry: Any = shown.reprtraceback.reprentries[-1]
+    entry.lines[:] = [f"E   {each}" for each in lines]
     if reached:
-        text += f"\n\n{path}:{line}"
-    return ReprExceptionInfo(
-        reprtraceback=ReprTracebackNative([text + "\n"]),
-        reprcrash=ReprFileLocation(path, line, message),
-    )
+        entry.lines += ["", f"{path}:{line}"]
+    if shown.reprcrash is not None:
+        shown.reprcrash.path, shown.reprcrash.lineno = path, line
+        shown.reprcrash.message = message
+    return shown
 
 
 def add_verdict(
@@ -53,7 +53,7 @@ def add_verdict(
     if model is None or "device" not in values or item.get_closest_marker("xfail") is not None:
         return  # nobody asks why a test fails that is expected to
     settings = settings_of(item, state)
-    samples = state.samples(model, settings)
+    samples = state.survey(model, settings).samples
     failed = getattr(item, "callspec", None)
     number = failed.params.get("tflm_sample", -1) if failed is not None else -1
     try:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Samples
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.runtime.spec import RuntimeSpec
     from pytest_tflm.verdict.verdict import Verdict
 
 Progress = Callable[[str, int, int], None]
@@ -20,10 +21,10 @@ Progress = Callable[[str, int, int], None]
 class Verdicts:
     """Makes a verdict for each model and reference of which a test failed."""
 
-    def __init__(self, pool: Pool, progress: Progress) -> None:
-        self._pool = pool
+    def __init__(self, hosts: Hosts, progress: Progress) -> None:
+        self._hosts = hosts
         self._progress = progress
-        self._made: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._made: dict[tuple[str, RuntimeSpec], tuple[str, str]] = {}
 
     def section(
         self,
@@ -38,9 +39,10 @@ class Verdicts:
         in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none;
         ``sample`` an input that is none of those, which it failed with. None if nothing more can be
         said."""
-        if settings.verdict == "off" or settings.port is None or self._pool.broken is not None:
+        board = settings.board
+        if settings.verdict == "off" or board is None or self._hosts.board(board).broken:
             return None
-        key = (model.sha256, settings.runtime, settings.resolver)
+        key = (model.sha256, settings.reference)
         if key in self._made:
             first, line = self._made[key]
             return f"as shown with {first}", line
@@ -63,19 +65,18 @@ class Verdicts:
     ) -> Verdict:
         from pytest_tflm.verdict.ladder import SAMPLES
         from pytest_tflm.verdict.row import Row
-        from pytest_tflm.verdict.target import board_of
         from pytest_tflm.verdict.verdict import judge
 
-        row = Row.made(board_of(self._pool), settings.runtime, settings.resolver)
-        try:
-            order = [failed] if failed >= 0 else []
-            order += [i for i in range(min(len(samples), SAMPLES)) if i != failed]
-            chosen: list[object] = [samples[i] for i in order]
-            if sample is not None:
-                chosen.insert(0, sample)
-            chosen = chosen[:SAMPLES]
-            return judge(
-                model, chosen, row, float_model=settings.float_model, progress=self._progress
-            )
-        finally:
-            row.close()
+        row = Row.made(self._hosts, settings.board, settings.reference)
+        order = [failed] if failed >= 0 else []
+        order += [i for i in range(min(len(samples), SAMPLES)) if i != failed]
+        chosen: list[object] = [samples[i] for i in order]
+        if sample is not None:
+            chosen.insert(0, sample)
+        return judge(
+            model,
+            chosen[:SAMPLES],
+            row,
+            float_model=settings.float_model,
+            progress=self._progress,
+        )

@@ -3,48 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pytest_tflm.verdict.target import BoardTarget, HostTarget
+from pytest_tflm.runtime import packages
+from pytest_tflm.runtime.spec import RuntimeSpec
+
+if TYPE_CHECKING:
+    from pytest_tflm.runtime.base import Host
+    from pytest_tflm.runtime.hosts import Hosts
 
 
 @dataclass(frozen=True)
 class Row:
     """Who stands on the ladder. ``tflm`` is None where host TFLM is not installed, ``board`` where
-    host runtimes alone are compared; ``reference`` is what the user evaluated with, and may be one
-    of the others."""
+    only runtimes of this machine are compared; ``reference`` is what the user evaluated with, and
+    may be one of the others."""
 
-    board: BoardTarget | None
-    tflm: HostTarget | None
-    builtin_ref: HostTarget
-    reference: HostTarget
+    board: Host | None
+    tflm: Host | None
+    builtin_ref: Host
+    reference: Host
+    without_delegates: Host
+    """The reference's interpreter with its optimised kernels and no delegate."""
 
     @classmethod
-    def made(cls, board: BoardTarget | None, kind: str, resolver: str) -> Row:
-        """The row that ends in the interpreter ``kind`` with ``resolver``."""
-        from pytest_tflm.errors import InterpreterMissing
-        from pytest_tflm.runtime import packages
-
-        tflm: HostTarget | None = None
-        try:
-            packages.check_installed("tflm")
-            tflm = HostTarget("tflm")
-        except InterpreterMissing:
-            pass
-        family = "litert" if kind == "tflm" else kind
-        builtin_ref = HostTarget(family, "builtin_ref")
-        if kind == "tflm":
-            reference = tflm or HostTarget("tflm")
-        elif resolver == "builtin_ref":
-            reference = builtin_ref
-        else:
-            reference = HostTarget(kind, resolver)
-        return cls(board, tflm, builtin_ref, reference)
-
-    def close(self) -> None:
-        """End the processes."""
-        for target in (self.tflm, self.builtin_ref, self.reference):
-            if target is not None:
-                target.close()
+    def made(cls, hosts: Hosts, board: RuntimeSpec | None, reference: RuntimeSpec) -> Row:
+        """The row from ``board`` to ``reference``, of the hosts of a run. Raises InterpreterMissing
+        where an interpreter other than TFLM is not installed."""
+        family = reference.kind if reference.kind == "tensorflow" else "litert"
+        tflm = RuntimeSpec("tflm")
+        return cls(
+            hosts.open(board) if board is not None else None,
+            hosts.open(tflm) if packages.is_installed("tflm") else None,
+            hosts.open(RuntimeSpec.of_interpreter(family)),
+            hosts.open(reference),
+            hosts.open(RuntimeSpec(family, "builtin_without_default_delegates")),
+        )
 
 
 def versions_of(row: Row) -> dict[str, str]:
@@ -52,13 +46,13 @@ def versions_of(row: Row) -> dict[str, str]:
     import platform
     from importlib import metadata
 
-    from pytest_tflm.runtime import packages
-
     found = {"pytest-tflm": metadata.version("pytest-tflm"), "numpy": metadata.version("numpy")}
-    for target in (row.tflm, row.builtin_ref, row.reference):
-        if target is not None:
-            found |= packages.versions(target.kind)
+    for host in (row.tflm, row.builtin_ref, row.reference):
+        if host is not None and not host.spec.is_board:
+            found |= host.versions()
     found["python"] = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if row.board is not None and row.board.description:
-        found["board"] = row.board.description
+    if row.board is not None:
+        found["board"] = row.board.describe()
+    if row.reference.spec.is_board:
+        found["reference"] = row.reference.describe()
     return found

@@ -52,6 +52,7 @@ def build() -> Path:
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_core_on_a_cortex_m4(build, name):
     options = ("--output-on-failure", "--no-tests=error", "--timeout", "300")

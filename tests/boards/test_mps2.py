@@ -47,7 +47,7 @@ def silence(line):
 def test_conversations_of_the_vectors(scripted_image, scripted_baud_image, emulate, talk):
     image = scripted_baud_image if "largest_baud" in talk["board"] else scripted_image
     port = emulate(image).port.removeprefix("socket://").split(":")
-    with socket.create_connection((port[0], int(port[1])), timeout=10) as line:
+    with socket.create_connection((port[0], int(port[1])), timeout=60) as line:
         for step in talk["steps"]:
             line.sendall(bytes.fromhex(step["host"]))
             expected = bytes.fromhex(step["board"])
@@ -64,7 +64,7 @@ def test_conversations_of_the_vectors(scripted_image, scripted_baud_image, emula
 
 @pytest.fixture
 def board(scripted_image, emulate):
-    connection = Connection.open(emulate(scripted_image).port, timeout=10)
+    connection = Connection.open(emulate(scripted_image).port, timeout=60)
     yield connection
     connection.close()
 
@@ -95,7 +95,7 @@ def test_more_than_the_rings_of_the_line_hold(board):
 
 def test_over_the_uart_alone(scripted_image, emulate, monkeypatch):
     monkeypatch.setattr(shared_line, "_MAGIC", 1)  # so that the image finds no rings
-    connection = Connection.open(emulate(scripted_image).port, timeout=10)
+    connection = Connection.open(emulate(scripted_image).port, timeout=60)
     model = bytes(range(256)) * 12
     assert connection.load(model).crc32 == crc32(model)
     with pytest.raises(BoardCrashed, match=r"memory fault.*no access to 0x00000004"):
@@ -130,7 +130,7 @@ def test_the_next_sample_works_after_a_failed_one(board):
 def test_another_host_after_the_first(scripted_image, emulate):
     port = emulate(scripted_image).port
     for _ in range(3):
-        connection = Connection.open(port, timeout=10)
+        connection = Connection.open(port, timeout=60)
         connection.load(b"model")
         connection.run(SAMPLE.pack(1, 2, 3, 4, 5, 6))
         connection.close()
@@ -156,7 +156,7 @@ def misbehave(connection, how):
 )
 def test_a_fault_is_reported(scripted_image, emulate, how, kind, text):
     running = emulate(scripted_image)
-    connection = Connection.open(running.port, timeout=10)
+    connection = Connection.open(running.port, timeout=60)
     with pytest.raises(BoardCrashed, match=f"{kind}.*{text}") as caught:
         misbehave(connection, how)
     # Where the stack is at its end, the processor cannot tell where it was.
@@ -165,7 +165,7 @@ def test_a_fault_is_reported(scripted_image, emulate, how, kind, text):
     assert running.exit_description() is None
     # The board lies there, and says so to whoever asks.
     with pytest.raises(BoardCrashed, match=kind):
-        Connection.open(running.port, timeout=10)
+        Connection.open(running.port, timeout=60)
 
 
 def test_a_board_that_hangs_is_not_a_crash(scripted_image, emulate):
@@ -180,13 +180,13 @@ def test_the_rate_of_the_line_is_changed(scripted_baud_image, emulate):
     as it was found."""
     port = emulate(scripted_baud_image).port
     for _ in range(2):
-        connection = Connection.open(port, line_baud=921600, is_uart=True, timeout=10)
+        connection = Connection.open(port, line_baud=921600, is_uart=True, timeout=60)
         assert (connection.counters.baud, connection.rate_note) == (921600, "")
         connection.load(b"model")
         found = connection.run(SAMPLE.pack(1, 2, 3, 4, 5, 6))
         assert found.outputs == result((1, 2, 3, 4), (5, 6), 1)
         connection.close()
-    connection = Connection.open(port, line_baud=2_000_000, is_uart=True, timeout=10)
+    connection = Connection.open(port, line_baud=2_000_000, is_uart=True, timeout=60)
     assert connection.counters.baud == 115200
     assert "refused" in connection.rate_note
     connection.close()

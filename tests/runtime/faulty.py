@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -60,6 +61,11 @@ class Faulty:
     def sleep(self, seconds: float) -> float:
         time.sleep(seconds)
         return seconds
+
+    def interrupt_parent(self) -> None:
+        """Ctrl-C in the parent, which is waiting for this call by then."""
+        os.kill(os.getppid(), signal.SIGINT)
+        time.sleep(1000)
 
     def hang(self) -> None:
         """Hang and keep the interpreter lock, so that no other thread of Python's runs."""

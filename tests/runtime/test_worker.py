@@ -30,7 +30,7 @@ def worker() -> Iterator[Worker]:
     worker.close()
 
 
-def is_gone(pid: int, seconds: float = 5) -> bool:
+def is_gone(pid: int, seconds: float = 60) -> bool:
     """The process ends within that time. One that nobody has waited for yet is gone, too."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -177,11 +177,12 @@ def test_a_process_that_reads_nothing_ends_at_the_timeout_too() -> None:
     worker.close()
 
 
+@pytest.mark.slow
 def test_a_timeout_is_for_each_reply_and_not_for_idle_time() -> None:
-    worker = Worker("faulty", FAULTY, timeout=0.4)
+    worker = Worker("faulty", FAULTY, timeout=5)
     worker.call("count")
-    time.sleep(0.6)
-    ticket = worker.submit("numbers", 8, 0.1)
+    time.sleep(5.5)
+    ticket = worker.submit("numbers", 8, 0.7)
     assert [worker.next(ticket) for _ in range(8)] == list(range(8))
     assert worker.starts == 1
     worker.close()
@@ -234,10 +235,8 @@ def test_large_messages_both_ways_do_not_block_each_other(worker: Worker) -> Non
 def test_ctrl_c_in_a_call_ends_it_and_the_next_call_works(worker: Worker) -> None:
     worker.call("count")
     pid = worker.pid
-    timer = threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT])
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
-        worker.call("sleep", 30)
+        worker.call("interrupt_parent")
     assert pid is not None
     assert is_gone(pid)
     assert worker.call("count") == 1
@@ -250,7 +249,7 @@ def test_a_forgotten_worker_ends_its_process() -> None:
     assert pid is not None
     del worker
     gc.collect()
-    assert is_gone(pid, 0.5)
+    assert is_gone(pid)
 
 
 def test_crashes_leave_no_pipe_and_no_thread_behind(worker: Worker) -> None:
@@ -261,7 +260,9 @@ def test_crashes_leave_no_pipe_and_no_thread_behind(worker: Worker) -> None:
             worker.call("null")
     worker.close()
     gc.collect()
-    time.sleep(0.1)
+    end = time.monotonic() + 60
+    while threading.active_count() > threads and time.monotonic() < end:
+        time.sleep(0.01)
     assert threading.active_count() <= threads
     if before:
         assert len(list(Path("/proc/self/fd").iterdir())) <= before
@@ -316,11 +317,12 @@ def test_the_worker_dies_with_its_parent(folder: Path, busy: str) -> None:
     assert is_gone(pid)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stuck_dies_after_its_parent(folder: Path) -> None:
     """In native code that holds the interpreter lock no thread can see the pipe close."""
     script = f"""
-        worker.START_TIMEOUT = 0.5
-        w = Worker("w", {FAULTY!r}, timeout=0.5)
+        worker.START_TIMEOUT = 4
+        w = Worker("w", {FAULTY!r}, timeout=4)
         show(w)
         w.submit("hang")
         time.sleep(1000)
@@ -330,7 +332,7 @@ def test_a_worker_that_is_stuck_dies_after_its_parent(folder: Path) -> None:
         pid = int(parent.stdout.readline())
         time.sleep(0.2)
         parent.kill()
-    assert is_gone(pid, 10)
+    assert is_gone(pid)
 
 
 def test_ctrl_c_in_the_terminal_leaves_no_orphan(folder: Path) -> None:
@@ -339,7 +341,9 @@ def test_ctrl_c_in_the_terminal_leaves_no_orphan(folder: Path) -> None:
         w = Worker("w", {FAULTY!r})
         show(w)
         try:
-            w.call("sleep", 1000)
+            ticket = w.submit("sleep", 1000)
+            print("calling", flush=True)
+            w.next(ticket)
         except KeyboardInterrupt:
             print("interrupted", w.call("count"), w.pid, flush=True)
             raise
@@ -348,7 +352,7 @@ def test_ctrl_c_in_the_terminal_leaves_no_orphan(folder: Path) -> None:
         assert parent.stdout is not None
         first = int(parent.stdout.readline())
         assert os.getpgid(first) != os.getpgid(parent.pid)
-        time.sleep(0.3)
+        assert parent.stdout.readline() == "calling\n"
         os.killpg(parent.pid, signal.SIGINT)
         output = parent.stdout.read()
     word, count, second = output.split()[:3]
@@ -394,7 +398,7 @@ def test_nothing_in_the_working_directory_or_before_the_path_shadows(folder: Pat
         print("pytest" in w.call("modules"))
     """
     with start(script, folder) as parent:
-        output = parent.communicate(timeout=30)[0].splitlines()
+        output = parent.communicate(timeout=120)[0].splitlines()
     assert output[1] == str(ROOT / "pytest_tflm" / "runtime" / "worker_main.py")
     assert output[2].startswith(os.path.dirname(os.__file__))  # noqa: PTH120
     assert "site-packages" in output[3]

@@ -31,7 +31,7 @@ def connect() -> Iterator[Callable[..., RawClient]]:
     ports: list[serial.SerialBase] = []
 
     def begin(port: str, session: int = 0x5E55) -> RawClient:
-        ports.append(serial.serial_for_url(port, timeout=20))
+        ports.append(serial.serial_for_url(port, timeout=60))
         client = RawClient.on_port(ports[-1], session)
         client.hello()
         return client

@@ -63,7 +63,7 @@ def ends(request):
     for word in (2, 3, 4, 5):
         board.words[word] = request.param
     line.serve()
-    client = socket.create_connection(line.address, timeout=10)
+    client = socket.create_connection(line.address, timeout=60)
     yield line, board, client
     client.close()
     line.close()
@@ -117,7 +117,7 @@ def test_what_is_said_to_nobody_is_lost(ends):
     line, board, client = ends
     client.close()
     # As long as the line knows of the first, the second waits.
-    with socket.create_connection(line.address, timeout=10) as second:
+    with socket.create_connection(line.address, timeout=60) as second:
         second.sendall(b"x")
         board.hear(1)
         board.say(b"for the second")
@@ -144,9 +144,9 @@ def test_a_board_that_does_not_know_the_rings():
     board = Board(line, knows=False)
     try:
         board.uart.sendall(b"\0")
-        assert line.first_bytes(1, 1.0) == b"\0"
+        assert line.first_bytes(1, 60.0) == b"\0"
         line.serve()
-        with socket.create_connection(line.address, timeout=10) as client:
+        with socket.create_connection(line.address, timeout=60) as client:
             client.sendall(b"to the board")
             assert board.uart.recv(100) == b"to the board"
             board.uart.sendall(b"to the host")
@@ -163,7 +163,7 @@ def test_a_board_that_says_nothing():
         with pytest.raises(TimeoutError):
             line.first_bytes(1, 0.05)
         board.uart.close()
-        assert line.first_bytes(1, 5.0) == b""
+        assert line.first_bytes(1, 60.0) == b""
     finally:
         line.close()
         board.close()

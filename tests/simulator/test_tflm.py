@@ -103,7 +103,14 @@ def test_the_arena_is_what_the_model_leaves(client: Callable[..., RawClient]) ->
     assert size == 256 * 1024 - (len(TCN) + 15) // 16 * 16
 
 
-@pytest.mark.parametrize("arena", [16, 1000, 8192, 10000, 65536])
+@pytest.mark.parametrize(
+    "arena",
+    [
+        16,
+        10000,
+        *(pytest.param(size, marks=pytest.mark.slow) for size in (1000, 8192, 65536)),
+    ],
+)
 def test_an_arena_too_small_names_the_need_and_that_need_suffices(
     client: Callable[..., RawClient], arena: int
 ) -> None:

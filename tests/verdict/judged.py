@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_tflm.model import Model, model_from_bytes
-from pytest_tflm.options import settings_from
 from pytest_tflm.record.samples import RandomSamples
-from pytest_tflm.runtime.pool import Pool
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.verdict.row import Row
-from pytest_tflm.verdict.target import board_of
 from pytest_tflm.verdict.verdict import Verdict, judge
 
 
@@ -30,15 +29,7 @@ def judged(
     if isinstance(samples, int):
         drawn = RandomSamples(model, samples, 0)
         samples = [drawn[i] for i in range(len(drawn))]
-    settings = settings_from(
-        lambda option: [port] if port and option.name == "port" else [], lambda option: [], {}
-    )
-    pool = Pool(settings)
-    row = None
-    try:
-        row = Row.made(board_of(pool) if port else None, runtime, resolver)
+    with Hosts() as hosts:
+        board = RuntimeSpec.of_board(port) if port else None
+        row = Row.made(hosts, board, RuntimeSpec.of_interpreter(runtime, resolver))
         return judge(model, samples, row, float_model=float_model, codes=codes)
-    finally:
-        if row is not None:
-            row.close()
-        pool.close()

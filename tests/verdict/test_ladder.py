@@ -4,6 +4,7 @@ right is never accused."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,17 @@ from judged import judged
 
 from pytest_tflm.model import open_model
 from pytest_tflm.record.samples import samples_for
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.runtime.interpreter import InterpreterHost
+from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.verdict.as_json import as_json
 from pytest_tflm.verdict.lines import verdict_line, verdict_lines
 from pytest_tflm.verdict.row import Row
-from pytest_tflm.verdict.target import BoardTarget, HostTarget
 from pytest_tflm.verdict.verdict import judge
 from tests.runtime.state_models import svdf
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.verdict.verdict import Verdict
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -217,18 +219,16 @@ def test_a_board_that_takes_no_models_is_judged_by_its_outputs() -> None:
     # LiteRT with its delegate plays a board that has the TCN compiled in.
     model = open_model(EXAMPLES / "tcn.tflite")
     samples = samples_for(model, None, 0)
-    fixed = HostTarget("litert", "auto")
 
-    def load(wanted: Model) -> Runtime:
-        assert wanted.sha256 == model.sha256, "no other model may be sent"
-        return fixed.put(wanted)
+    class Fixed(InterpreterHost):
+        def attempt(self, wanted: Model, *arguments, **options):
+            assert wanted.sha256 == model.sha256, "no other model may be sent"
+            return super().attempt(wanted, *arguments, **options)
 
-    row = Row.made(BoardTarget(load, "board fixed", takes_models=False), "tflm", "builtin_ref")
-    try:
-        verdict = judge(model, [samples[i] for i in range(16)], row)
-    finally:
-        row.close()
-        fixed.close()
+    with Hosts() as hosts, Fixed(RuntimeSpec.of_interpreter("litert", "auto")) as fixed:
+        fixed.name, fixed.takes_models = "board fixed", False
+        row = Row.made(hosts, None, RuntimeSpec("tflm"))
+        verdict = judge(model, [samples[i] for i in range(16)], replace(row, board=fixed))
     assert outcomes(verdict)["board"] == "differs"
     assert [each.name for each in verdict.accusations] == ["unknown", "outputs-alone"]
 

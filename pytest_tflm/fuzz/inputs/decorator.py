@@ -131,14 +131,20 @@ def search(
     found = hunt.run()
     if found is None:
         return
-    from pytest_tflm.replay.record import replay_of_input
+    from pytest_tflm.replay.record import differing
 
     comparison = getattr(found.error, "comparison", None) or compared()
+    lsb, float_tolerance = settings.lsb, settings.float_tolerance
     if comparison is not None:
-        settings = settings._replace(
-            tolerance=comparison.lsb, float_tolerance=comparison.float_tolerance
-        )
-    replay = replay_of_input(found, device, reference, settings)
+        lsb, float_tolerance = comparison.lsb, comparison.float_tolerance
+    replay = differing(
+        device,
+        reference,
+        found.runs,
+        str(found.error),
+        lsb=lsb,
+        float_tolerance=float_tolerance,
+    )
     path = keep(replay)
     raise OutputMismatch(
         "\n".join(_report(found, examples, path, device)), sample=found.last.sample

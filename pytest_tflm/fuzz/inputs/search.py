@@ -15,12 +15,13 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
+from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs.strategies import Maker
@@ -40,12 +41,12 @@ _NUMBERS = 2**40
 _PARTS = 4
 """Numbers drawn for a batch."""
 _ROUNDS = 50
+_FARTHEST = 1e9  # Hypothesis climbs toward numbers, and not toward an infinity
 _MISSES = 256
 """So many samples of a batch that have been run before are taken for all that there are."""
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     """One sample, and what the two runtimes made of it."""
 
     sample: Sample
@@ -178,7 +179,7 @@ class InputSearch:
             if error is not None:
                 self._failed = (batch[: position + 1], error, before + position + 1)
                 continue
-            apart = _distance(ran)
+            apart = min(gap_of([ran.got.arrays], [ran.expected.arrays]).largest, _FARTHEST)
             if apart > farthest:
                 farthest = apart
                 if self._farthest is None or apart > self._farthest[0]:
@@ -315,15 +316,3 @@ class InputSearch:
     def _shows_sequence(self, samples: list[Sample]) -> bool:
         self._runs += len(samples)
         return any([self._error(ran) is not None for ran in self._run(samples, reset=True)])
-
-
-def _distance(ran: Ran) -> float:
-    """The largest difference of any output: in codes, and for floats in their own unit."""
-    farthest = 0.0
-    for got, expected in zip(ran.got.arrays, ran.expected.arrays, strict=True):
-        if got.shape != expected.shape or got.tobytes() == expected.tobytes():
-            continue
-        with np.errstate(all="ignore"):
-            apart = np.abs(got.astype(np.float64) - expected.astype(np.float64))
-        farthest = max(farthest, float(np.nan_to_num(apart, nan=1e9, posinf=1e9).max(initial=0.0)))
-    return farthest

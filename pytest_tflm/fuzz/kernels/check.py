@@ -6,55 +6,50 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import BoardCrashed, ModelRejected, OutputMismatch
 from pytest_tflm.fuzz.kernels.conformance import interrupts_deferred
-from pytest_tflm.fuzz.kernels.judge import CRASHED, DIFFERS, SHAPES, Pair
-from pytest_tflm.fuzz.kernels.runners import (
-    BoardBroke,
-    Failed,
-    InterpreterRunner,
-    PoolRunner,
-    Ran,
-)
+from pytest_tflm.fuzz.kernels.pair import CRASHED, DIFFERS, SHAPES, BoardBroke, Pair
 from pytest_tflm.fuzz.kernels.search import Search
-from pytest_tflm.replay.record import replay_of_finding
+from pytest_tflm.runtime.spec import RuntimeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_tflm.fuzz.kernels.codes import Sample
     from pytest_tflm.fuzz.kernels.finding import Finding
-    from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
     from pytest_tflm.options import Settings
     from pytest_tflm.replay.format import Replay
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.base import Host
+    from pytest_tflm.runtime.hosts import Hosts
 
-
+_MOST_CRASHES = 40
 _MISMATCHES = (DIFFERS, SHAPES)
 
 
 def check_kernel(
     operator: str,
-    pool: Pool,
+    board: Host,
+    hosts: Hosts,
     settings: Settings,
     keep: Callable[[Replay], Path | None],
     progress: Callable[[str, int, int], None],
 ) -> None:
-    """Try ``settings.conformance`` generated models of ``operator`` on the board of ``pool``,
-    beside TFLM on this machine, which computes what a correct board does: no LSB is allowed.
+    """Try ``settings.conformance`` generated models of ``operator`` on ``board``, beside TFLM
+    on this machine, which computes what a correct board does: no LSB is allowed. What TFLM here
+    refuses or dies of is not sent to the board, which may die of it too: that would be no fault of
+    the board.
 
     Raises OutputMismatch if outputs differ, BoardCrashed or ModelRejected if the board crashes or
     refuses what TFLM here runs, all with the smallest model found and the file that
     ``keep(replay)`` wrote; whatever breaks the link, or the board for good; InterpreterMissing
     without TFLM.
     """
-    reference = InterpreterRunner("tflm")
+    reference = hosts.for_search(RuntimeSpec.of_interpreter("tflm"))
+    pair = Pair(board, reference, reference_first=True, most_crashes=_MOST_CRASHES)
     count = settings.conformance
-    board = PoolRunner(pool)
     try:
         with interrupts_deferred() as check_interrupt:
             search = Search(
                 operator,
-                _ReferenceFirst(board, reference),
+                pair,
                 examples=count,
                 seed=settings.seed,
                 tried=lambda number: progress(f"kernel {operator}", number, count),
@@ -63,37 +58,18 @@ def check_kernel(
             )
             findings = search.run().findings
     except BoardBroke as broke:
-        broke.error.details = "\n".join(
-            filter(None, (f"with a generated model: {broke.case.describe()}", broke.error.details))
-        )
         raise broke.error from None
     finally:
         progress("", 1, 1)
-        reference.close()
     if not findings:
         return
     findings = sorted(findings, key=lambda finding: finding.kind not in _MISMATCHES)
-    paths = [keep(replay_of_finding(finding, port=settings.port or "")) for finding in findings]
+    paths = [keep(finding.replay()) for finding in findings]
     text = "\n".join(map(_told, findings, paths))
     if findings[0].kind in _MISMATCHES:
         raise OutputMismatch(text)
     crashed = any(finding.kind == CRASHED for finding in findings)
     raise BoardCrashed(text) if crashed else ModelRejected(text)
-
-
-class _ReferenceFirst(Pair):
-    """What TFLM here refuses or dies of is not sent to the board, which may die of it too: that
-    would be no fault of the board, and the end of its run."""
-
-    def run(
-        self, case: OperatorCase, samples: Sequence[Sample]
-    ) -> tuple[Ran | Failed, Ran | Failed]:
-        self.reference.start(case, samples)
-        expected = self.reference.finish()
-        if isinstance(expected, Failed):
-            return Failed("not sent to the board", crashed=False), expected
-        self.subject.start(case, samples)
-        return self.subject.finish(), expected
 
 
 def _told(finding: Finding, path: Path | None) -> str:

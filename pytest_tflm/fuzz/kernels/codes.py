@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-    from pytest_tflm.model import Tensor
+    from pytest_tflm.model import Model, Tensor
 
 Codes = NDArray[Any]
 Sample = tuple[NDArray[Any], ...]
@@ -140,44 +140,46 @@ def draw_reals(
     return values.astype(np.float32)
 
 
-def draw_contents(draw: DrawFn, tensor: Tensor) -> Codes:
-    """What one input tensor may hold. A float tensor that is fed to QUANTIZE carries the scale and
-    the zero point of what it becomes."""
+def draw_contents(draw: DrawFn, tensor: Tensor, becomes: Tensor) -> Codes:
+    """What one input tensor may hold; a float tensor, what QUANTIZE makes codes of ``becomes``
+    of."""
     if tensor.dtype == "float32":
-        dtype = "int8" if tensor.zero_point else "int16"
-        return draw_reals(draw, tensor.shape, tensor.scale or 1.0, tensor.zero_point or 0, dtype)
+        scale, zero_point = becomes.scale or 1.0, becomes.zero_point or 0
+        return draw_reals(draw, tensor.shape, scale, zero_point, becomes.dtype)
     return draw_codes(draw, tensor.dtype, tensor.shape, tensor.zero_point or 0)
 
 
 @st.composite
-def sample_lists(draw: DrawFn, tensors: Sequence[Tensor], most: int = 4) -> list[Sample]:
-    """Samples for a model with these inputs, in the order in which they shall run: a few drawn
-    independently, or several that together sweep all codes of a type of 8 bits."""
+def sample_lists(draw: DrawFn, model: Model, most: int = 4) -> list[Sample]:
+    """Samples for a model, in the order in which they shall run: a few drawn independently, or
+    several that together sweep all codes of a type of 8 bits."""
+    tensors, becomes = model.inputs, model.outputs[0]
     if draw(one_of((False, True))):
         longer(draw, 4 + 3 * len(tensors))
-        return _sweep(tensors, draw(whole(0, 255)), 2 * draw(whole(0, 8)) + 1)
+        return _sweep(tensors, becomes, draw(whole(0, 255)), 2 * draw(whole(0, 8)) + 1)
     count = draw(whole(1, most))
-    return [tuple(draw_contents(draw, tensor) for tensor in tensors) for _ in range(count)]
+    return [tuple(draw_contents(draw, tensor, becomes) for tensor in tensors) for _ in range(count)]
 
 
-def _sweep(tensors: Sequence[Tensor], start: int, step: int) -> list[Sample]:
+def _sweep(tensors: Sequence[Tensor], becomes: Tensor, start: int, step: int) -> list[Sample]:
     """Samples that together hold every code of 8 bits in each input, or as many as are allowed."""
     size = max((tensor.size for tensor in tensors), default=1)
     count = min(_SWEEP_SAMPLES, -(-256 // max(1, size)))
     return [
         tuple(
-            _swept(tensor, start, step**position, number) for position, tensor in enumerate(tensors)
+            _swept(tensor, becomes, start, step**position, number)
+            for position, tensor in enumerate(tensors)
         )
         for number in range(count)
     ]
 
 
-def _swept(tensor: Tensor, start: int, step: int, number: int) -> Codes:
+def _swept(tensor: Tensor, becomes: Tensor, start: int, step: int, number: int) -> Codes:
     """The ``number``-th piece of a walk through all codes of ``tensor``'s type."""
     at = number * tensor.size + np.arange(tensor.size)
     if tensor.dtype == "float32":
         steps = (start + step * at) % 1024 - 512  # quarters of a code
-        return (steps * 0.25 * (tensor.scale or 1.0)).astype(np.float32).reshape(tensor.shape)
+        return (steps * 0.25 * (becomes.scale or 1.0)).astype(np.float32).reshape(tensor.shape)
     low, high = tensor.code_range
     if high - low > 255:
         step *= 257

@@ -10,35 +10,38 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from pytest_tflm.fuzz.kernels.judge import Pair
-from pytest_tflm.fuzz.kernels.runners import Runner, runner
+from pytest_tflm.fuzz.kernels.pair import BoardBroke, Pair
 from pytest_tflm.fuzz.kernels.search import Search, Survey
+from pytest_tflm.runtime.hosts import Hosts
+
+if TYPE_CHECKING:
+    from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compare. ``pairs`` are names of runtimes as :func:`runner` takes them, subject and
-    reference; ``tolerance`` is in LSBs; ``examples`` is for each operator and pair."""
+    """What to compare. ``pairs`` are subject and reference; ``tolerance`` is in LSBs; ``examples``
+    is for each operator and pair; ``line`` is how boards are opened."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[RuntimeSpec, RuntimeSpec], ...]
     operators: tuple[str, ...]
     examples: int = 500
     seed: int = 0
     tolerance: int = 0
-    port: str | None = None
-    baud: int = 115200
+    line: Line | None = None
 
     @property
-    def work(self) -> list[tuple[int, str]]:
+    def searches(self) -> list[tuple[int, str]]:
         """Every (index of a pair, operator)."""
         return [(index, name) for name in self.operators for index in range(len(self.pairs))]
 
     @property
     def has_board(self) -> bool:
-        return any("board" in pair for pair in self.pairs)
+        return any(spec.is_board for pair in self.pairs for spec in pair)
 
 
 @dataclass(frozen=True)
@@ -46,60 +49,60 @@ class Surveyed:
     """One operator's survey of one pair. ``complete``: not cut short by Ctrl-C."""
 
     pair: int
-    names: tuple[str, str]
     survey: Survey
     complete: bool = True
 
 
-class Runners:
-    """The runners of one process, each made when first asked for."""
+class Work:
+    """A plan and the hosts that it runs on, in one process."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._made: dict[str, Runner] = {}
-        self._exit = contextlib.ExitStack()
+        self.plan = plan
+        self.hosts = Hosts(plan.line)
+        self._pairs: dict[int, Pair] = {}
 
     def pair(self, index: int) -> Pair:
-        """The pair of that index in the plan."""
-        return Pair(*(self._runner(name) for name in self._plan.pairs[index]))
+        """The pair of that index in the plan. Raises InterpreterMissing, LinkError, BoardError."""
+        if index not in self._pairs:
+            self._pairs[index] = Pair(*map(self.hosts.for_search, self.plan.pairs[index]))
+        return self._pairs[index]
 
-    def _runner(self, name: str) -> Runner:
-        if name not in self._made:
-            made = runner(name, port=self._plan.port, baud=self._plan.baud)
-            self._exit.callback(made.close)
-            self._made[name] = made
-        return self._made[name]
+    def search(
+        self,
+        index: int,
+        operator: str,
+        progress: Progress = lambda text: None,
+        before_run: Callable[[], None] = lambda: None,
+    ) -> Search:
+        """The search for one operator on one pair."""
+        plan, pair = self.plan, self.pair(index)
+        what = f"{operator}: {' against '.join(pair.names)}"
+        return Search(
+            operator,
+            pair,
+            examples=plan.examples,
+            seed=plan.seed,
+            tolerance=plan.tolerance,
+            tried=lambda number: progress(f"{what}: {number} of {plan.examples}"),
+            shrinking=progress,
+            before_run=before_run,
+        )
 
-    def versions(self) -> dict[str, str]:
-        """Of all that has run."""
-        found: dict[str, str] = {}
-        for made in self._made.values():
-            found |= made.versions()
-        return found
 
-    def close(self) -> None:
-        self._exit.close()
-
-
-def survey_all(plan: Plan, runners: Runners, progress: Progress) -> Iterator[Surveyed]:
-    """Search operator after operator, in this process. At Ctrl-C the operator under way comes last,
-    as far as it was, and then KeyboardInterrupt."""
+def survey_all(work: Work, progress: Progress) -> Iterator[Surveyed]:
+    """Search operator after operator, in this process. At Ctrl-C, and if a board breaks for good,
+    the operator under way comes last, as far as it was, and then KeyboardInterrupt or the board's
+    error."""
     with interrupts_deferred() as check:
-        for index, operator in plan.work:
-            pair = runners.pair(index)
-            names = (pair.subject.name, pair.reference.name)
-
-            def tried(number: int, what: str = f"{operator}: {' against '.join(names)}") -> None:
-                progress(f"{what}: {number} of {plan.examples}")
-
-            search = _search(plan, operator, pair, tried, progress, check)
+        for index, operator in work.plan.searches:
+            search = work.search(index, operator, progress, check)
             try:
                 survey = search.run()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, BoardBroke) as error:
                 if search.survey.examples:
-                    yield Surveyed(index, names, search.survey, complete=False)
-                raise
-            yield Surveyed(index, names, survey)
+                    yield Surveyed(index, search.survey, complete=False)
+                raise (error.error if isinstance(error, BoardBroke) else error) from None
+            yield Surveyed(index, survey)
             check()
 
 
@@ -134,7 +137,7 @@ def survey_parallel(plan: Plan, jobs: int, progress: Progress) -> Iterator[Surve
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(plan,))
     try:
-        under_way: set[Future[Surveyed]] = {pool.submit(_one, *item) for item in plan.work}
+        under_way: set[Future[Surveyed]] = {pool.submit(_one, *item) for item in plan.searches}
         total = len(under_way)
         while under_way:
             progress(f"{total - len(under_way)} of {total} searches done")
@@ -152,40 +155,16 @@ def survey_parallel(plan: Plan, jobs: int, progress: Progress) -> Iterator[Surve
 class _Process:
     """What a process of the pool keeps from one operator to the next."""
 
-    plan: Plan
-    runners: Runners
+    work: Work
 
 
 def _begin(plan: Plan) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
-    _Process.plan = plan
-    _Process.runners = Runners(plan)
+    _Process.work = Work(plan)
 
 
 def _one(index: int, operator: str) -> Surveyed:
-    pair = _Process.runners.pair(index)
-    search = _search(_Process.plan, operator, pair, lambda number: None, lambda text: None)
-    return Surveyed(index, (pair.subject.name, pair.reference.name), search.run())
-
-
-def _search(
-    plan: Plan,
-    operator: str,
-    pair: Pair,
-    tried: Callable[[int], None],
-    progress: Progress,
-    before_run: Callable[[], None] = lambda: None,
-) -> Search:
-    return Search(
-        operator,
-        pair,
-        examples=plan.examples,
-        seed=plan.seed,
-        tolerance=plan.tolerance,
-        tried=tried,
-        shrinking=progress,
-        before_run=before_run,
-    )
+    return Surveyed(index, _Process.work.search(index, operator).run())
 
 
 def checked_operators(names: Sequence[str]) -> tuple[str, ...]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_tflm.fuzz.kernels.pair import CRASHED, DIFFERS, REFERENCE, SHAPES
 from pytest_tflm.fuzz.reduce import off_zero_point
+from pytest_tflm.record.words import rest_of
+from pytest_tflm.replay.format import LOAD, RUN, Party, Replay, ReplayModel, Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model import Tensor
+    from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
+
+    Runs = tuple[tuple[NDArray[Any], ...], ...]
 
 _SHOWN = 16
 
@@ -25,89 +29,112 @@ _SHOWN = 16
 class Finding:
     """The smallest model and inputs found that show something.
 
-    ``kind``, ``who`` and ``error``: see :class:`~.judge.Outcome`. ``inputs`` are the
-    samples in the order in which they run, after the model was loaded; ``tensors`` the model's
-    inputs. ``got`` and ``expected`` are the outputs of ``subject`` and ``reference`` for them, None
-    of a runtime that gave none. ``size`` is the largest difference here, ``largest`` that of all
-    examples, in LSBs (units in the last place of float outputs). ``again``: it showed itself once
-    more, in new processes where there are such (a board goes on as it is). ``command`` searches it
-    again.
+    ``kind``, ``who`` and ``error``: see :class:`~.pair.Outcome`. ``inputs`` are the samples in the
+    order in which they run, after the model was loaded. ``got`` and ``expected`` are the outputs of
+    ``subject`` and ``reference`` for them, None of one that gave none. ``size`` is the largest
+    difference here, ``largest`` that of all examples, in LSBs (units in the last place of float
+    outputs). ``again``: it showed itself once more, in new processes where there are such (a board
+    goes on as it is). ``command`` searches it again.
     """
 
-    operator: str
+    case: OperatorCase
     kind: str
     who: str
-    activations: str
-    model: bytes
-    inputs: tuple[tuple[NDArray[Any], ...], ...]
-    tensors: tuple[Tensor, ...]
-    subject: str
-    reference: str
-    versions: Mapping[str, str]
-    got: tuple[tuple[NDArray[Any], ...], ...] | None
-    expected: tuple[tuple[NDArray[Any], ...], ...] | None
+    inputs: Runs
+    subject: Party
+    reference: Party
+    got: Runs | None
+    expected: Runs | None
     size: float
     largest: float
     error: str
-    model_text: str
-    brief: str
     command: str
     again: bool
 
     @property
     def off_zero_point(self) -> int:
         """How many input elements are not at the zero point."""
-        return off_zero_point(self.tensors, self.inputs)
+        return off_zero_point(self.case.model.inputs, self.inputs)
+
+    @property
+    def who_name(self) -> str:
+        """The name of the one that refused or crashed."""
+        return (self.reference if self.who == REFERENCE else self.subject).name
 
     @property
     def title(self) -> str:
         """What it is, in some words."""
-        if self.kind == "differs":
-            unit = "ULP" if self.activations.endswith("to float32") else "LSB"
+        if self.kind == DIFFERS:
+            unit = "ULP" if self.case.activations.endswith("to float32") else "LSB"
             if not self.again:
                 return f"differed by up to {self.largest:g} {unit}, and not when it was run again"
             more = f" (up to {self.largest:g} seen)" if self.largest > self.size else ""
             return f"differs by {self.size:g} {unit}{more}"
-        if self.kind == "shapes":
+        if self.kind == SHAPES:
             return f"shapes of outputs differ: {self.error}"
-        return f"{self.who} {'crashes' if self.kind == 'crashed' else 'refuses it'}: {self.error}"
+        return (
+            f"{self.who_name} {'crashes' if self.kind == CRASHED else 'refuses it'}: {self.error}"
+        )
 
     def describe(self) -> str:
         """All of it as text, short enough for a screen."""
+        model, (one, other) = self.case.model, (self.subject, self.reference)
         lines = [
-            f"{self.operator}: {self.subject} against {self.reference}: {self.title}",
-            self.model_text,
-            f"  {len(self.model)} bytes, {self.off_zero_point} inputs not at the zero point",
+            f"{self.case.operator}: {one.name} against {other.name}: {self.title}",
+            self.case.describe(),
+            f"  {model.size} bytes, {self.off_zero_point} inputs not at the zero point",
         ]
         for number, sample in enumerate(self.inputs):
-            for tensor, array in zip(self.tensors, sample, strict=True):
-                rest = 0 if tensor.dtype == "float32" else tensor.zero_point
-                lines.append(f"  sample {number} {tensor.name}: {_listed(array, rest)}")
-            for name, outputs in ((self.reference, self.expected), (self.subject, self.got)):
+            for tensor, array in zip(model.inputs, sample, strict=True):
+                told = _listed(array, rest_of(tensor))
+                lines.append(f"  sample {number} {tensor.name}: {told}")
+            for party, outputs in ((other, self.expected), (one, self.got)):
                 if outputs is not None:
                     arrays = "; ".join(_values(array) for array in outputs[number])
-                    lines.append(f"  sample {number} {name}: {arrays}")
+                    lines.append(f"  sample {number} {party.name}: {arrays}")
         if not self.again:
             lines.append(
                 "  Run again, in new processes where they can be had, it did not happen: what is "
                 "computed depends on more than the input, such as what the memory held before."
             )
-        lines += [f"  {name} {version}" for name, version in self.versions.items()]
+        versions = {**one.versions, **other.versions}
+        lines += [f"  {name} {version}" for name, version in versions.items()]
         return "\n".join(lines)
+
+    def replay(self, tolerance: int = 0) -> Replay:
+        """What pytest runs again: the model, its samples run in order. ``tolerance`` is in LSBs."""
+        count = len(self.inputs)
+        expected, got = self.expected or (None,) * count, self.got or (None,) * count
+        return Replay(
+            kind=self.kind,
+            who=self.who,
+            subject=self.subject,
+            reference=self.reference,
+            models=(ReplayModel.of(self.case.model),),
+            samples=self.inputs,
+            steps=(Step(LOAD), *(Step(RUN, i, expected[i], got[i]) for i in range(count))),
+            lsb=tolerance,
+            float_tolerance=0.0,
+            title=f"{self.case.operator}: {self.title}",
+            text=self.describe(),
+            command=self.command,
+        )
 
     def save(self, directory: Path) -> Path:
         """Write the model (.tflite), inputs and outputs (.npz) and this text (.txt) into a folder,
         which is made if need be. Gives the model's path."""
         directory.mkdir(parents=True, exist_ok=True)
-        pair = f"{self.subject}-vs-{self.reference}"
-        words = (self.operator, self.activations, self.kind, self.who, pair)
+        who = self.who and self.who_name
+        pair = f"{self.subject.name}-vs-{self.reference.name}"
+        words = (self.case.operator, self.case.activations, self.kind, who, pair)
         stem = re.sub(r"[^A-Za-z0-9_.]+", "-", "-".join(filter(None, words)))
         path = directory / f"{stem}.tflite"
         number = 2
-        while path.exists() and path.read_bytes() != self.model:
+        data = self.case.model.data
+        while path.exists() and path.read_bytes() != data:
             path = directory / f"{stem}-{number}.tflite"
             number += 1
-        path.write_bytes(self.model)
+        path.write_bytes(data)
         arrays = {
             f"{what}_{number}_{position}": array
             for what, lists in (("in", self.inputs), ("got", self.got), ("expected", self.expected))
@@ -123,7 +150,7 @@ class Finding:
         return path
 
 
-def _listed(array: NDArray[Any], rest: int | None) -> str:
+def _listed(array: NDArray[Any], rest: int) -> str:
     """``[1,4,4,2] of 3 but [0,1,0,0] = 127``."""
     shape = f"[{','.join(map(str, array.shape))}]"
     places = np.argwhere(array != rest)

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import itertools
 import random
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,22 +23,24 @@ from hypothesis import strategies as st
 
 from pytest_tflm.fuzz.kernels.codes import sample_lists
 from pytest_tflm.fuzz.kernels.finding import Finding
-from pytest_tflm.fuzz.kernels.judge import (
+from pytest_tflm.fuzz.kernels.operators import cases
+from pytest_tflm.fuzz.kernels.pair import (
     CRASHED,
     DIFFERS,
     EQUAL,
     NEITHER,
+    REFERENCE,
+    Failed,
     Outcome,
     Pair,
-    compare,
 )
-from pytest_tflm.fuzz.kernels.operators import cases
-from pytest_tflm.fuzz.kernels.runners import Failed, Ran
 from pytest_tflm.fuzz.reduce import reduced
+from pytest_tflm.replay.format import Party
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.kernels.codes import Sample
     from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
+    from pytest_tflm.fuzz.kernels.pair import Result
 
     Example = tuple[OperatorCase, list[Sample]]
 
@@ -62,10 +65,12 @@ class Tally:
 
 @dataclass
 class Survey:
-    """What became of one operator's examples. ``refused`` and ``crashed`` count by runtime what the
-    other one ran; ``neither``: what neither did. ``by_type`` has those that both ran."""
+    """What became of one operator's examples on the two of ``names``. ``refused`` and ``crashed``
+    count by those what the other one ran; ``neither``: what neither did. ``by_type`` has those that
+    both ran."""
 
     operator: str
+    names: tuple[str, str]
     examples: int = 0
     by_type: dict[str, Tally] = field(default_factory=dict)
     shapes: int = 0
@@ -94,7 +99,8 @@ class Survey:
         elif outcome.kind == NEITHER:
             self.neither += 1
         elif outcome.who:
-            (self.crashed if outcome.kind == CRASHED else self.refused)[outcome.who] += 1
+            name = self.names[outcome.who == REFERENCE]
+            (self.crashed if outcome.kind == CRASHED else self.refused)[name] += 1
         else:
             self.shapes += 1
 
@@ -157,7 +163,7 @@ class Search:
         self._known: dict[bytes, Outcome] = {}
         self._runs = 0
         self._steps = itertools.count()
-        self.survey = Survey(operator)
+        self.survey = Survey(operator, pair.names)
         self._strategy = _examples(operator)
 
     def run(self) -> Survey:
@@ -224,7 +230,7 @@ class Search:
         smallest = self._find(shows, seed, self._examples) or example
         case, samples = smallest
         samples = reduced(
-            case.inputs,
+            case.model.inputs,
             samples,
             lambda fewer: wanted.is_met(case, self._run(case, fewer)),
             runs=allowed,
@@ -243,41 +249,35 @@ class Search:
         """Run once more in new processes, for outputs that nothing before has touched."""
         self._pair.renew()
         got, expected = self._pair.run(case, samples)
-        outcome = compare(self._pair, got, expected)
-        subject, reference = self._pair.subject, self._pair.reference
+        outcome = self._pair.outcome(got, expected)
         return Finding(
-            operator=case.operator,
+            case=case,
             kind=wanted.kind,
             who=wanted.who,
-            activations=case.activations,
-            model=case.data,
             inputs=tuple(tuple(sample) for sample in samples),
-            tensors=case.inputs,
-            subject=subject.name,
-            reference=reference.name,
-            versions={**subject.versions(), **reference.versions()},
+            subject=Party.of(self._pair.subject, self.survey.names[0]),
+            reference=Party.of(self._pair.reference, self.survey.names[1]),
             got=_outputs(got),
             expected=_outputs(expected),
             size=outcome.size if outcome.kind == DIFFERS else 0.0,
             largest=first.size if wanted.kind == DIFFERS else 0.0,
             error=outcome.text or first.text,
-            model_text=case.describe(),
-            brief=case.brief(),
             command=self._command(),
             again=wanted.is_met(case, outcome),
         )
 
     def _command(self) -> str:
         """What searches this again."""
-        names = (self._pair.subject.name, self._pair.reference.name)
-        options = [
-            "board --port PORT" if name.startswith("board") else name.replace(" ", ":")
-            for name in names
-        ]
-        return (
-            f"pytest-tflm conformance --runtime {options[0]} --against {options[1]} "
-            f"--ops {self.survey.operator} --examples {self._examples} --seed {self._seed}"
-        )
+        subject, reference = (str(h.spec) for h in (self._pair.subject, self._pair.reference))
+        told = {
+            "runtime": subject,
+            "against": reference,
+            "ops": self.survey.operator,
+            "examples": self._examples,
+            "seed": self._seed,
+        }
+        words = [word for name, value in told.items() for word in (f"--{name}", str(value))]
+        return shlex.join(["pytest-tflm", "conformance", *words])
 
     def _find(
         self, condition: Callable[[Example], bool], seed: int, examples: int
@@ -317,7 +317,7 @@ class Search:
 
     @staticmethod
     def _key(case: OperatorCase, samples: Sequence[Sample]) -> bytes:
-        digest = hashlib.blake2b(case.data, digest_size=16)
+        digest = hashlib.blake2b(case.model.data, digest_size=16)
         for sample in samples:
             for array in sample:
                 digest.update(array.tobytes())
@@ -328,7 +328,7 @@ def _examples(operator: str) -> st.SearchStrategy[Any]:
     @st.composite
     def example(draw: st.DrawFn) -> Any:
         case = draw(cases(operator))
-        return case, draw(sample_lists(case.inputs))
+        return case, draw(sample_lists(case.model))
 
     return example()
 
@@ -345,5 +345,5 @@ def _settings(examples: int) -> hypothesis.settings:
     )
 
 
-def _outputs(result: Ran | Failed) -> tuple[tuple[Any, ...], ...] | None:
-    return tuple(result.outputs) if isinstance(result, Ran) else None
+def _outputs(result: Result) -> tuple[tuple[Any, ...], ...] | None:
+    return None if isinstance(result, Failed) else tuple(result)

@@ -59,7 +59,7 @@ def markdown(
     surveyed: Sequence[Surveyed], versions: Mapping[str, str], date: str, command: str
 ) -> str:
     """Two tables: operators with a column for each pair, and each finding's smallest example."""
-    pairs = {item.pair: " against ".join(item.names) for item in surveyed}
+    pairs = {item.pair: " against ".join(item.survey.names) for item in surveyed}
     order = sorted(pairs)
     rows: dict[str, dict[int, Surveyed]] = {}
     for item in surveyed:
@@ -104,10 +104,10 @@ def _cell(item: Surveyed | None) -> str:
 
 def _finding_row(one: Finding) -> str:
     cells = (
-        one.operator,
-        f"{one.subject}, {one.reference}",
+        one.case.operator,
+        f"{one.subject.name}, {one.reference.name}",
         one.title,
-        f"{one.brief}; {len(one.model)} bytes",
+        f"{one.case.brief()}; {one.case.model.size} bytes",
         f"{one.off_zero_point} off zero point",
     )
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
@@ -124,8 +124,8 @@ def as_data(
         "operators": [
             {
                 "operator": item.survey.operator,
-                "subject": item.names[0],
-                "reference": item.names[1],
+                "subject": item.survey.names[0],
+                "reference": item.survey.names[1],
                 "complete": item.complete,
                 "examples": item.survey.examples,
                 "bit_exact": item.survey.bit_exact,
@@ -151,12 +151,12 @@ def as_data(
 def _finding_data(one: Finding) -> dict[str, Any]:
     return {
         "kind": one.kind,
-        "who": one.who,
-        "activations": one.activations,
+        "who": one.who and one.who_name,
+        "activations": one.case.activations,
         "size": one.size,
         "largest": one.largest,
         "error": one.error,
-        "model_bytes": len(one.model),
+        "model_bytes": one.case.model.size,
         "off_zero_point": one.off_zero_point,
         "again": one.again,
         "text": one.describe(),

@@ -1,4 +1,4 @@
-"""A board and host TFLM that do the same, one after the other: what a sequence is made of."""
+"""A board and host TFLM that do the same steps: what a sequence is made of."""
 
 from __future__ import annotations
 
@@ -12,58 +12,33 @@ from pytest_tflm.compare.within import within
 from pytest_tflm.errors import BoardError, BoardReset, LinkError, OutputMismatch, TflmError
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region
-from pytest_tflm.replay.format import LOAD, REOPEN, RESET, RUN, WRITE, Replay, ReplayModel, Step
-from pytest_tflm.replay.record import party
-from pytest_tflm.runtime.board import BoardRuntime
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.replay.format import (
+    LOAD,
+    REOPEN,
+    RESET,
+    RUN,
+    WRITE,
+    Party,
+    Replay,
+    ReplayModel,
+    Step,
+)
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs.strategies import Sample
-    from pytest_tflm.link import Connection
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Outputs
-    from pytest_tflm.runtime.worker import Worker
+    from pytest_tflm.runtime.base import Host, Outputs, Runtime
+    from pytest_tflm.runtime.board import BoardHost, BoardRuntime
 
 _MOST_LOSSES = 30
 """So often in a row a line may be lost before it counts as broken."""
 _JUNK = (b"", b"no model", bytes(64), b"\x1c\x00\x00\x00TFL3" + bytes(24))
 
 
-class Line:
-    """The line to a board that is dropped and opened again: ``open_board()`` opens it. Also a
-    context manager, which closes it."""
-
-    def __init__(self, open_board: Callable[[], Connection]) -> None:
-        self._open = open_board
-        self._connection: Connection | None = None
-        self.losses = 0
-        """How often the line broke by itself."""
-
-    @property
-    def connection(self) -> Connection:
-        """The link as it is; opened if it is not."""
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
-
-    def drop(self) -> None:
-        """Close it in the middle of whatever it does."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(TflmError, OSError):
-                connection.close()
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.drop()
-
-
 class Driven:
-    """Does the same on the board behind ``line`` and on host TFLM, and holds the one against the
-    other: outputs within ``lsb``, inputs that read back as they were written, errors where there
-    must be some and none elsewhere.
+    """Does the same on ``board`` and on ``oracle``, host TFLM, and compares the two: outputs within
+    ``lsb``, inputs that read back as they were written, errors where there must be some and none
+    elsewhere.
 
     Raises OutputMismatch. A line that breaks by itself is no finding: it is opened again, and the
     model loaded anew on both; BoardError and LinkError are raised only when that does not help.
@@ -73,20 +48,20 @@ class Driven:
 
     def __init__(
         self,
-        line: Line,
+        board: BoardHost,
+        oracle: Host,
         models: Sequence[Model],
         *,
-        worker: Worker,
         lsb: int = 0,
         float_tolerance: float = 0.0,
     ) -> None:
-        self._line, self.models, self._worker = line, models, worker
+        self._board, self._oracle, self.models = board, oracle, models
         self._lsb, self._float_tolerance = lsb, float_tolerance
         self._number = 0
-        self._board: BoardRuntime | None = None
-        self._host: InterpreterRuntime | None = None
-        self._versions: dict[str, str] = {}
-        self._losses = 0
+        self._party: Party | None = None
+        self._in_a_row = 0
+        self.losses = 0
+        """How often the line broke by itself."""
         self.count = 0
         """Steps in all."""
         self.begin()
@@ -111,7 +86,7 @@ class Driven:
         """Put variables back to their initial values."""
         self._step(Step(RESET))
         if self._on_board(lambda board: board.reset_state()) is not None:
-            self._on_host().reset_state()
+            self._there().reset_state()
 
     def run(self, samples: Sequence[Sample]) -> None:
         """Run samples, all under way at once on the board."""
@@ -121,7 +96,7 @@ class Driven:
         got = self._on_board(lambda board: list(board.run_many(samples)))
         if got is None:
             return  # the line broke, and all begins anew
-        expected = list(self._on_host().run_many(samples))
+        expected = list(self._there().run_many(samples))
         for at, (ours, theirs) in enumerate(zip(got[0], expected, strict=True)):
             self.steps.append(Step(RUN, first + at, theirs.arrays, ours.arrays))
             self._hold(ours, theirs)
@@ -150,7 +125,7 @@ class Driven:
 
         def send(board: BoardRuntime) -> bool:
             try:
-                self._line.connection.load(junk)
+                self._board.connection().load(junk)
             except BoardReset:
                 raise
             except BoardError:
@@ -175,8 +150,8 @@ class Driven:
         self.count += 1
 
         def ask(board: BoardRuntime) -> bool:
-            ticket = self._line.connection.ask(request)
-            return isinstance(self._line.connection.wait(ticket), message.Failure)
+            channel = self._board.connection().channel
+            return isinstance(channel.wait(channel.ask(request)), message.Failure)
 
         if self._on_board(ask) == (False,):
             raise OutputMismatch(f"the board took a request that makes no sense: {request}")
@@ -184,8 +159,7 @@ class Driven:
     def drop_line(self) -> None:
         """Close the line and open it again: the model and its variables stay."""
         self._step(Step(REOPEN))
-        self._line.drop()
-        self._board = None
+        self._reopen()
         self._on_board(lambda board: None)
 
     def drop_line_while_running(self, samples: Sequence[Sample]) -> None:
@@ -195,30 +169,26 @@ class Driven:
         def start(board: BoardRuntime) -> None:
             outputs = board.run_many(samples)
             next(outputs)
-            self._line.drop()
+            self._board.connection().close()
 
         self.count += 1
         if self._on_board(start) is not None:
-            self._board = None
             self.drop_line()
             self.reset()
 
     def replay(self, title: str) -> Replay:
         """What was done, as a file's contents."""
-        port, name = "", "board"
-        with contextlib.suppress(TflmError, OSError):
-            port, name = self._line.connection.name, self._ready().name
-            self._versions = self._ready().versions()
+        with contextlib.suppress(TflmError):
+            self._party = Party.of(self._board)
         used = sorted({step.index for step in self.steps if step.do == LOAD})
         numbers = {number: at for at, number in enumerate(used)}
         steps = (
             Step(step.do, numbers[step.index]) if step.do == LOAD else step for step in self.steps
         )
-        host = self._on_host()
         return Replay(
             kind="differs",
-            subject=party(name, self._versions, port),
-            reference=party(host.name, host.versions()),
+            subject=self._party or Party("board", self._board.spec),
+            reference=Party.of(self._oracle),
             models=tuple(ReplayModel.of(self.models[number]) for number in used),
             samples=tuple(self.samples),
             steps=tuple(steps),
@@ -227,12 +197,6 @@ class Driven:
             title=title.splitlines()[0],
             text=title,
         )
-
-    def close(self) -> None:
-        """Take the model out of the host's process. The line and the worker are the caller's."""
-        if self._host is not None:
-            self._host.close()
-            self._host = None
 
     def _step(self, step: Step) -> None:
         self.count += 1
@@ -243,38 +207,31 @@ class Driven:
 
     def _anew(self) -> None:
         """The model loaded, for the first time or once more, on both."""
-        self.close()
-        self._host = InterpreterRuntime("tflm", self.model, worker=self._worker)
-        self._board = None
-        self._on_board(lambda board: None)
-        if self._ready().takes_models:
-            self._on_board(lambda board: board.reload())
-        else:
-            self._on_board(lambda board: board.reset_state())
+        self._there().reload()
+        self._on_board(lambda board: board.reload() if board.takes_models else board.reset_state())
 
-    def _on_host(self) -> InterpreterRuntime:
-        assert self._host is not None, "load first"
-        return self._host
+    def _there(self) -> Runtime:
+        return self._oracle.load(self.model)
 
-    def _ready(self) -> BoardRuntime:
-        if self._board is None:
-            self._board = BoardRuntime(self._line.connection, self.model)
-        return self._board
+    def _reopen(self) -> None:
+        try:
+            self._board.reopen()
+        except TflmError:
+            self._board.renew()  # a simulator that has died
 
     def _on_board(self, do: Callable[[BoardRuntime], Any]) -> tuple[Any] | None:
         """What ``do`` returns, in a tuple; None if the line broke, and then both began anew."""
         try:
-            result = do(self._ready())
+            result = do(self._board.load(self.model))
         except (LinkError, BoardReset):
-            self._losses += 1
-            self._line.losses += 1
-            if self._losses > _MOST_LOSSES:
+            self._in_a_row += 1
+            self.losses += 1
+            if self._in_a_row > _MOST_LOSSES:
                 raise
-            self._line.drop()
-            self._board = None
+            self._reopen()
             # All that was done before is gone, also for a replay.
             self.begin()
             self.load(self._number)
             return None
-        self._losses = 0
+        self._in_a_row = 0
         return (result,)

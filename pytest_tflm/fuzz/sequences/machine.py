@@ -19,15 +19,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs.strategies import samples
-from pytest_tflm.fuzz.sequences.driven import Driven, Line
+from pytest_tflm.fuzz.sequences.driven import Driven
 from pytest_tflm.fuzz.sequences.fewer_steps import fewest
-from pytest_tflm.runtime.worker import Worker
+from pytest_tflm.runtime.interpreter import interpreter
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs.strategies import Sample
-    from pytest_tflm.link import Connection
     from pytest_tflm.model import Model
     from pytest_tflm.replay.format import Replay, Step
+    from pytest_tflm.runtime.board import BoardHost
 
 _MOST_AT_ONCE = 6
 
@@ -45,7 +45,7 @@ class SequenceReport:
 
 
 def sequences(
-    open_board: Callable[[], Connection],
+    board: BoardHost,
     models: Sequence[Model],
     *,
     steps: int = 1000,
@@ -57,16 +57,13 @@ def sequences(
 ) -> SequenceReport:
     """Do at least so many ``steps`` on a board, at most about ``length`` in one sequence.
 
-    ``open_board()`` opens the line, each time it was dropped. Raises InterpreterMissing without
-    host TFLM, and LinkError or BoardError if the line does not come back.
+    Raises InterpreterMissing without host TFLM, and LinkError or BoardError if the line to the
+    board, once dropped or broken, does not come back.
     """
-    from pytest_tflm.runtime import packages
-
-    packages.check_installed("tflm")
     if not models:
-        raise ValueError("sequences of what? at least one model is needed")
-    with Line(open_board) as line, Worker("tflm") as worker:
-        driven = Driven(line, models, worker=worker, lsb=lsb, float_tolerance=float_tolerance)
+        raise ValueError("sequences need at least one model")
+    with interpreter("tflm") as oracle:
+        driven = Driven(board, oracle, models, lsb=lsb, float_tolerance=float_tolerance)
         result = _Result()
         machine = _machine(driven, models, result, tried)
         round_number = 0
@@ -83,8 +80,7 @@ def sequences(
             error = fewest(driven, result.steps, result.samples)
             result.error = error or f"{result.error}\nIt did not happen again."
             finding = driven.replay(error) if error else recorded
-        driven.close()
-        return SequenceReport(count, line.losses, finding, result.error)
+        return SequenceReport(count, driven.losses, finding, result.error)
 
 
 @dataclass

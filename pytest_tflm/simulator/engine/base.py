@@ -52,12 +52,14 @@ class EngineTensor:
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model that was prepared. ``arena_used`` (None: not known) and ``arena_size`` are bytes."""
+    """A model that was prepared. ``arena_used`` (None: not known) and ``arena_size`` are bytes.
+    ``memory`` is what lies where the model was put, if that is not what was sent."""
 
     arena_used: int | None
     arena_size: int
     inputs: tuple[EngineTensor, ...]
     outputs: tuple[EngineTensor, ...]
+    memory: bytes | None = None
 
 
 class Engine(Protocol):
@@ -97,3 +99,16 @@ class Engine(Protocol):
 
     def unload(self) -> None:
         """Forget the model, if there is one."""
+
+
+class SimulatedEngine(Engine, Protocol):
+    """An engine in the simulator's process, between the port and the firmware core as well."""
+
+    def take_log(self) -> list[str]:
+        """Lines printed since the last call."""
+
+    def received(self, data: bytes) -> bytes:
+        """What reaches the core of the bytes that the host sent."""
+
+    def sent(self, data: bytes) -> bytes:
+        """What reaches the host of the bytes that the core sent."""

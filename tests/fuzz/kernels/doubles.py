@@ -1,34 +1,34 @@
-"""Runners that compute in numpy, without an interpreter: what the search makes of them is known."""
+"""Hosts that compute in numpy, without an interpreter: what the search makes of them is known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pytest_tflm.fuzz.kernels.codes import Sample
-from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
-from pytest_tflm.fuzz.kernels.runners import Failed, Ran
+from pytest_tflm.errors import TflmError
+from pytest_tflm.runtime.spec import RuntimeSpec
 
-Kernel = Callable[[OperatorCase, list[Sample]], "list[Any] | Failed"]
+Kernel = Callable[[Any, list[Any]], list[Any]]
 
 
-class NumpyRunner:
-    """``kernel`` gives for a case and its samples the first output of each sample, or a failure."""
+class NumpyHost:
+    """``kernel`` gives for a model and its samples the first output of each sample, or raises a
+    TflmError."""
+
+    spec = RuntimeSpec("tflm")
 
     def __init__(self, name: str, kernel: Kernel) -> None:
         self.name = name
         self.kernel = kernel
-        self.runs = 0
-        self._result: Ran | Failed | None = None
 
-    def start(self, case: OperatorCase, samples: Sequence[Sample]) -> None:
-        self.runs += 1
-        found = self.kernel(case, list(samples))
-        self._result = found if isinstance(found, Failed) else Ran([(array,) for array in found])
+    def attempt(self, model, samples: Sequence[Any]) -> _Attempt:
+        try:
+            return _Attempt([(array,) for array in self.kernel(model, list(samples))])
+        except TflmError as error:
+            return _Attempt(error)
 
-    def finish(self) -> Ran | Failed:
-        assert self._result is not None
-        return self._result
+    def note(self, error: TflmError) -> TflmError:
+        return error
 
     def renew(self) -> None:
         pass
@@ -36,10 +36,17 @@ class NumpyRunner:
     def versions(self) -> dict[str, str]:
         return {self.name: "1"}
 
-    def close(self) -> None:
-        pass
+
+class _Attempt:
+    def __init__(self, result: list[Any] | TflmError) -> None:
+        self._result = result
+
+    def outputs(self) -> list[Any]:
+        if isinstance(self._result, TflmError):
+            raise self._result
+        return self._result
 
 
-def copies(case: OperatorCase, samples: list[Sample]) -> list[Any]:
+def copies(model, samples: list[Any]) -> list[Any]:
     """The first input as it is."""
     return [sample[0].copy() for sample in samples]

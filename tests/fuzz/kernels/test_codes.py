@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -10,13 +11,22 @@ import pytest
 from hypothesis import strategies as st
 
 from pytest_tflm.fuzz.kernels.codes import codes, one_of, sample_lists
-from pytest_tflm.model import Tensor
+from pytest_tflm.model.graph import Graph
+
+if TYPE_CHECKING:
+    from pytest_tflm.model import Model
 
 QUICK = hypothesis.settings(max_examples=300, database=None, deadline=None, derandomize=True)
 
 
-def tensor(dtype: str = "int8", shape: tuple[int, ...] = (4,), zero_point: int = 0) -> Tensor:
-    return Tensor(0, "x", shape, None, dtype, 0.5, zero_point)
+def model(*inputs: tuple[str, tuple[int, ...], int]) -> Model:
+    """With inputs of these (dtype, shape, zero point), and an int8 output of scale 0.5."""
+    graph = Graph()
+    found = [
+        graph.tensor(f"x{i}", shape, dtype, None if dtype == "float32" else 0.5, zero_point)
+        for i, (dtype, shape, zero_point) in enumerate(inputs)
+    ]
+    return graph.model_of(found, [graph.tensor("y", (4,), "int8", 0.5)], "model")
 
 
 def smallest(strategy, condition=lambda value: True):
@@ -54,12 +64,12 @@ def test_samples_that_sweep_hold_every_code():
     def has_all(samples):
         return len({int(code) for (array,) in samples for code in array.ravel()}) == 256
 
-    samples = smallest(sample_lists([tensor(shape=(4, 4))]), has_all)
+    samples = smallest(sample_lists(model(("int8", (4, 4), 0))), has_all)
     assert len(samples) == 16
 
 
 def test_sample_lists_shrink_to_one_sample_at_the_zero_point():
-    samples = smallest(sample_lists([tensor(zero_point=9), tensor("int16")]))
+    samples = smallest(sample_lists(model(("int8", (4,), 9), ("int16", (4,), 0))))
     assert [[array.tolist() for array in sample] for sample in samples] == [[[9] * 4, [0] * 4]]
 
 
@@ -68,7 +78,7 @@ def test_float_inputs_lie_between_codes_too():
         steps = samples[0][0] / 0.5
         return (steps != np.round(steps)).any()
 
-    assert smallest(sample_lists([tensor("float32")]), is_between)[0][0].dtype == np.float32
+    assert smallest(sample_lists(model(("float32", (4,), 0))), is_between)[0][0].dtype == np.float32
 
 
 def test_options_that_are_equal_and_of_other_types_are_not_mistaken_for_each_other():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import pytest
 
 from pytest_tflm.cli import main
 from pytest_tflm.model import open_model
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.replay.format import read_replay
+from pytest_tflm.runtime.interpreter import interpreter
 
 
 def conformance(command, *words: str | Path):
     return command.run("pytest_tflm", "conformance", *words)
 
 
+@pytest.mark.slow
 def test_space_to_batch_nd_is_found_by_itself(command, tmp_path):
     """The trouble that this project exists for, and the second one behind it."""
     found = tmp_path / "found"
@@ -47,8 +50,8 @@ def test_space_to_batch_nd_is_found_by_itself(command, tmp_path):
     path = next(found.glob("*-differs-*.tflite"))
     with np.load(path.with_suffix(".npz")) as arrays:
         sample, got, expected = (arrays[f"{name}_0_0"] for name in ("in", "got", "expected"))
-    with InterpreterRuntime("litert", open_model(path)) as litert:
-        np.testing.assert_array_equal(litert.run(sample).arrays[0], expected)
+    with interpreter("litert") as litert:
+        np.testing.assert_array_equal(litert.load(open_model(path)).run(sample)[0], expected)
     assert (got != expected).any()
 
 
@@ -67,6 +70,24 @@ def test_a_board_against_host_tflm(command, tmp_path):
     assert text.endswith("<!-- /conformance -->\nThe end.\n")
 
 
+def test_a_board_against_another_one(command, tmp_path):
+    """Two simulators, one of them with a wrong kernel; what is found can be searched again."""
+    saved = tmp_path / "found"
+    words = ("--ops", "RELU", "--examples", "30", "--save", saved)
+    finished = conformance(
+        command, "--runtime", "sim?defect=last-channel:RELU", "--against", "board:sim", *words
+    )
+    assert finished.status == 0, finished.output
+    name = "board simulator at sim"
+    assert f"{name}?defect=last-channel:RELU against {name}: differs by" in finished.output
+    replay = read_replay(next(saved.glob("*.tflm-replay")))
+    assert str(replay.subject.spec) == "board:sim?defect=last-channel:RELU"
+    assert str(replay.reference.spec) == "board:sim"
+    again = shlex.split(replay.command)[2:]
+    assert "differs by" in conformance(command, *again).output
+
+
+@pytest.mark.slow
 def test_several_pairs_in_several_processes(command):
     finished = conformance(
         command, "--ops", "PADV2", "--examples", "20", "--jobs", "2",
@@ -79,7 +100,7 @@ def test_several_pairs_in_several_processes(command):
     ]
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_the_table_so_far(command, tmp_path, jobs):
     table = tmp_path / "table.md"
     running = command.start(
@@ -98,13 +119,13 @@ def test_ctrl_c_leaves_the_table_so_far(command, tmp_path, jobs):
     ("words", "message"),
     [
         (["--ops", "CONV_3D"], "No models of 'CONV_3D' are made"),
-        (["--against", "tflite"], "There is no runtime 'tflite'"),
-        (["--runtime", "board"], "Say --port PORT"),
+        (["--against", "tflite"], "unknown runtime 'tflite'"),
+        (["--runtime", "board"], "requires --port PORT"),
         (["--port", "/dev/tty-none"], "/dev/tty-none"),
-        (["--port", "sim", "--jobs", "2"], "There is one board"),
+        (["--port", "sim", "--jobs", "2"], "--jobs cannot be combined with a board"),
         (["--examples", "0"], "--examples is 0"),
         (["--pair", "tflm"], "give two runtimes"),
-        (["--runtime", "tflm", "--against", "tflm"], "against itself"),
+        (["--runtime", "tflm", "--against", "tflm"], "cannot be compared with itself"),
     ],
 )
 def test_a_mistake_is_one_line(capsys, words, message):

@@ -8,11 +8,12 @@ import pytest
 
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.fuzz.kernels.codes import sample_lists
-from pytest_tflm.fuzz.kernels.judge import NEITHER, Pair
 from pytest_tflm.fuzz.kernels.operators import OPERATORS, cases
-from pytest_tflm.fuzz.kernels.runners import runner
+from pytest_tflm.fuzz.kernels.pair import NEITHER, Pair
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.graph import unpack
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.runtime.spec import RuntimeSpec
 
 FEW = hypothesis.settings(
     max_examples=6,
@@ -36,10 +37,9 @@ KEEP_THEIR_SCALE = [
 
 @pytest.fixture(scope="module")
 def pair():
-    found = Pair(runner("tflm"), runner("litert:builtin_ref"))
-    yield found
-    found.subject.close()
-    found.reference.close()
+    with Hosts() as hosts:
+        specs = map(RuntimeSpec.parse, ("tflm", "litert:builtin_ref"))
+        yield Pair(*map(hosts.for_search, specs))
 
 
 def test_all_operators_are_drawn():
@@ -57,15 +57,10 @@ def test_models_are_verified_and_run_by_a_runtime(operator, pair):
     @hypothesis.given(hypothesis.strategies.data())
     def check(data):
         case = data.draw(cases(operator))
-        model = model_from_bytes(case.data)
+        model = model_from_bytes(case.model.data, case.model.name)
         assert [one.name for one in model.operators] == [operator]
-        assert [(t.index, t.shape, t.dtype) for t in model.inputs] == [
-            (t.index, t.shape, t.dtype) for t in case.inputs
-        ]
-        assert [(t.index, t.shape, t.dtype) for t in model.outputs] == [
-            (t.index, t.shape, t.dtype) for t in case.outputs
-        ]
-        outcome = pair.judge(case, data.draw(sample_lists(case.inputs)))
+        assert vars(model) == vars(case.model), "what was put in is what the file says"
+        outcome = pair.judge(case, data.draw(sample_lists(case.model)))
         assert outcome.kind != NEITHER, f"{outcome.text}\n{case.describe()}"
 
     check()
@@ -81,7 +76,7 @@ def test_weights_are_symmetric_and_the_bias_has_the_product_of_the_scales(operat
     @hypothesis.given(cases(operator))
     def check(case):
         tensors = {
-            tensor.name.decode(): tensor for tensor in unpack(case.data).subgraphs[0].tensors
+            tensor.name.decode(): tensor for tensor in unpack(case.model.data).subgraphs[0].tensors
         }
         weights, x = tensors["w"].quantization, tensors["x"].quantization
         assert not weights.zeroPoint.any()
@@ -102,7 +97,7 @@ def test_what_only_moves_codes_keeps_scale_and_zero_point(operator):
     @FEW
     @hypothesis.given(cases(operator))
     def check(case):
-        kept = {(t.scale, t.zero_point) for t in (*case.inputs, *case.outputs)}
+        kept = {(t.scale, t.zero_point) for t in (*case.model.inputs, *case.model.outputs)}
         assert len(kept) == 1
 
     check()
@@ -111,14 +106,14 @@ def test_what_only_moves_codes_keeps_scale_and_zero_point(operator):
 @pytest.mark.parametrize("operator", ["CONV_2D", "ADD", "SOFTMAX", "PAD", "MEAN"])
 def test_the_simplest_model_is_tiny(operator):
     case = hypothesis.find(cases(operator), lambda case: True, settings=FEW)
-    assert len(case.data) <= 1024
-    for tensor in case.inputs:
+    assert case.model.size <= 1024
+    for tensor in case.model.inputs:
         assert (tensor.size, tensor.scale, tensor.zero_point) == (1, 1.0, 0)
 
 
 def test_a_case_says_what_it_is():
     def is_telling(case):
-        return "stride 1x2" in case.parameters and len(case.tensors[1].scales) > 1
+        return "stride 1x2" in case.parameters and len(case.model.tensors[1].scales) > 1
 
     settings = hypothesis.settings(FEW, max_examples=5000)
     case = hypothesis.find(cases("CONV_2D"), is_telling, settings=settings)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
-from pytest_tflm.fuzz.kernels.judge import Pair
-from pytest_tflm.fuzz.kernels.runners import BoardRunner, runner
+from pytest_tflm.fuzz.kernels.pair import Pair
 from pytest_tflm.fuzz.kernels.search import Search
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.runtime.spec import RuntimeSpec
 
 EXAMPLES = 2000
 
@@ -17,19 +16,17 @@ EXAMPLES = 2000
     ("defect", "operator"),
     [
         ("one-code", "RELU"),
-        ("odd-stride-and-padding", "CONV_2D"),
-        ("above-2^23", "FULLY_CONNECTED"),
-        ("last-channel", "AVERAGE_POOL_2D"),
+        pytest.param("odd-stride-and-padding", "CONV_2D", marks=pytest.mark.slow),
+        pytest.param("above-2^23", "FULLY_CONNECTED", marks=pytest.mark.slow),
+        pytest.param("last-channel", "AVERAGE_POOL_2D", marks=pytest.mark.slow),
     ],
 )
 def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):
-    with (
-        contextlib.closing(BoardRunner(f"sim?defect={defect}:{operator}")) as board,
-        contextlib.closing(runner("tflm")) as tflm,
-    ):
+    specs = map(RuntimeSpec.parse, (f"sim?defect={defect}:{operator}", "tflm"))
+    with Hosts() as hosts:
         search = Search(
             operator,
-            Pair(board, tflm),
+            Pair(*map(hosts.for_search, specs)),
             examples=EXAMPLES,
             seed=1,
             shrink_runs=60,
@@ -39,5 +36,5 @@ def test_a_defect_of_a_kernel_is_found_and_shrunk(defect, operator):
     assert survey.examples <= EXAMPLES
     finding = survey.findings[0]
     assert finding.kind == "differs" and finding.again
-    assert len(finding.model) <= 1024, finding.describe()
+    assert finding.case.model.size <= 1024, finding.describe()
     assert finding.off_zero_point <= 16, finding.describe()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
 
 import network_models
+import numpy as np
 import pytest
 
 from pytest_tflm.errors import OutputMismatch, PortVanished
-from pytest_tflm.fuzz.sequences.driven import Driven, Line
+from pytest_tflm.fuzz.sequences.driven import Driven
 from pytest_tflm.fuzz.sequences.machine import sequences
-from pytest_tflm.link import Connection
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.record.words import tensor_words
 from pytest_tflm.replay.format import replay_from_bytes
-from pytest_tflm.runtime.worker import Worker
-from pytest_tflm.simulator.board import launch
+from pytest_tflm.runtime.board import BoardHost
+from pytest_tflm.runtime.interpreter import interpreter
+from pytest_tflm.runtime.spec import RuntimeSpec
 from tests.runtime import state_models
 
 SVDF = model_from_bytes(state_models.svdf(), "svdf.tflite")
@@ -23,35 +25,29 @@ SUM = model_from_bytes(state_models.running_sum(), "sum.tflite")
 IMAGES = model_from_bytes(network_models.image_network(), "images.tflite")
 
 
-@contextlib.contextmanager
-def simulated(port: str):
-    """What opens the line to a simulated board, which starts anew if it has died."""
-    boards = []
-
-    def opened() -> Connection:
-        if not boards or boards[-1].exit_description() is not None:
-            boards.append(launch.start(port))
-        return Connection.open(boards[-1].port, name=port)
-
-    try:
-        yield opened
-    finally:
-        for board in boards:
-            board.close()
+def simulated(port: str) -> BoardHost:
+    return BoardHost(RuntimeSpec.of_board(port))
 
 
-@pytest.mark.parametrize("port", ["sim", "sim?faults=mixed&seed=3", "sim?faults=resets&seed=5"])
+@pytest.mark.parametrize(
+    "port",
+    [
+        "sim?faults=resets&seed=5",
+        pytest.param("sim", marks=pytest.mark.slow),
+        pytest.param("sim?faults=mixed&seed=3", marks=pytest.mark.slow),
+    ],
+)
 def test_an_honest_board_passes_whatever_its_line_does(port):
-    with simulated(port) as opened:
-        report = sequences(opened, [SVDF, IMAGES], steps=150, length=30)
+    with simulated(port) as board:
+        report = sequences(board, [SVDF, IMAGES], steps=150, length=30)
     assert report.finding is None, report.error
     assert report.steps >= 150
     assert bool(report.losses) == ("resets" in port)
 
 
 def test_a_state_that_is_kept_is_found_as_two_inputs():
-    with simulated("sim?defect=state-kept") as opened:
-        report = sequences(opened, [IMAGES, SVDF], steps=2000)
+    with simulated("sim?defect=state-kept") as board:
+        report = sequences(board, [IMAGES, SVDF], steps=2000)
     replay = report.finding
     assert replay is not None
     assert [step.do for step in replay.steps] == ["load", "run", "reset", "run"]
@@ -64,8 +60,8 @@ def test_a_state_that_is_kept_is_found_as_two_inputs():
 
 @pytest.mark.parametrize("defect", ["output-stale", "drift"])
 def test_other_defects_are_found_in_few_steps(defect):
-    with simulated(f"sim?defect={defect}") as opened:
-        report = sequences(opened, [IMAGES], steps=500)
+    with simulated(f"sim?defect={defect}") as board:
+        report = sequences(board, [IMAGES], steps=500)
     assert report.finding is not None
     assert {step.do for step in report.finding.steps} == {"load", "run"}
     assert len(report.finding.steps) <= 3
@@ -73,8 +69,8 @@ def test_other_defects_are_found_in_few_steps(defect):
 
 def test_a_variable_with_a_handle_is_reset_to_0_by_tflm_and_not_to_what_it_began_as():
     """No false finding, although the simulator is honest: TFLM's Reset does this."""
-    with simulated("sim") as opened:
-        report = sequences(opened, [SUM], steps=500)
+    with simulated("sim") as board:
+        report = sequences(board, [SUM], steps=500)
     assert report.finding is not None
     first, *between, last = [step.do for step in report.finding.steps]
     assert (first, last) == ("load", "run")
@@ -84,41 +80,48 @@ def test_a_variable_with_a_handle_is_reset_to_0_by_tflm_and_not_to_what_it_began
 def test_every_step_is_a_step_that_can_fail():
     """The board gets other steps than the host: each kind must be noticed."""
 
-    def ones(model, code):
-        return tuple(_full(tensor, code) for tensor in model.inputs)
-
-    with simulated("sim") as opened, Line(opened) as line, Worker("tflm") as worker:
-        driven = Driven(line, [SVDF, IMAGES], worker=worker)
+    with simulated("sim") as board, interpreter("tflm") as host:
+        driven = Driven(board, host, [SVDF, IMAGES])
         driven.load(0)
-        driven.run([ones(SVDF, 90), ones(SVDF, -40)])
+        driven.run([_sample(SVDF, 90), _sample(SVDF, -40)])
         driven._on_board(lambda board: board.reset_state())  # the host does not
         with pytest.raises(OutputMismatch):
-            driven.run([ones(SVDF, 3)])
+            driven.run([_sample(SVDF, 3)])
         driven.load(0)
-        driven.run([ones(SVDF, 90)])
+        driven.run([_sample(SVDF, 90)])
         driven.drop_line()
-        driven.run([ones(SVDF, 3)])  # variables have stayed
-        driven._on_board(lambda board: board.run(ones(SVDF, 127)))
+        driven.run([_sample(SVDF, 3)])  # variables have stayed
+        driven._on_board(lambda board: board.run(_sample(SVDF, 127)))
         with pytest.raises(OutputMismatch):
-            driven.run([ones(SVDF, 3)])
+            driven.run([_sample(SVDF, 3)])
         driven.load(1)
         assert [step.do for step in driven.steps].count("load") == 3
 
 
-def _full(tensor, code):
-    import numpy as np
-
-    return np.full(tensor.shape, code, tensor.dtype)
+def _sample(model, code):
+    return tuple(np.full(tensor.shape, code, tensor.dtype) for tensor in model.inputs)
 
 
 def test_a_line_that_does_not_come_back_is_an_error():
     tries = 0
 
-    def broken() -> Connection:
-        nonlocal tries
-        tries += 1
-        raise PortVanished("gone")
+    class Broken(BoardHost):
+        def _open(self):
+            nonlocal tries
+            tries += 1
+            raise PortVanished("gone")
 
     with pytest.raises(PortVanished):
-        sequences(broken, [IMAGES], steps=10)
+        sequences(Broken(RuntimeSpec.of_board("COM9")), [IMAGES], steps=10)
     assert tries < 200
+
+
+def test_a_simulator_that_dies_in_between_is_started_again():
+    with simulated("sim") as board, interpreter("tflm") as host:
+        driven = Driven(board, host, [IMAGES])
+        driven.load(0)
+        os.kill(board.pid, signal.SIGKILL)
+        driven.run([_sample(IMAGES, 9)])
+        driven.run([_sample(IMAGES, 9)])
+    assert driven.losses == 1
+    assert [step.do for step in driven.steps] == ["load", "run"], "all begins anew"

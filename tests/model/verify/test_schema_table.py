@@ -26,6 +26,7 @@ def script() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_regenerating_gives_the_same(script: ModuleType) -> None:
     """A newer schema may have more tables and slots, never others: then the table is only old."""
     source = script.schema_source()
@@ -46,6 +47,7 @@ def test_every_table_of_the_schema_is_there() -> None:
     assert tables <= schema_table.TABLES.keys()
 
 
+@pytest.mark.slow
 def test_check_notices_a_change(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,7 +102,7 @@ def quantize(d: Drawing) -> OperatorCase:
     shape = d.shape(1, 4, 8)
     to = d.quantisation(target)
     if source == "float32":
-        x = d.input("x", shape, (source, to[1], to[2]))
+        x = d.input("x", shape, (source, None, 0))
     else:
         x = d.input("x", shape, (source, _beside(d, to[1]), d.zero_point(source)))
     y = d.output("y", shape, to)

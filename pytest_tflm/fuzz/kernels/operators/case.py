@@ -10,12 +10,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pytest_tflm.fuzz.kernels.codes import draw_codes, longer, one_of, whole
-from pytest_tflm.model import Tensor
 from pytest_tflm.model.graph import Graph
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
     from numpy.typing import ArrayLike, NDArray
+
+    from pytest_tflm.model import Model, Tensor
 
 _T = TypeVar("_T")
 _BOOLEANS = st.booleans()
@@ -36,27 +37,23 @@ SCALES = (1.0, 0.5, 2.0, 0.25, 0.1, 0.05, 1 / 255, 6 / 255, 1e-3, 30.0)
 class OperatorCase:
     """A model of one operator.
 
-    ``operator`` is the schema's name, ``data`` the .tflite file. ``activations`` is the type that
-    the operator computes on: ``int8``, ``int16``, or for QUANTIZE and DEQUANTIZE the pair.
-    ``parameters`` says for a reader what was drawn; the tensors say the rest. ``stateful``: the
-    outputs depend on the samples before, so their order is part of what they are. ``values``: the
-    beginnings of constants, by tensor index.
+    ``operator`` is the schema's name. ``activations`` is the type that the operator computes on:
+    ``int8``, ``int16``, or for QUANTIZE and DEQUANTIZE the pair. ``parameters`` says for a reader
+    what was drawn; the tensors say the rest. ``values``: the beginnings of constants, by tensor
+    index.
     """
 
     operator: str
-    data: bytes
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    tensors: tuple[Tensor, ...]
+    model: Model
     activations: str
     parameters: tuple[str, ...] = ()
-    stateful: bool = False
     values: Mapping[int, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """The operator and its tensors, a line each."""
         first = " ".join((self.operator, self.activations, *self.parameters))
-        return "\n".join((first, *(self._line(tensor) for tensor in self.tensors)))
+        shown = (t for t in self.model.tensors if t.size and not t.is_variable)
+        return "\n".join((first, *(self._line(tensor) for tensor in shown)))
 
     def _line(self, tensor: Tensor) -> str:
         value = self.values.get(tensor.index)
@@ -64,8 +61,8 @@ class OperatorCase:
 
     def brief(self) -> str:
         """In one line: parameters, and types and shapes of inputs and outputs."""
-        shapes = ", ".join(f"{t.dtype}{_shape(t)}" for t in self.inputs)
-        results = ", ".join(f"{t.dtype}{_shape(t)}" for t in self.outputs)
+        shapes = ", ".join(f"{t.dtype}{_shape(t)}" for t in self.model.inputs)
+        results = ", ".join(f"{t.dtype}{_shape(t)}" for t in self.model.outputs)
         return "; ".join(filter(None, (f"{shapes} → {results}", ", ".join(self.parameters))))
 
 
@@ -79,9 +76,8 @@ class Drawing:
         self.draw = draw
         self.operator = operator
         self.graph = Graph("")
-        self.tensors: list[Tensor] = []
-        self.inputs: list[Tensor] = []
-        self.outputs: list[Tensor] = []
+        self.inputs: list[int] = []
+        self.outputs: list[int] = []
         self.parameters: list[str] = []
         self.values: dict[int, str] = {}
 
@@ -177,12 +173,11 @@ class Drawing:
         self,
         name: str,
         shape: Sequence[int],
-        quantisation: tuple[str, float, int],
+        quantisation: tuple[str, float | None, int],
         signature: Sequence[int] | None = None,
     ) -> int:
-        index = self._tensor(name, shape, quantisation, signature)
-        self.inputs.append(self.tensors[-1])
-        return index
+        self.inputs.append(self._tensor(name, shape, quantisation, signature))
+        return self.inputs[-1]
 
     def output(
         self,
@@ -191,9 +186,8 @@ class Drawing:
         quantisation: tuple[str, float | None, int],
         signature: Sequence[int] | None = None,
     ) -> int:
-        index = self._tensor(name, shape, quantisation, signature)
-        self.outputs.append(self.tensors[-1])
-        return index
+        self.outputs.append(self._tensor(name, shape, quantisation, signature))
+        return self.outputs[-1]
 
     def _tensor(
         self,
@@ -202,13 +196,9 @@ class Drawing:
         quantisation: tuple[str, float | None, int],
         signature: Sequence[int] | None,
     ) -> int:
-        dtype, scale, zero_point = quantisation
-        stored = None if dtype.startswith(("float", "int32")) else scale
-        index = self.graph.tensor(name, shape, dtype, stored, zero_point)
+        index = self.graph.tensor(name, shape, *quantisation)
         if signature is not None:
             self.graph.graph.tensors[index].shapeSignature = list(signature)
-        known = None if signature is None else tuple(signature)
-        self.tensors.append(Tensor(index, name, tuple(shape), known, dtype, scale, zero_point))
         return index
 
     def constant(
@@ -224,31 +214,18 @@ class Drawing:
         index = self.graph.tensor(name, array.shape, dtype, scale, zero_point, array, axis)
         more = " …" if array.size > _SHOWN else ""
         self.values[index] = " ".join(map(str, array.reshape(-1)[:_SHOWN].tolist())) + more
-        scales = () if scale is None else tuple(np.atleast_1d(np.asarray(scale)).tolist())
-        single = scales[0] if len(scales) == 1 else None
-        self.tensors.append(
-            Tensor(
-                index, name, array.shape, None, dtype, single, zero_point, scales,
-                quantized_dimension=axis, is_constant=True,
-            )
-        )  # fmt: skip
         return index
 
-    def finish(self, activations: str, *, stateful: bool = False) -> OperatorCase:
-        data = self.graph.finish(
-            [tensor.index for tensor in self.inputs], [tensor.index for tensor in self.outputs]
-        )
-        return OperatorCase(
-            self.operator,
-            data,
-            tuple(self.inputs),
-            tuple(self.outputs),
-            tuple(self.tensors),
-            activations,
-            tuple(self.parameters),
-            stateful,
-            self.values,
-        )
+    def variable(
+        self, name: str, shape: Sequence[int], quantisation: tuple[str, float, int]
+    ) -> int:
+        index = self._tensor(name, shape, quantisation, None)
+        self.graph.graph.tensors[index].isVariable = True
+        return index
+
+    def finish(self, activations: str) -> OperatorCase:
+        model = self.graph.model_of(self.inputs, self.outputs, f"{self.operator}.tflite")
+        return OperatorCase(self.operator, model, activations, tuple(self.parameters), self.values)
 
 
 def _shape(tensor: Tensor) -> str:

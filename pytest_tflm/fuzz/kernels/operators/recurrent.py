@@ -46,11 +46,11 @@ def lstm(d: Drawing) -> OperatorCase:
             d.constant(f"b {gate}", bias, "int32", float(np.float32(source[1]) * scales[0]))
         )
     operands += [_NONE] * 2
-    operands.append(_variable(d, "h", (batch, units), target))
-    operands.append(_variable(d, "c", (batch, units), ("int16", cell, 0)))
+    operands.append(d.variable("h", (batch, units), target))
+    operands.append(d.variable("c", (batch, units), ("int16", cell, 0)))
     operands += [_NONE] * 4
-    inner = [_variable(d, f"inner{n}", (0,), ("int16", 2.0**-12, 0), False) for n in range(4)]
-    inner.append(_variable(d, "inner4", (0,), target, False))
+    inner = [d.graph.tensor(f"inner{n}", (0,), "int16", 2.0**-12) for n in range(4)]
+    inner.append(d.graph.tensor("inner4", (0,), *target))
     y = d.output("y", (*shape, units), target)
     index = d.graph.operator(
         "UNIDIRECTIONAL_SEQUENCE_LSTM", operands, (y,), "UnidirectionalSequenceLSTMOptions",
@@ -58,7 +58,7 @@ def lstm(d: Drawing) -> OperatorCase:
         cellClip=float(d.pick((0.0, 10.0, 1.0), "cell clip")), projClip=0.0,
     )  # fmt: skip
     d.graph.graph.operators[index].intermediates = inner
-    return d.finish("int8", stateful=True)
+    return d.finish("int8")
 
 
 def svdf(d: Drawing) -> OperatorCase:
@@ -86,23 +86,10 @@ def svdf(d: Drawing) -> OperatorCase:
     else:
         d.note("no bias")
         operands.append(_NONE)
-    operands.append(_variable(d, "state", (batch, memory * filters), ("int16", state, 0)))
+    operands.append(d.variable("state", (batch, memory * filters), ("int16", state, 0)))
     y = d.output("y", (batch, units), ("int8", step, d.zero_point("int8")))
     d.graph.operator(
         "SVDF", operands, (y,), "SVDFOptions", version=3, rank=rank,
         fusedActivationFunction=ACTIVATIONS["RELU"],
     )  # fmt: skip
-    return d.finish("int8", stateful=True)
-
-
-def _variable(
-    d: Drawing,
-    name: str,
-    shape: tuple[int, ...],
-    quantisation: tuple[str, float, int],
-    variable: bool = True,
-) -> int:
-    dtype, scale, zero_point = quantisation
-    index = d.graph.tensor(name, shape, dtype, scale, zero_point)
-    d.graph.graph.tensors[index].isVariable = variable
-    return index
+    return d.finish("int8")

@@ -1,0 +1,99 @@
+"""The hosts of one run: each is opened when it is first asked for, and kept until the end."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from pytest_tflm.errors import TflmError
+from pytest_tflm.runtime.board import BoardHost, Progress
+from pytest_tflm.runtime.interpreter import InterpreterHost
+
+if TYPE_CHECKING:
+    from pytest_tflm.link import Counters
+    from pytest_tflm.runtime.base import Host
+    from pytest_tflm.runtime.spec import Line, RuntimeSpec
+
+SEARCH_ARENA = 1 << 18
+"""Bytes for host TFLM in a search: more than any generated model needs."""
+SEARCH_TIMEOUT = 20.0
+
+
+class Hosts:
+    """Opens what specs name. ``line`` is how boards are opened; ``progress(what, done, total)`` is
+    called while something long goes on, with bytes."""
+
+    def __init__(self, line: Line | None = None, progress: Progress | None = None) -> None:
+        self._line = line
+        self._progress = progress
+        self._boards: dict[RuntimeSpec, BoardHost] = {}
+        self._interpreters: dict[tuple[RuntimeSpec, bool], InterpreterHost] = {}
+
+    def open(self, spec: RuntimeSpec) -> Host:
+        """The host that ``spec`` names, the same each time. A board is greeted by its first use.
+        Raises InterpreterMissing."""
+        return self.board(spec) if spec.is_board else self._interpreter(spec, for_search=False)
+
+    def for_search(self, spec: RuntimeSpec) -> Host:
+        """The same for thousands of generated models: an interpreter has a small arena, and memory
+        that nobody has written holds a pattern."""
+        return self.board(spec) if spec.is_board else self._interpreter(spec, for_search=True)
+
+    def board(self, spec: RuntimeSpec) -> BoardHost:
+        """The board that ``spec`` names."""
+        if spec not in self._boards:
+            self._boards[spec] = BoardHost(spec, self._line, self._progress)
+        return self._boards[spec]
+
+    def _interpreter(self, spec: RuntimeSpec, for_search: bool) -> InterpreterHost:
+        key = (spec, for_search)
+        if key not in self._interpreters:
+            self._interpreters[key] = (
+                InterpreterHost(
+                    spec,
+                    timeout=SEARCH_TIMEOUT,
+                    arena=SEARCH_ARENA if spec.kind == "tflm" else None,
+                    fills_memory=True,
+                )
+                if for_search
+                else InterpreterHost(spec)
+            )
+        return self._interpreters[key]
+
+    @property
+    def link(self) -> Counters | None:
+        """What the link to the first board that was greeted did; None without one."""
+        links = (host.link for host in self._boards.values())
+        return next((link for link in links if link is not None), None)
+
+    def note(self, error: TflmError) -> TflmError:
+        """Let each board take notice of an error; gives the one to show."""
+        for host in self._boards.values():
+            told = host.note(error)
+            if told is not error:
+                return told
+        return error
+
+    def versions(self) -> dict[str, str]:
+        """Of all hosts that were opened."""
+        found: dict[str, str] = {}
+        for host in self._all():
+            found |= host.versions()
+        return found
+
+    def close(self) -> None:
+        """Release ports and end all processes, boards first."""
+        hosts = self._all()
+        self._boards, self._interpreters = {}, {}
+        for host in hosts:
+            with contextlib.suppress(TflmError, OSError):  # nobody is left to tell
+                host.close()
+
+    def _all(self) -> list[Host]:
+        return [*self._boards.values(), *self._interpreters.values()]
+
+    def __enter__(self) -> Hosts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

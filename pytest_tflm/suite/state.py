@@ -1,0 +1,163 @@
+"""What one pytest run keeps: settings, opened models, samples, hosts and verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_tflm.errors import SettingsError, TflmError
+from pytest_tflm.suite.streams import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_tflm.compare.comparison import Comparison
+    from pytest_tflm.link import Counters
+    from pytest_tflm.model import Model
+    from pytest_tflm.options import Settings
+    from pytest_tflm.record.samples import Samples
+    from pytest_tflm.record.survey import Survey
+    from pytest_tflm.runtime.base import Arrays
+    from pytest_tflm.runtime.board import BoardHost
+    from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.suite.verdicts import Verdicts
+    from pytest_tflm.verdict.carried import Carried
+
+
+class State:
+    """What one pytest run keeps: settings, opened models, and the pool of runtimes."""
+
+    def __init__(self, settings: Settings, named: list[Path], directory: Path) -> None:
+        self.settings = settings
+        self._directory = directory
+        self._opened: dict[Path, Model] = {}
+        self._samples: dict[tuple[str, str | None, int], Samples] = {}
+        self._surveys: dict[tuple[object, ...], Survey] = {}
+        self._hosts: Hosts | None = None
+        self._verdicts: Verdicts | None = None
+        self.streams = Streams()
+        self._shown: set[int] = set()
+        self._reporter: Any = None
+        self.comparison: Comparison | None = None
+        """Of the ``assert … == within(…)`` that failed last in the present test."""
+        self.models: dict[Path, Model] = {}
+        for path in dict.fromkeys((*settings.models, *named)):
+            model = self.open(path)
+            assert model.path is not None
+            self.models[model.path] = model
+
+    def open(self, path: Path) -> Model:
+        """The model of a file, relative to where pytest was started. Raises ModelError."""
+        absolute = (self._directory / path).resolve()
+        if absolute not in self._opened:
+            from pytest_tflm.model import open_model
+
+            self._opened[absolute] = open_model(absolute)
+        return self._opened[absolute]
+
+    def survey(self, model: Model, settings: Settings) -> Survey:
+        """The samples that tests use, and what can be said of them before. Raises SampleError."""
+        key = (model.sha256, settings.samples, settings.seed, settings.reference)
+        if key not in self._surveys:
+            from pytest_tflm.record.survey import Survey, survey
+
+            samples = self.samples(model, settings)
+            try:
+                self._surveys[key] = survey(model, samples, self.hosts.open(settings.reference))
+            except TflmError:
+                self._surveys[key] = Survey(samples)
+        return self._surveys[key]
+
+    def samples(self, model: Model, settings: Settings) -> Samples:
+        """The samples that ``settings`` mean for ``model``. Raises SampleError."""
+        key = (model.sha256, settings.samples, settings.seed)
+        if key not in self._samples:
+            from pytest_tflm.record.samples import samples_for
+
+            self._samples[key] = samples_for(model, settings.samples, settings.seed)
+        return self._samples[key]
+
+    @property
+    def hosts(self) -> Hosts:
+        """What runs models in this run."""
+        if self._hosts is None:
+            from pytest_tflm.runtime.hosts import Hosts
+
+            self._hosts = Hosts(self.settings.line, self.progress)
+        return self._hosts
+
+    @property
+    def board(self) -> BoardHost | None:
+        """The board of ``--tflm-port``, if there is one."""
+        spec = self.settings.board
+        return None if spec is None else self.hosts.board(spec)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Why tests failed."""
+        if self._verdicts is None:
+            from pytest_tflm.suite.verdicts import Verdicts
+
+            self._verdicts = Verdicts(self.hosts, self.progress)
+        return self._verdicts
+
+    @property
+    def link(self) -> Counters | None:
+        """What the link to the board did in this run; None if no board was greeted."""
+        return self._hosts.link if self._hosts is not None else None
+
+    def carried(
+        self,
+        model: Model,
+        settings: Settings,
+        samples: Sequence[object],
+        got: Arrays,
+        expected: Arrays,
+    ) -> Carried:
+        """Whether a difference is rounding that the model carries to its outputs."""
+        from pytest_tflm.verdict.carried import carried
+        from pytest_tflm.verdict.row import Row
+
+        row = Row.made(self.hosts, settings.board, settings.reference)
+        return carried(model, row, samples, got, expected, self.progress)
+
+    def show_progress(self, reporter: Any) -> None:
+        """Show the progress of long work through pytest's terminal reporter."""
+        self._reporter = reporter
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Show how far something long is, where there is a terminal; nothing when it is done."""
+        reporter = self._reporter
+        if reporter is None or not reporter.isatty or not total:
+            return
+        if done < total:
+            reporter.rewrite(f"tflm: {what}: {100 * done // total}%", erase=True)
+        else:
+            reporter.rewrite("", erase=True)
+
+    def first_time(self, error: Exception) -> bool:
+        """Whether this error has not been shown yet; it is shown in full once."""
+        if id(error) in self._shown:
+            return False
+        self._shown.add(id(error))
+        return True
+
+    def close(self) -> None:
+        """Release the port and end all processes."""
+        if self._hosts is not None:
+            self._hosts.close()
+
+
+STATE = pytest.StashKey[State]()
+
+
+def settings_of(node: pytest.Item | pytest.Collector | pytest.Function, state: State) -> Settings:
+    """The run's settings as changed by the ``tflm`` markers around a test, nearest first."""
+    values: dict[str, Any] = {}
+    for mark in node.iter_markers("tflm"):
+        if mark.args:
+            raise SettingsError("@pytest.mark.tflm takes keywords only, tolerance=2 for example.")
+        values = {**mark.kwargs, **values}
+    return state.settings.for_marker(values) if values else state.settings
