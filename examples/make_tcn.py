@@ -30,7 +30,7 @@ import numpy as np
 import tensorflow as tf
 
 from pytest_tflm import model_from_bytes
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.runtime.interpreter import interpreter
 
 WINDOW = 1000  # samples in a window
 SAMPLE_RATE = 1000.0  # Hz
@@ -112,12 +112,9 @@ def to_int8(model: keras.Model, representative: np.ndarray) -> bytes:
 def predict_int8(name: str, tflite: bytes, inputs: np.ndarray) -> np.ndarray:
     """Run `inputs`, (N, 1000, 1) in g, with the reference kernels; return float32 (N,) in Hz."""
     model = model_from_bytes(tflite, name)
-    interpreter = InterpreterRuntime("litert", model, resolver="builtin_ref")
-    try:
-        outputs = interpreter.run_many(inputs)
+    with interpreter("litert", "builtin_ref") as host:
+        outputs = host.load(model).run_many(inputs)
         return np.array([model.dequantize(out.arrays)[0].item() for out in outputs], np.float32)
-    finally:
-        interpreter.close()
 
 
 def spectral_peak(inputs: np.ndarray) -> np.ndarray:

@@ -105,4 +105,4 @@ def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | N
 @pytest.fixture
 def tflm_tolerance(tflm_settings: Settings) -> int:
     """``--tflm-tolerance``: how many LSBs an output may differ."""
-    return tflm_settings.tolerance
+    return tflm_settings.lsb

@@ -28,7 +28,7 @@ class Settings(NamedTuple):
     models: tuple[Path, ...]
     runtime: str
     resolver: str
-    tolerance: int
+    tolerance: int | None
     float_tolerance: float
     samples: str | None
     seed: int
@@ -39,6 +39,18 @@ class Settings(NamedTuple):
     fuzz: int
     conformance: int
     save: Path | None
+
+    @property
+    def lsb(self) -> int:
+        """How many LSBs an integer output may differ; ``auto`` begins with 1."""
+        return 1 if self.tolerance is None else self.tolerance
+
+    @property
+    def tolerance_words(self) -> str:
+        """The tolerance as the header says it."""
+        if self.tolerance is None:
+            return "tolerance auto (1 LSB, or rounding carried through the model)"
+        return f"tolerance {self.tolerance} LSB"
 
     @property
     def board(self) -> RuntimeSpec | None:
@@ -170,6 +182,15 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
     return read
 
 
+def _lsb_or_auto(text: str, source: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return _integer(0, 65535)(text, source)
+    except SettingsError as error:
+        raise SettingsError(f"{str(error).rstrip('.')}, or auto.") from None
+
+
 def _runtime(text: str, source: str) -> str:
     try:
         RuntimeSpec.parse(text)
@@ -230,9 +251,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tolerance",
         "N",
-        "how many LSBs an integer output may differ from the reference",
-        _integer(0, 65535),
-        "1",
+        "LSBs that an integer output may differ from the reference. auto: 1, or more where every "
+        "operator by itself is within rounding of the reference's",
+        _lsb_or_auto,
+        "auto",
         marker=True,
     ),
     Option(

@@ -178,16 +178,15 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> list[str] | None:
-    if op != "==" or not any(type(side).__name__ == "Within" for side in (left, right)):
+    kinds = {type(left).__name__, type(right).__name__}
+    if op != "==" or not ("Within" in kinds or kinds == {"Outputs"}):
         return None
-    from pytest_tflm.compare.within import Within
+    from pytest_tflm.compare.within import compared
     from pytest_tflm.compare.words import headline
 
-    if isinstance(left, Within):
-        left, right = right, left
-    if not isinstance(right, Within):
+    comparison = compared(left, right)
+    if comparison is None:
         return None
-    comparison = right.compare(left)  # type: ignore[arg-type]
     config.stash[STATE].comparison = comparison
     return headline(comparison)
 

@@ -13,7 +13,7 @@ struct Name {
   Defect defect;
   const char* text;
 };
-// The names of pytest_tflm/simulator/defects/emulated.py.
+// The names of pytest_tflm/simulator/board/qemu.py.
 const Name kNames[] = {
     {Defect::kZeros, "zeros"},
     {Defect::kConstant, "constant"},

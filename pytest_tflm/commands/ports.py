@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 
 
 def _ports(options: argparse.Namespace) -> int:
-    from pytest_tflm.link.port import check_baud
+    from pytest_tflm.link import check_baud
     from pytest_tflm.link.ports import ask_all, found_ports
 
     check_baud(options.baud)

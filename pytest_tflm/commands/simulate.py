@@ -6,9 +6,15 @@ import argparse
 import textwrap
 from typing import Any
 
-from pytest_tflm.simulator.defects.registry import table
-
 _WIDTH = 100
+_DEFECTS = "defects"
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Lists the defects; their modules are imported only where they are shown."""
+
+    def add_text(self, text: str | None) -> None:
+        super().add_text(_defects() if text is _DEFECTS else text)
 
 
 def add(commands: Any) -> None:
@@ -18,8 +24,8 @@ def add(commands: Any) -> None:
         help="run a simulated board until Ctrl-C and print its port",
         description="Run the firmware core with TFLM of this machine as a board of its own, print\n"
         "the port for --tflm-port, and serve it until Ctrl-C.",
-        epilog=_defects(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_DEFECTS,
+        formatter_class=_Help,
     )
     parser.add_argument(
         "spec",
@@ -38,6 +44,8 @@ def add(commands: Any) -> None:
 
 def _defects() -> str:
     """What ``defect=`` knows, as text for a terminal."""
+    from pytest_tflm.simulator.defects.catalogue import table
+
     lines = [
         "sim?defect=NAME makes a bad board, to try tests against (docs/defects.md); several names"
         " are separated by commas:"

@@ -64,6 +64,20 @@ class Within:
         return f"within {self.lsb} LSB of {of}"
 
 
+def compared(left: object, right: object) -> Comparison | None:
+    """The comparison behind ``left == right``, of which one is a :class:`Within`, or both are
+    outputs; None if it is neither. Raises SampleError if the shapes or dtypes differ."""
+    from pytest_tflm.runtime.base import Outputs
+
+    if isinstance(left, Within):
+        left, right = right, left
+    if isinstance(right, Within):
+        return right.compare(left)  # type: ignore[arg-type]
+    if isinstance(left, Outputs) and isinstance(right, Outputs):
+        return Within(right, lsb=0, float_tolerance=0.0).compare(left)
+    return None
+
+
 def within(
     expected: Outputs | Sequence[NDArray[Any]] | NDArray[Any],
     *,

@@ -30,9 +30,10 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     return lines
 
 
-def mismatch(comparison: Comparison) -> OutputMismatch:
-    """The error of a comparison that did not pass, with the whole report."""
-    return OutputMismatch("\n".join(comparison_lines(comparison)), comparison=comparison)
+def mismatch(comparison: Comparison, more: str = "") -> OutputMismatch:
+    """The error of a comparison that did not pass, with the whole report and ``more`` behind it."""
+    lines = comparison_lines(comparison)
+    return OutputMismatch("\n".join(lines) + more, comparison=comparison)
 
 
 def headline(comparison: Comparison) -> list[str]:

@@ -32,9 +32,7 @@ def registrations(model: Model) -> tuple[tuple[str, str], ...]:
 
     Raises OperatorMissing for one that TFLM does not have.
     """
-    from pytest_tflm.model.operators import used_operators
-
-    used, known = used_operators(model), members()
+    used, known = model.operator_names, members()
     missing = [name for name in used if name not in known]
     if missing:
         raise OperatorMissing(

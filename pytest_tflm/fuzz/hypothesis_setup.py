@@ -22,7 +22,7 @@ def register() -> None:
     from hypothesis import HealthCheck, settings
     from hypothesis import strategies as st
 
-    from pytest_tflm.model.model import Tensor
+    from pytest_tflm.model import Tensor
 
     in_ci = bool(os.environ.get("CI"))
     settings.register_profile(

@@ -5,13 +5,17 @@
 - :mod:`~pytest_tflm.link.frame` cuts a stream into frames, text and damage (SPEC §1, §7);
 - :mod:`~pytest_tflm.link.message` and :mod:`~pytest_tflm.link.entries` give them a meaning
   (SPEC §3, §5, §6);
-- :mod:`~pytest_tflm.link.session` keeps the promises (SPEC §2, §4): bytes and the time go in;
-  bytes, events and the next deadline come out. It neither reads, writes, sleeps nor looks at a
-  clock;
+- :mod:`~pytest_tflm.link.session` keeps the promises (SPEC §2, §4, §9): bytes and the time go in;
+  bytes, events and the next deadline come out. It has no I/O and no clock. Its parts are
+  :mod:`~pytest_tflm.link.outbox` (requests on their way), :mod:`~pytest_tflm.link.line` (silence
+  and rate) and :mod:`~pytest_tflm.link.diagnosis` (the errors);
 - :mod:`~pytest_tflm.link.port` opens, reads and writes a serial port or a socket;
-- :mod:`~pytest_tflm.link.connection` joins the two and waits: what a runtime uses;
-- :mod:`~pytest_tflm.link.ports` lists the ports there are and asks who is behind them.
+- :mod:`~pytest_tflm.link.channel` joins the two and waits;
+- :mod:`~pytest_tflm.link.running` sends models and samples over a channel;
+- :mod:`~pytest_tflm.link.connection` is the board behind it: what a runtime uses;
+- :mod:`~pytest_tflm.link.ports` lists this machine's ports and asks who is behind them.
 
+Other rooms use what is exported here, and the modules ``frame``, ``message`` and ``ports``.
 Importing this package imports none of them.
 """
 
@@ -22,18 +26,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_tflm.link.connection import Connection
     from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.entries import BoardIdentity, LoadedModel
-    from pytest_tflm.link.running import RunResult
+    from pytest_tflm.link.entries import BoardIdentity, LoadedModel, LoadedTensor
+    from pytest_tflm.link.message import RunResult
+    from pytest_tflm.link.port import check_baud
 
 _HOMES = {
-    "BoardIdentity": "pytest_tflm.link.entries",
-    "Connection": "pytest_tflm.link.connection",
-    "Counters": "pytest_tflm.link.counters",
-    "LoadedModel": "pytest_tflm.link.entries",
-    "RunResult": "pytest_tflm.link.running",
+    "BoardIdentity": "entries",
+    "Connection": "connection",
+    "Counters": "counters",
+    "LoadedModel": "entries",
+    "LoadedTensor": "entries",
+    "RunResult": "message",
+    "check_baud": "port",
 }
 
-__all__ = ["BoardIdentity", "Connection", "Counters", "LoadedModel", "RunResult"]
+__all__ = [
+    "BoardIdentity",
+    "Connection",
+    "Counters",
+    "LoadedModel",
+    "LoadedTensor",
+    "RunResult",
+    "check_baud",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -42,4 +57,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(home), name)
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -10,7 +10,7 @@ class Counters:
     """Since the connection was opened. "Sent" and "received" are the host's view."""
 
     baud: int | None = None
-    """The line's rate in use, bits per second; None where it is none of a UART."""
+    """The line's rate in use, bits per second; None if the port is no UART."""
     frames_sent: int = 0
     frames_received: int = 0
     """Frames whose CRC is right, also those that were ignored."""

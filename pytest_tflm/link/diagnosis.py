@@ -1,60 +1,77 @@
-"""What to tell people when a session ends: the evidence in words. The port's name is put in front
-by the layer above."""
+"""The errors of a link, from the evidence: why a session ended, and what a board refused.
+
+:class:`~pytest_tflm.link.channel.Channel` adds the port's name.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import BoardCrashed, ForeignPeer, LineTooNoisy, NoAnswer, ProtocolMismatch
+from pytest_tflm.errors import (
+    ArenaTooSmall,
+    BoardCrashed,
+    BoardError,
+    BoardReset,
+    ForeignPeer,
+    InvokeFailed,
+    LineTooNoisy,
+    ModelRejected,
+    ModelTooLarge,
+    NoAnswer,
+    NotSupported,
+    OperatorMissing,
+    PortBusy,
+    ProtocolMismatch,
+    TflmError,
+)
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.message import Crash, CrashKind, Type, Welcome
+from pytest_tflm.link.message import Crash, CrashKind, Failure, Status, Type, Welcome
 
 if TYPE_CHECKING:
     from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.outbox import Entry, Outbox
+    from pytest_tflm.link.outbox import Outbox
 
 _SHOWN = 60
 _ONE_FRAME = 4096
 """Bytes that may be a piece of one frame, of the largest in use."""
 
 
-def describe(entry: Entry | None, box: Outbox) -> str:
-    """The oldest request without an answer: ``RUN 17 and 3 behind it``; empty if there is none."""
-    if entry is None or not box.outstanding:
+def _outstanding(box: Outbox) -> str:
+    """The oldest request without a reply: ``RUN 17 and 3 behind it``; empty if there is none."""
+    oldest = box.oldest()
+    if oldest is None or not box.outstanding:
         return ""
     behind = box.outstanding - 1
-    name = Type(entry.request.kind).name
-    return f"{name} {entry.number}" + (f" and {behind} behind it" if behind else "")
+    name = Type(oldest.request.kind).name
+    return f"{name} {oldest.number}" + (f" and {behind} behind it" if behind else "")
 
 
-def silent(box: Outbox, quiet: float, waited: float, heard_at: float) -> str:
-    """Why nobody answers any more. ``quiet``: seconds since the last frame; ``waited``: seconds
-    without progress; ``heard_at``: when that last frame came."""
-    entry = box.oldest()
-    what = describe(entry, box)
-    if entry is None or not what:
-        return f"no answer for {waited:.1f} s"
-    name = f"{Type(entry.request.kind).name} {entry.number}"
-    if entry.number < box.taken:
-        return (
+def silent(box: Outbox, quiet: float, waited: float, heard_at: float) -> NoAnswer:
+    """The board does not answer any more. ``quiet``: seconds since the last frame; ``waited``:
+    seconds without progress; ``heard_at``: when that last frame came."""
+    oldest, what = box.oldest(), _outstanding(box)
+    if oldest is None or not what:
+        return NoAnswer(f"no answer for {waited:.1f} s")
+    name = f"{Type(oldest.request.kind).name} {oldest.number}"
+    if oldest.number < box.taken:
+        return NoAnswer(
             f"no progress for {waited:.1f} s: the board took {name} but its reply does not arrive"
         )
-    if heard_at > entry.left_at and quiet < waited / 2:
-        return f"no progress for {waited:.1f} s: the board answers PINGs but does not take {what}"
-    if entry.request.kind == Type.RUN:
-        return (
-            f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
-            " hangs or crashed in Invoke, or lost its power; if Invoke takes longer than that,"
-            " raise the timeout"
+    if heard_at > oldest.left_at and quiet < waited / 2:
+        return NoAnswer(
+            f"no progress for {waited:.1f} s: the board answers PINGs but does not take {what}"
         )
-    if entry.request.kind == Type.MODEL_PREPARE:
-        return (
-            f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
-            " hangs or crashed while it prepared the model"
+    why = "The board hangs, crashed, or lost its power"
+    if oldest.request.kind == Type.RUN:
+        why = (
+            "The board hangs or crashed in Invoke, or lost its power; if Invoke takes longer than"
+            " that, raise the timeout"
         )
-    return (
-        f"no answer for {waited:.1f} s: {what} was sent, all before it is answered. The board"
-        " hangs, crashed, or lost its power"
+    elif oldest.request.kind == Type.MODEL_PREPARE:
+        why = "The board hangs or crashed while it prepared the model"
+    return NoAnswer(
+        f"no answer for {waited:.1f} s: {what} was sent, all earlier requests were answered. {why}"
     )
 
 
@@ -82,15 +99,15 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
         # never ended: nothing that came whole was no frame.
         return NoAnswer(
             f"no WELCOME within {waited:.1f} s, and {counters.bytes_received} bytes that are no"
-            f" frame: {show(head)}. A bad line, a board that hangs, or another baud rate?"
+            f" frame: {_show(head)}. A bad line, a board that hangs, or another baud rate?"
         )
     return ForeignPeer(
         f"{counters.bytes_received} bytes came within {waited:.1f} s, but none of this protocol:"
-        f" {show(head)}. Is the firmware of pytest-tflm flashed, and is the baud rate the board's?"
+        f" {_show(head)}. Is the firmware of pytest-tflm flashed, and is the baud rate the board's?"
     )
 
 
-def show(data: bytes) -> str:
+def _show(data: bytes) -> str:
     """The beginning of some bytes: as text if most of it is, else in hexadecimal."""
     clipped = data[:_SHOWN]
     more = " …" if len(data) > len(clipped) else ""
@@ -113,25 +130,29 @@ def no_version(welcome: Welcome) -> ProtocolMismatch:
     )
 
 
-def sizes(welcome: Welcome) -> str:
-    """What is wrong with the sizes in WELCOME (SPEC §3); empty if nothing is."""
+def wrong_sizes(welcome: Welcome) -> ProtocolMismatch | None:
+    """What breaks SPEC §3 in the sizes that WELCOME announces; None if nothing does."""
     if welcome.largest_frame < message.SMALLEST_FRAME:
-        return f"the board announces a largest frame of {welcome.largest_frame} bytes, below 64"
+        return ProtocolMismatch(
+            f"the board announces a largest frame of {welcome.largest_frame} bytes, below 64"
+        )
     if welcome.reply_store < frame.wire_length(welcome.largest_frame):
-        return (
+        return ProtocolMismatch(
             f"the board announces a reply store of {welcome.reply_store} bytes, which does not hold"
             f" one frame of {welcome.largest_frame}"
         )
     if welcome.window < frame.wire_length(message.SMALLEST_FRAME):
-        return f"the board announces a window of {welcome.window} bytes, below one frame of 64"
-    return ""
+        return ProtocolMismatch(
+            f"the board announces a window of {welcome.window} bytes, below one frame of 64"
+        )
+    return None
 
 
-def restarted(before: int, boot_id: int | None, outstanding: str) -> str:
-    """The board has another boot id than before; None if it could not be asked."""
+def restarted(before: int, boot_id: int | None, box: Outbox) -> BoardReset:
+    """The board has another boot id than ``before``; None if it could not be asked."""
     ids = f"boot id {before:08x}, now " + ("unknown" if boot_id is None else f"{boot_id:08x}")
-    lost = f"; {outstanding} had no answer" if outstanding else ""
-    return f"the board restarted in the middle of the session ({ids}){lost}"
+    lost = f"; {what} had no answer" if (what := _outstanding(box)) else ""
+    return BoardReset(f"the board restarted in the middle of the session ({ids}){lost}")
 
 
 _CRASHES = {
@@ -144,29 +165,92 @@ _CRASHES = {
 }
 
 
-def crashed(crash: Crash, outstanding: str) -> BoardCrashed:
-    """The board told of its own end."""
+def crashed(crash: Crash, box: Outbox) -> BoardCrashed:
+    """The board reported its own end."""
     where = f" at address 0x{crash.address:08x}" if crash.address else ""
     said = f": {crash.text}" if crash.text else ""
-    lost = f" ({outstanding} had no answer)" if outstanding else ""
+    lost = f" ({what} had no answer)" if (what := _outstanding(box)) else ""
     return BoardCrashed(
         f"the board crashed {_CRASHES[crash.kind]}{where}{said}{lost}. It answers again after a"
         " reset"
     )
 
 
-def taken_by_another(boot_id: int) -> str:
-    """The board has forgotten the session but not restarted."""
-    return (
+def taken_by_another(boot_id: int) -> PortBusy:
+    """The board has forgotten the session but did not restart."""
+    return PortBusy(
         "another host has opened a session with the board, or it restarted with the boot id that"
         f" it had ({boot_id:08x})"
     )
 
 
-def too_noisy(outstanding: str, rounds: int, counters: Counters) -> LineTooNoisy:
-    """So many rounds of sending again, and nothing came through."""
+def too_noisy(box: Outbox, rounds: int, counters: Counters) -> LineTooNoisy:
+    """So many rounds of sending again, and nothing got through."""
     return LineTooNoisy(
-        f"gave up {outstanding} after {rounds} rounds of sending again without progress: the line"
-        f" loses or damages too much ({counters.describe()}). Try a lower baud rate or another"
+        f"gave up {_outstanding(box)} after {rounds} rounds of sending again without progress: the"
+        f" line loses or damages too much ({counters.describe()}). Try a lower baud rate or another"
         " cable"
     )
+
+
+SAYS_MORE = {
+    Status.ARENA_TOO_SMALL,
+    Status.OPERATOR_MISSING,
+    Status.MODEL_REJECTED,
+    Status.INVOKE_FAILED,
+    Status.MODEL_TOO_LARGE,
+}
+"""Failures whose text is in region ERROR (SPEC §5)."""
+
+_OPERATOR = re.compile(r"'([A-Za-z0-9_]+)'(?: version '([0-9]{1,9})')?")
+
+
+def refused(failure: Failure, doing: str, text: str = "") -> TflmError:
+    """The error for a failure: a LinkError for one that breaks SPEC §5, else a BoardError.
+    ``doing`` says what was asked, ``text`` is the text of region ERROR."""
+    said = f' The board says: "{text}"' if text else ""
+    needed, available = failure.needed, failure.available
+    if failure.status == Status.MODEL_TOO_LARGE:
+        return ModelTooLarge(
+            f"the model does not fit: it has {needed} bytes, the board's memory for model and arena"
+            f" {available}. Use a smaller model or a board with more memory"
+        )
+    if failure.status == Status.ARENA_TOO_SMALL:
+        bytes_needed = f"at least {needed} bytes are needed" if needed else "more is needed"
+        return ArenaTooSmall(
+            f"the arena does not fit: {bytes_needed}, the board has {available} bytes for it. Use a"
+            " model with smaller tensors, or firmware or a board with a larger arena"
+        )
+    if failure.status == Status.OPERATOR_MISSING:
+        named = _OPERATOR.search(text)
+        if named is None:
+            return OperatorMissing(f"the board's firmware lacks an operator of the model.{said}")
+        if named[2] and int(named[2]) > 1:
+            return OperatorMissing(
+                f"the board's firmware lacks version {named[2]} of the operator {named[1]}: its"
+                " TFLM is older than the model. Flash firmware with a newer TFLM"
+            )
+        return OperatorMissing(
+            f"the board's firmware lacks the operator {named[1]}. Add it to the firmware's op"
+            " resolver and flash it again"
+        )
+    if failure.status == Status.MODEL_DAMAGED:
+        return ModelRejected(
+            "the model arrived whole but is damaged in the board's memory (wrong CRC-32)"
+        )
+    if failure.status == Status.MODEL_REJECTED:
+        return ModelRejected(f"the board could not prepare the model.{said}")
+    if failure.status == Status.INVOKE_FAILED:
+        return InvokeFailed(f"Invoke failed on the board ({doing}).{said}")
+    if failure.status == Status.NO_MODEL:
+        return ModelRejected(f"the board has no model prepared ({doing})")
+    if failure.status == Status.NOT_SUPPORTED:
+        return ModelRejected(f"the board's firmware does not support this: {doing}.{said}")
+    if failure.status == Status.UNKNOWN_REQUEST:
+        return NotSupported(f"the board's firmware does not know this request: {doing}.{said}")
+    if failure.status not in set(Status):
+        return BoardError(
+            f"the board refuses with {failure.name}, which this version does not know: {doing}."
+            f"{said} Update pytest-tflm"
+        )
+    return ProtocolMismatch(f"the board answers {failure.name} to {doing}.{said}")

@@ -20,16 +20,21 @@ _PAIR = struct.Struct("<II")
 _UNKNOWN = 0xFFFFFFFF
 _MOST_DIMENSIONS = 8
 
-TENSOR_TYPES = {
+_TENSOR_TYPES = {
     0: ("float32", 4),
+    1: ("float16", 2),
     2: ("int32", 4),
     3: ("uint8", 1),
     4: ("int64", 8),
     6: ("bool", 1),
     7: ("int16", 2),
     9: ("int8", 1),
+    10: ("float64", 8),
+    12: ("uint64", 8),
+    15: ("uint32", 4),
+    16: ("uint16", 2),
 }
-"""TFLite's TensorType: numpy's name and the bytes of one element."""
+"""TFLite's TensorType (schema.fbs): numpy's name and the bytes of one element."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class LoadedModel:
         return sum(tensor.nbytes for tensor in self.outputs)
 
 
-def entries(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _entries(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Key and value of each entry. :class:`~pytest_tflm.errors.ProtocolMismatch` if cut short."""
     at = 0
     while at < len(data):
@@ -122,7 +127,7 @@ def entries(data: bytes) -> Iterator[tuple[int, bytes]]:
 def parse_identity(data: bytes, welcome: Welcome) -> BoardIdentity:
     """Region BOARD. Unknown keys are skipped; ProtocolMismatch for what breaks SPEC §6."""
     found: dict[int, bytes] = {}
-    for key, value in entries(data):
+    for key, value in _entries(data):
         found.setdefault(key, value)
     for key, name in ((1, "firmware"), (2, "board"), (6, "memory")):
         if key not in found:
@@ -148,7 +153,7 @@ def parse_loaded(data: bytes) -> LoadedModel:
     """Region LOADED. Unknown keys are skipped; ProtocolMismatch for what breaks SPEC §6."""
     pairs: dict[int, tuple[int, int]] = {}
     tensors: dict[int, list[LoadedTensor]] = {3: [], 4: []}
-    for key, value in entries(data):
+    for key, value in _entries(data):
         if key in (1, 2):
             if len(value) != _PAIR.size:
                 raise ProtocolMismatch(f"entry {key} of LOADED has {len(value)} bytes, not 8")
@@ -194,7 +199,7 @@ def _tensor(value: bytes) -> LoadedTensor:
     shape = struct.unpack_from(f"<{rank}i", value, _TENSOR.size)
     if any(dimension < 0 for dimension in shape):
         raise ProtocolMismatch(f"a tensor in LOADED has shape {shape}")
-    dtype, width = TENSOR_TYPES.get(kind, (f"TensorType {kind}", 0))
+    dtype, width = _TENSOR_TYPES.get(kind, (f"TensorType {kind}", 0))
     if width and nbytes != width * math.prod(shape):
         raise ProtocolMismatch(f"a {dtype} tensor of shape {shape} in LOADED has {nbytes} bytes")
     return LoadedTensor(dtype, shape, scale, zero_point, nbytes)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from cobs import cobs
+
+from pytest_tflm.link.message import Type
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.counters import Counters
 
 _HEADER = struct.Struct("<BHHH")
 _CRC = struct.Struct("<I")
@@ -22,6 +28,7 @@ MAX_PIECE = LONGEST_BODY + LONGEST_BODY // 254 + 1
 
 _SHORTEST_TEXT = 4
 _SHORTEST_LAST_WORDS = 12
+_HEAD_BYTES = 240
 _TEXT_BYTES = bytes([0x09, 0x0A, 0x0D, 0x1B, *range(0x20, 0x7F)])
 
 
@@ -35,10 +42,11 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class Text(NamedTuple):
-    """What other code printed on the port; ``data`` is valid UTF-8."""
+class Said(NamedTuple):
+    """Text from the board: a LOG frame, or (``printed``) what other code printed on the port."""
 
-    data: bytes
+    text: str
+    printed: bool
 
 
 class Damage(NamedTuple):
@@ -82,7 +90,7 @@ def decode(piece: bytes, largest: int = LONGEST_BODY) -> Frame | None:
     return Frame(kind, session, number, ack, body[_HEADER.size : -4])
 
 
-def is_text(piece: bytes) -> bool:
+def _is_text(piece: bytes) -> bool:
     """The piece is text by SPEC §7: four bytes or more, printable ASCII or valid UTF-8."""
     if len(piece) < _SHORTEST_TEXT:
         return False
@@ -98,7 +106,7 @@ def is_text(piece: bytes) -> bool:
     return True
 
 
-def text_at_end(piece: bytes) -> bytes:
+def _text_at_end(piece: bytes) -> bytes:
     """What the piece ends with, if that is at least 12 bytes of printable ASCII; else nothing.
 
     Tensor data is near noise, of which a third is printable: 12 bytes of it in a row come once in
@@ -108,12 +116,12 @@ def text_at_end(piece: bytes) -> bytes:
     return piece[kept:] if len(piece) - kept >= _SHORTEST_LAST_WORDS else b""
 
 
-def classify(piece: bytes, largest: int = LONGEST_BODY) -> Frame | Text | Damage:
+def classify(piece: bytes, largest: int = LONGEST_BODY) -> Frame | Said | Damage:
     """What a piece between two zeros is."""
     frame = decode(piece, largest)
     if frame is not None:
         return frame
-    return Text(piece) if is_text(piece) else Damage(len(piece))
+    return Said(piece.decode("utf-8"), printed=True) if _is_text(piece) else Damage(len(piece))
 
 
 class Splitter:
@@ -179,3 +187,58 @@ class Splitter:
         del self._held[:end]
         self._cut = True
         return part
+
+
+class Intake:
+    """Takes apart what a board sends: frames for the session, text for people. The rest is
+    counted."""
+
+    def __init__(self, counters: Counters) -> None:
+        self.largest = LONGEST_BODY
+        """Bytes of the longest body that the board may send."""
+        self.head = b""
+        """The first bytes that came, to show what a foreign peer says."""
+        self.classify = classify
+        self._counters = counters
+        self._splitter = Splitter()
+        self._last_log: int | None = None
+
+    def feed(self, data: bytes) -> Iterator[Frame | Said]:
+        """What is complete now, in order. LOG frames come as text."""
+        self._counters.bytes_received += len(data)
+        if len(self.head) < _HEAD_BYTES:
+            self.head = (self.head + data)[:_HEAD_BYTES]
+        for piece, whole in self._splitter.feed(data):
+            found = self._take(piece, self.largest if whole else 0)
+            if found is not None:
+                yield found
+
+    def last_words(self) -> Said | None:
+        """Text without a zero behind it so far: what a board said when it crashed, perhaps in the
+        middle of a frame."""
+        rest = self._splitter.flush()
+        words = rest if _is_text(rest) else _text_at_end(rest)
+        found = self._take(words, 0) if words else None
+        return found if isinstance(found, Said) else None
+
+    def _take(self, piece: bytes, largest: int) -> Frame | Said | None:
+        found = self.classify(piece, largest)
+        if isinstance(found, Frame):
+            self._counters.frames_received += 1
+            return self._log(found) if found.type == Type.LOG else found
+        if isinstance(found, Said):
+            self._counters.text_bytes += len(piece)
+            return found
+        self._counters.damaged += 1
+        return None
+
+    def _log(self, found: Frame) -> Said | None:
+        if found.number == self._last_log:
+            self._counters.ignored += 1  # a line that repeats bytes
+            return None
+        if self._last_log is not None:
+            missed = (found.number - self._last_log - 1) & 0xFFFF
+            if missed < 0x8000:  # otherwise the board restarted, and counts from 0 again
+                self._counters.logs_missed += missed
+        self._last_log = found.number
+        return Said(found.payload.decode("utf-8", "replace"), printed=False)

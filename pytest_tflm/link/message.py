@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 LOWEST_VERSION = 1
 HIGHEST_VERSION = 1
@@ -97,9 +98,6 @@ _WRITE = struct.Struct("<BBI")
 _PREPARE = struct.Struct("<II")
 _RESULT = struct.Struct("<II")
 
-FAILURE_BYTES = _FAILURE.size
-"""Payload of a failure reply."""
-
 WRITE_OVERHEAD = _WRITE.size
 RUN_OVERHEAD = 2
 RESULT_OVERHEAD = _RESULT.size
@@ -127,8 +125,7 @@ class Crash:
         return cls(known, address, payload[_CRASH.size :].decode("utf-8", "replace"))
 
 
-@dataclass(frozen=True)
-class Welcome:
+class Welcome(NamedTuple):
     """WELCOME (SPEC §3): what a board says of the link. Sizes in bytes."""
 
     lowest: int
@@ -151,16 +148,7 @@ class Welcome:
         return bool(self.flags & 2)
 
     def pack(self) -> bytes:
-        return _WELCOME.pack(
-            self.lowest,
-            self.highest,
-            self.version,
-            self.flags,
-            self.boot_id,
-            self.largest_frame,
-            self.window,
-            self.reply_store,
-        )
+        return _WELCOME.pack(*self)
 
     @classmethod
     def parse(cls, payload: bytes) -> Welcome | None:
@@ -197,28 +185,29 @@ class Failure:
             return f"status {self.status}"
 
 
-class Request(Protocol):
-    """A request of SPEC §5."""
+class Request(ABC):
+    """A request of SPEC §5. ``kind`` is its type on the wire."""
 
-    @property
-    def kind(self) -> int:
-        """Its type on the wire."""
+    kind: ClassVar[int]
 
+    @abstractmethod
     def pack(self) -> bytes:
         """Its payload."""
 
     def largest_reply(self) -> int:
         """Bytes of the longest payload that a reply to it may have, ``status`` included."""
+        return _FAILURE.size
 
     def smallest_reply(self) -> int:
         """Bytes that a reply with status OK must have, ``status`` included."""
+        return 1
 
 
 @dataclass(frozen=True)
-class Read:
+class Read(Request):
     """READ: up to ``length`` bytes of a region from ``offset``."""
 
-    kind: ClassVar[int] = Type.READ
+    kind = Type.READ
 
     region: int
     index: int
@@ -229,17 +218,14 @@ class Read:
         return _READ.pack(self.region, self.index, self.offset, self.length)
 
     def largest_reply(self) -> int:
-        return max(FAILURE_BYTES, 1 + self.length)
-
-    def smallest_reply(self) -> int:
-        return 1
+        return max(_FAILURE.size, 1 + self.length)
 
 
 @dataclass(frozen=True)
-class Write:
+class Write(Request):
     """WRITE: ``data`` into a region from ``offset``."""
 
-    kind: ClassVar[int] = Type.WRITE
+    kind = Type.WRITE
 
     region: int
     index: int
@@ -249,36 +235,24 @@ class Write:
     def pack(self) -> bytes:
         return _WRITE.pack(self.region, self.index, self.offset) + self.data
 
-    def largest_reply(self) -> int:
-        return FAILURE_BYTES
-
-    def smallest_reply(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class ModelOpen:
+class ModelOpen(Request):
     """MODEL_OPEN: make room for a model of ``size`` bytes."""
 
-    kind: ClassVar[int] = Type.MODEL_OPEN
+    kind = Type.MODEL_OPEN
 
     size: int
 
     def pack(self) -> bytes:
         return self.size.to_bytes(4, "little")
 
-    def largest_reply(self) -> int:
-        return FAILURE_BYTES
-
-    def smallest_reply(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class ModelPrepare:
+class ModelPrepare(Request):
     """MODEL_PREPARE: the model of ``size`` bytes with this CRC-32 has been written."""
 
-    kind: ClassVar[int] = Type.MODEL_PREPARE
+    kind = Type.MODEL_PREPARE
 
     size: int
     crc32: int
@@ -286,28 +260,27 @@ class ModelPrepare:
     def pack(self) -> bytes:
         return _PREPARE.pack(self.size, self.crc32)
 
-    def largest_reply(self) -> int:
-        return FAILURE_BYTES
 
-    def smallest_reply(self) -> int:
-        return 1
+class RunResult(NamedTuple):
+    """What a board computed for one sample.
 
+    ``outputs`` is the bytes of all output tensors in order; in the reply to a RUN without OUTPUTS
+    it is their CRC-32 in four bytes, which :func:`~pytest_tflm.link.running.run_many` replaces.
+    ``input_crc32`` is that of the input tensors as Invoke saw them. ``microseconds`` is the time of
+    Invoke by the board's clock, None if the board has none.
+    """
 
-class Result(NamedTuple):
-    """One result of RUN. ``output`` is all output tensors' bytes with OUTPUTS, else their CRC-32
-    in four bytes. ``microseconds`` is None where the board has no clock."""
-
+    outputs: bytes
     input_crc32: int
     microseconds: int | None
-    output: bytes
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Request):
     """RUN: ``count`` samples. ``output_bytes`` is the size of all output tensors, which decides how
     large the reply is; it is not sent."""
 
-    kind: ClassVar[int] = Type.RUN
+    kind = Type.RUN
 
     flags: int
     count: int
@@ -322,54 +295,44 @@ class Run:
         return bytes((self.flags, self.count)) + self.inputs
 
     def largest_reply(self) -> int:
-        return max(FAILURE_BYTES, self.smallest_reply())
+        return max(_FAILURE.size, self.smallest_reply())
 
     def smallest_reply(self) -> int:
         return 1 + self.count * self._result_bytes
 
-    def results(self, data: bytes) -> list[Result]:
+    def results(self, data: bytes) -> list[RunResult]:
         """The results in a reply's data (what follows status OK)."""
         step = self._result_bytes
-        found: list[Result] = []
+        found: list[RunResult] = []
         for start in range(0, self.count * step, step):
             crc32, microseconds = _RESULT.unpack_from(data, start)
-            output = data[start + RESULT_OVERHEAD : start + step]
-            found.append(Result(crc32, None if microseconds == _NO_CLOCK else microseconds, output))
+            outputs = data[start + RESULT_OVERHEAD : start + step]
+            found.append(
+                RunResult(outputs, crc32, None if microseconds == _NO_CLOCK else microseconds)
+            )
         return found
 
 
 @dataclass(frozen=True)
-class ResetState:
+class ResetState(Request):
     """RESET_STATE: the model's variables get their initial values."""
 
-    kind: ClassVar[int] = Type.RESET_STATE
+    kind = Type.RESET_STATE
 
     def pack(self) -> bytes:
         return b""
 
-    def largest_reply(self) -> int:
-        return FAILURE_BYTES
-
-    def smallest_reply(self) -> int:
-        return 1
-
 
 @dataclass(frozen=True)
-class SetBaud:
+class SetBaud(Request):
     """SET_BAUD: the line's rate in bits per second, 0 for the one it was opened with (SPEC §9)."""
 
-    kind: ClassVar[int] = Type.SET_BAUD
+    kind = Type.SET_BAUD
 
     baud: int
 
     def pack(self) -> bytes:
         return self.baud.to_bytes(4, "little")
-
-    def largest_reply(self) -> int:
-        return FAILURE_BYTES
-
-    def smallest_reply(self) -> int:
-        return 1
 
 
 def is_reply_to(request: Request, kind: int, payload: bytes) -> bool:
@@ -377,7 +340,7 @@ def is_reply_to(request: Request, kind: int, payload: bytes) -> bool:
     if kind != request.kind + 0x80 or not payload:
         return False
     if payload[0]:
-        return len(payload) >= FAILURE_BYTES
+        return len(payload) >= _FAILURE.size
     return len(payload) >= request.smallest_reply()
 
 

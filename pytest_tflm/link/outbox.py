@@ -1,4 +1,4 @@
-"""The host's requests on their way: numbers, window, credit, sending again (SPEC §4)."""
+"""Requests on their way (SPEC §4): numbers, window and credit, and what to do about losses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pytest_tflm.link import frame, message
+from pytest_tflm.link.message import Type
 
 _MOST_OUTSTANDING = 0x7FFF
 """Numbers on the wire are modulo 65 536, and "before" reaches half as far."""
@@ -16,6 +17,10 @@ _SOON = 4
 """Fillings of the window between two losses that chance does not explain."""
 
 _HEAD = frame.SHORTEST_BODY
+_MOST_ROUNDS = 100
+"""Times that something is sent or asked for again without any progress between."""
+_RUNS_AT_ONCE = 2
+"""Two REPEATs and a PING are 46 bytes; a board has 64 to spare for them."""
 
 
 class Answer(Enum):
@@ -26,9 +31,14 @@ class Answer(Enum):
     UNASKED = "unasked"
 
 
-@dataclass(slots=True)
-class Entry:
-    """One request from when it is submitted until its reply is handed on."""
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request, from when it is submitted until whoever holds the ticket has the reply.
+
+    ``wire`` and ``reply_wire`` are the most bytes on the line of the request and of its reply.
+    ``received`` is the reply as it arrived, kept until all earlier ones have arrived too. The
+    holder puts into ``reply`` what :class:`~pytest_tflm.link.session.Replied` brings.
+    """
 
     number: int
     request: message.Request
@@ -38,7 +48,8 @@ class Entry:
     times_sent: int = 0
     left_at: float = 0.0
     """When its last byte left this machine, as well as can be told."""
-    reply: bytes | None = None
+    received: bytes | None = None
+    reply: bytes | message.Failure | None = None
 
 
 class Outbox:
@@ -69,8 +80,10 @@ class Outbox:
         self.room = window
         """Bytes of the window in use: less than all of it where the board keeps losing them."""
         self._in_flight = 0
+        """Bytes on the wire of requests sent and not yet taken."""
         self._owed = 0
-        self._entries: dict[int, Entry] = {}
+        """Bytes on the wire of the largest replies to requests sent and not yet answered."""
+        self._tickets: dict[int, Ticket] = {}
         self._through = 0
         """Bytes of requests that the board took since something was last sent again."""
 
@@ -84,54 +97,49 @@ class Outbox:
         """Requests that wait for window or credit, also those to be sent again."""
         return self.end - self.cursor
 
-    @property
-    def in_flight(self) -> int:
-        """Bytes on the wire of requests sent and not yet taken."""
-        return self._in_flight
-
-    def oldest(self) -> Entry | None:
+    def oldest(self) -> Ticket | None:
         """The first request whose reply has not arrived."""
-        return self._entries.get(self.first)
+        return self._tickets.get(self.first)
 
     def absolute(self, number: int) -> int:
         """The number that 16 bits from the wire stand for: the one nearest to ``first``."""
         offset = (number - self.first) & 0xFFFF
         return self.first + (offset - 0x10000 if offset > 0x7FFF else offset)
 
-    def submit(self, request: message.Request) -> int:
-        """Put a request at the end; return its number. ValueError for one that never fits."""
+    def submit(self, request: message.Request) -> Ticket:
+        """Put a request at the end. ValueError for one that never fits."""
         payload = request.pack()
         wire = frame.wire_length(_HEAD + len(payload))
         reply_wire = frame.wire_length(_HEAD + request.largest_reply())
         if wire > self.window or reply_wire > self.reply_store:
             raise ValueError(f"a request of {wire} and a reply of {reply_wire} bytes do not fit")
-        number = self.end
-        self._entries[number] = Entry(number, request, payload, wire, reply_wire)
+        ticket = Ticket(self.end, request, payload, wire, reply_wire)
+        self._tickets[self.end] = ticket
         self.end += 1
-        return number
+        return ticket
 
-    def next_to_send(self) -> Entry | None:
+    def next_to_send(self) -> Ticket | None:
         """The request that may be sent now, if window and reply store have room for one."""
         if self.cursor == self.end:
             return None
-        entry = self._entries[self.cursor]
-        if self._in_flight and self._in_flight + entry.wire > self.room:
+        ticket = self._tickets[self.cursor]
+        if self._in_flight and self._in_flight + ticket.wire > self.room:
             return None
         if self.cursor == self.sent_end and (
-            self._owed + entry.reply_wire > self.reply_store
+            self._owed + ticket.reply_wire > self.reply_store
             or self.outstanding >= _MOST_OUTSTANDING
         ):
             return None
-        return entry
+        return ticket
 
-    def sent(self, entry: Entry, left_at: float) -> None:
+    def sent(self, ticket: Ticket, left_at: float) -> None:
         """The request from :meth:`next_to_send` has been sent."""
-        entry.times_sent += 1
-        entry.left_at = left_at
-        self._in_flight += entry.wire
+        ticket.times_sent += 1
+        ticket.left_at = left_at
+        self._in_flight += ticket.wire
         if self.cursor == self.sent_end:
             self.sent_end += 1
-            self._owed += entry.reply_wire
+            self._owed += ticket.reply_wire
         self.cursor += 1
 
     def note_taken(self, number: int) -> bool:
@@ -139,12 +147,12 @@ class Outbox:
         if not self.taken < number <= self.sent_end:
             return False
         for each in range(self.taken, min(number, self.cursor)):
-            self._in_flight -= self._entries[each].wire
+            self._in_flight -= self._tickets[each].wire
         through = 0
         for each in range(self.taken, number):
-            entry = self._entries[each]
-            entry.payload = b""  # never needed again: a lost reply is asked for by REPEAT
-            through += entry.wire
+            ticket = self._tickets[each]
+            ticket.payload = b""  # never needed again: a lost reply is asked for by REPEAT
+            through += ticket.wire
         self._through += through
         # Back by a sixteenth for each filling that went well: a board that cannot hold what it
         # announced loses something once in several fillings, not in each.
@@ -159,7 +167,7 @@ class Outbox:
         if number >= self.cursor:
             return False
         for each in range(number, self.cursor):
-            self._in_flight -= self._entries[each].wire
+            self._in_flight -= self._tickets[each].wire
         self.cursor = number
         if self._through < _SOON * self.room:
             # Lost again so soon: the board cannot hold what it announced.
@@ -169,23 +177,23 @@ class Outbox:
 
     def answer(self, number: int, kind: int, payload: bytes) -> Answer:
         """A reply has arrived; a new one is kept until :meth:`delivered` hands it on."""
-        entry = self._entries.get(number)
-        if entry is None or not entry.times_sent:
+        ticket = self._tickets.get(number)
+        if ticket is None or not ticket.times_sent:
             return Answer.REPEATED if 0 <= number < self.first else Answer.UNASKED
-        if entry.reply is not None:
+        if ticket.received is not None:
             return Answer.REPEATED
-        if not message.is_reply_to(entry.request, kind, payload):
+        if not message.is_reply_to(ticket.request, kind, payload):
             return Answer.UNASKED
         self.note_taken(number + 1)
-        entry.reply = payload
+        ticket.received = payload
         return Answer.NEW
 
-    def delivered(self) -> list[Entry]:
-        """Take out the entries whose replies are there, in order, up to the first gap."""
-        found: list[Entry] = []
-        while (entry := self._entries.get(self.first)) is not None and entry.reply is not None:
-            found.append(self._entries.pop(self.first))
-            self._owed -= entry.reply_wire
+    def delivered(self) -> list[Ticket]:
+        """Take out the tickets whose replies have arrived, in order, up to the first gap."""
+        found: list[Ticket] = []
+        while (ticket := self._tickets.get(self.first)) is not None and ticket.received is not None:
+            found.append(self._tickets.pop(self.first))
+            self._owed -= ticket.reply_wire
             self.first += 1
         return found
 
@@ -194,7 +202,7 @@ class Outbox:
         ``most`` of them."""
         runs: list[tuple[int, int]] = []
         for number in range(self.first, min(before, self.sent_end)):
-            if self._entries[number].reply is not None:
+            if self._tickets[number].received is not None:
                 continue
             if runs and sum(runs[-1]) == number:
                 runs[-1] = (runs[-1][0], runs[-1][1] + 1)
@@ -203,3 +211,83 @@ class Outbox:
             else:
                 runs.append((number, 1))
         return runs
+
+
+class Recovery:
+    """The host's part of SPEC §4 when something was lost."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._token = 0
+        """The latest PING's; 0 before the first."""
+        self._ping_mark = 0
+        """All requests before that number were sent before the latest PING."""
+        self._ping_open = False
+        """The latest PING has had no PONG."""
+        self._ping_wanted = False
+        self._repeats: list[tuple[int, int]] = []
+        self._repeat_mark = 0
+        """The reply to this request shows that the latest REPEAT has been answered or lost."""
+        self.rounds = 0
+
+    @property
+    def too_many(self) -> bool:
+        """Too many rounds without progress to go on."""
+        return self.rounds > _MOST_ROUNDS
+
+    def want_ping(self) -> None:
+        """Send a PING before the next request."""
+        self._ping_wanted = True
+
+    def is_latest(self, token: int) -> bool:
+        """The token is that of the latest PING (0: there was none)."""
+        return token == self._token
+
+    def answers_ping(self, token: int) -> bool:
+        """This is the first PONG to the latest PING."""
+        if token != self._token or not self._ping_open:
+            return False
+        self._ping_open = False
+        return True
+
+    def lost_before_ping(self, ack: int) -> bool:
+        """The board, in its PONG, expects a request that was sent before the PING."""
+        return ack < self._ping_mark
+
+    def send_again(self, number: int) -> None:
+        """The board has lost request ``number`` and drops all behind it."""
+        if self._outbox.rewind(number):
+            self._ping_wanted = True
+            self.rounds += 1
+
+    def ask_for_missing(self, before: int) -> int:
+        """All replies before ``before`` have been sent by the board: ask again for those that did
+        not arrive. Returns how many were asked for."""
+        runs = self._outbox.missing(before, _RUNS_AT_ONCE)
+        if not runs or self._repeats:
+            return 0
+        self._repeats = runs
+        self.rounds += 1
+        return sum(count for _, count in runs)
+
+    def overtaken(self, number: int) -> bool:
+        """A reply to ``number`` came after whatever was last asked for again."""
+        return number >= self._repeat_mark
+
+    def frames(self) -> list[tuple[int, int, bytes]]:
+        """Type, number and payload of the REPEATs and the PING to send now, before any request."""
+        found: list[tuple[int, int, bytes]] = []
+        if self._repeats:
+            found = [
+                (Type.REPEAT, first, message.pack_repeat(count)) for first, count in self._repeats
+            ]
+            self._repeats = []
+            self._repeat_mark = self._outbox.cursor
+            self._ping_wanted = True  # its PONG tells whether the repeated replies came
+        if self._ping_wanted:
+            self._token = self._token % 0xFFFF + 1
+            self._ping_mark = self._outbox.cursor
+            self._ping_wanted = False
+            self._ping_open = True
+            found.append((Type.PING, self._token, b""))
+        return found

@@ -9,7 +9,7 @@ import re
 import select
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_tflm.errors import (
     PortBusy,
@@ -19,9 +19,7 @@ from pytest_tflm.errors import (
     SettingsError,
     TflmError,
 )
-
-if TYPE_CHECKING:
-    from pytest_tflm.link.portlock import PortLock
+from pytest_tflm.link.portlock import PortLock, holder_of
 
 _BOOTLOADER_BAUD = 1200
 _SHOWN_PORTS = 6
@@ -155,8 +153,6 @@ def open_port(
     check_baud(baud)
     import serial
 
-    from pytest_tflm.link.portlock import PortLock
-
     try:
         device = serial.serial_for_url(name, do_not_open=True, baudrate=baud)
         device.timeout = _SHORT_WAIT
@@ -206,8 +202,6 @@ def _low_latency(device: Any) -> None:
 
 
 def _why_not_open(name: str, error: Exception) -> TflmError:
-    from pytest_tflm.link.portlock import holder_of
-
     cause = error.__context__ if error.__context__ is not None else error
     number = getattr(error, "errno", None) or getattr(cause, "errno", None)
     if "://" in name:
@@ -215,7 +209,7 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
             return PortNotFound(f"nobody listens at {name}: {cause}")
         return PortFailed(f"{name} cannot be opened: {error}")
     if number in _NOT_THERE:
-        return PortNotFound(f"there is no port {name}. {existing_ports()}")
+        return PortNotFound(f"there is no port {name}. {_existing_ports()}")
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in str(error):
         holder = holder_of(name)
         return PortBusy(f"{name} is in use" + (f" by {holder}" if holder else ""))
@@ -229,7 +223,7 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
     return PortFailed(f"{name} cannot be opened: {error}")
 
 
-def existing_ports() -> str:
+def _existing_ports() -> str:
     """A sentence that names the serial ports there are, and the one that is always there."""
     from serial.tools import list_ports
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import PortNotFound, SettingsError, TflmError
+from pytest_tflm.link.connection import Connection
 
 if TYPE_CHECKING:
     from pytest_tflm.link.entries import BoardIdentity
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 """What ``--tflm-port`` says to mean the one board that answers."""
 
-ASK_SECONDS = 3.0
-"""How long a port is asked: a board that computes answers when it is done, and is not found."""
+_ASK_SECONDS = 3.0
+"""Seconds to wait for each port. A board that is computing answers when it is done: too late."""
 
 _BRIDGE = "USB bridge"
 
@@ -106,14 +107,12 @@ def _text(value: Any) -> str:
     return str(value) if value and value != "n/a" else ""
 
 
-def ask(port: FoundPort, *, baud: int = 115200, timeout: float = ASK_SECONDS) -> Answer:
+def ask(port: FoundPort, *, baud: int = 115200, timeout: float = _ASK_SECONDS) -> Answer:
     """Open a port and greet whoever is there. Ports that are no USB device, and bootloaders, are
     not asked: what is sent to them might do something."""
     if not port.can_answer:
         why = "is not asked: it is in its bootloader" if port.usb else "is not asked: no USB device"
         return Answer(port, None, why)
-    from pytest_tflm.link.connection import Connection
-
     try:
         connection = Connection.open(port.device, baud=baud, timeout=timeout)
     except TflmError as error:
@@ -123,7 +122,7 @@ def ask(port: FoundPort, *, baud: int = 115200, timeout: float = ASK_SECONDS) ->
 
 
 def ask_all(
-    ports: Sequence[FoundPort], *, baud: int = 115200, timeout: float = ASK_SECONDS
+    ports: Sequence[FoundPort], *, baud: int = 115200, timeout: float = _ASK_SECONDS
 ) -> list[Answer]:
     """Ask all ports at a time. The answers are in the order of the ports."""
     if not ports:
@@ -132,7 +131,7 @@ def ask_all(
         return list(pool.map(lambda port: ask(port, baud=baud, timeout=timeout), ports))
 
 
-def the_board(*, baud: int = 115200, timeout: float = ASK_SECONDS) -> str:
+def the_board(*, baud: int = 115200, timeout: float = _ASK_SECONDS) -> str:
     """The port of the one board that answers.
 
     Raises PortNotFound if none does, saying what each port gave, and SettingsError if several do.

@@ -1,41 +1,92 @@
-"""Samples on their way through a board: batches, windows and results (SPEC §5: RUN)."""
+"""Models and samples on their way through a board (SPEC §5: MODEL_OPEN, WRITE, RUN)."""
 
 from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.message import Failure, Region, Result, RunFlag, Status
+from pytest_tflm.link.channel import REPLY_OVERHEAD, Channel
+from pytest_tflm.link.message import Region, RunFlag, RunResult, Status
 
 if TYPE_CHECKING:
-    from pytest_tflm.link.connection import Connection, Ticket
     from pytest_tflm.link.entries import LoadedModel
+    from pytest_tflm.link.outbox import Ticket
 
 _SLOW_SOURCE = 0.001
 """Seconds: an iterable that takes longer for a sample is not waited for to fill a frame."""
 _MOST_IN_FRAME = 255
+_WRITE_OVERHEAD = frame.SHORTEST_BODY + message.WRITE_OVERHEAD
+_RUN_OVERHEAD = frame.SHORTEST_BODY + message.RUN_OVERHEAD
+"""Bytes of body in front of and behind the data in a WRITE, the inputs in a RUN."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a board computed for one sample. ``outputs`` is the bytes of all output tensors in
-    order, ``input_crc32`` that of the input tensors as Invoke saw them, ``microseconds`` the time
-    of Invoke by the board's clock, None where it has none."""
+def load(channel: Channel, data: bytes, progress: Callable[[int, int], None] | None = None) -> None:
+    """Send a model and have it prepared; see :meth:`Connection.load`."""
+    size = len(data)
+    doing = f"load a model of {size} bytes"
+    channel.call(message.ModelOpen(size), doing)
+    under_way: deque[tuple[int, Ticket]] = deque()
+    sent = 0
+    while sent < size or under_way:
+        while sent < size and channel.session.has_room:
+            length = channel.session.frame_limit - _WRITE_OVERHEAD
+            part = data[sent : sent + length]
+            ticket = channel.ask(message.Write(Region.MODEL, 0, sent, part))
+            sent += len(part)
+            under_way.append((sent, ticket))
+            channel.pump(block=False)
+        if not under_way or under_way[0][1].reply is None:
+            channel.pump()
+        while under_way and (reply := under_way[0][1].reply) is not None:
+            arrived, _ = under_way.popleft()
+            channel.need(reply, doing)
+            if progress is not None:
+                progress(arrived, size)
+    channel.call(message.ModelPrepare(size, zlib.crc32(data)), doing)
 
-    outputs: bytes
-    input_crc32: int
-    microseconds: int | None
+
+def write_inputs(channel: Channel, model: LoadedModel, inputs: bytes) -> None:
+    """Put a sample into the input tensors of ``model`` without running it."""
+    _check_size(inputs, model.input_bytes)
+    for ticket in _write(channel, model, inputs):
+        channel.need(channel.wait(ticket), "write the input tensors")
+
+
+def _check_size(sample: bytes, size: int) -> None:
+    if len(sample) != size:
+        raise SampleError(f"a sample has {len(sample)} bytes; the board's model takes {size}")
+
+
+def _write(channel: Channel, model: LoadedModel, inputs: bytes) -> list[Ticket]:
+    """The WRITEs that put ``inputs`` into the input tensors."""
+    limit = channel.session.frame_limit - _WRITE_OVERHEAD
+    tickets: list[Ticket] = []
+    at = 0
+    for index, tensor in enumerate(model.inputs):
+        for offset in range(0, tensor.nbytes, limit):
+            length = min(limit, tensor.nbytes - offset)
+            part = inputs[at : at + length]
+            tickets.append(channel.ask(message.Write(Region.INPUT, index, offset, part)))
+            at += length
+    return tickets
+
+
+def run_many(
+    channel: Channel, model: LoadedModel, samples: Iterable[bytes], *, reset: bool = False
+) -> Iterator[RunResult]:
+    """Run samples of ``model``; see :meth:`Connection.run_many`."""
+    return _Stream(channel, model, samples, reset).results()
 
 
 @dataclass(slots=True)
 class _Flight:
-    """Samples that were sent together: the number of the first, their CRC-32s, the RUN, and, where
-    outputs do not fit into its reply, the READs behind it."""
+    """Samples that were sent together: the number of the first, their CRC-32s, the RUN, and the
+    READs behind it where the outputs do not fit into its reply."""
 
     first: int
     crcs: list[int]
@@ -49,165 +100,133 @@ class _Flight:
         return last.reply is not None  # replies come in order
 
 
-class _Plan:
-    """How samples of a model travel over a link."""
+class _Stream:
+    """The samples of one call on their way: how they travel, and which are under way."""
 
-    def __init__(self, connection: Connection, model: LoadedModel, reset: bool) -> None:
-        session = connection.session
-        welcome = session.welcome
-        assert welcome is not None
-        self.model = model
-        self.input_bytes, self.output_bytes = model.input_bytes, model.output_bytes
-        self.flags = RunFlag.RESET if reset else 0
-        body = frame.SHORTEST_BODY + message.RUN_OVERHEAD + self.input_bytes
-        self.inline = body <= session.largest_body and 2 * frame.wire_length(body) <= welcome.window
-        reply = frame.SHORTEST_BODY + 1
+    def __init__(
+        self, channel: Channel, model: LoadedModel, samples: Iterable[bytes], reset: bool
+    ) -> None:
+        session, welcome = channel.session, channel.welcome
+        self._channel, self._model = channel, model
+        self._source = iter(samples)
+        self._flights: deque[_Flight] = deque()
+        self._taken, self._more = 0, True
+        self._input_bytes, self._output_bytes = model.input_bytes, model.output_bytes
+        body = _RUN_OVERHEAD + self._input_bytes
         largest = session.largest_body
-        self.with_outputs = reply + message.RESULT_OVERHEAD + self.output_bytes <= largest
+        self._inline = body <= largest and 2 * frame.wire_length(body) <= welcome.window
+        each = message.RESULT_OVERHEAD + self._output_bytes
+        self._with_outputs = REPLY_OVERHEAD + each <= largest
         several = max(message.SMALLEST_FRAME, frame.body_length(welcome.reply_store // 4))
-        self.read_length = min(largest, several) - reply
-        each = message.RESULT_OVERHEAD + self.output_bytes
-        self.most_replied = max(1, (min(largest, several) - reply) // each)
+        self._read_length = min(largest, several) - REPLY_OVERHEAD
+        self._most_replied = max(1, self._read_length // each)
+        self._flags = RunFlag.RESET if reset else RunFlag(0)
+        if self._inline:
+            self._flags |= RunFlag.INLINE
+        if self._with_outputs:
+            self._flags |= RunFlag.OUTPUTS
 
-    def batch(self, frame_limit: int) -> int:
-        """Samples in one frame."""
-        if not self.inline or not self.with_outputs:
-            return 1
-        room = frame_limit - frame.SHORTEST_BODY - message.RUN_OVERHEAD
-        fit = room // max(1, self.input_bytes)
-        return max(1, min(fit, self.most_replied, _MOST_IN_FRAME))
+    def results(self) -> Iterator[RunResult]:
+        channel, session, flights = self._channel, self._channel.session, self._flights
+        while self._more or flights:
+            while self._more and session.has_room and not (flights and flights[0].landed):
+                self._fill()
+            if (self._more or flights) and not (flights and flights[0].landed):
+                channel.pump()
+            while flights and flights[0].landed:
+                yield from self._land(flights.popleft())
+                if self._more:
+                    # One in for one out: a slow caller neither starves the board nor piles up
+                    # results.
+                    channel.pump(block=False)
+                    if session.has_room:
+                        self._fill()
 
-
-def check_size(sample: bytes, size: int) -> None:
-    """SampleError if a sample is not that many bytes."""
-    if len(sample) != size:
-        raise SampleError(f"a sample has {len(sample)} bytes; the board's model takes {size}")
-
-
-def writes(connection: Connection, inputs: bytes) -> Iterator[message.Write]:
-    """WRITEs that put ``inputs`` into the input tensors."""
-    limit = connection.session.frame_limit - frame.SHORTEST_BODY - message.WRITE_OVERHEAD
-    at = 0
-    for index, tensor in enumerate(connection.model().inputs):
-        for offset in range(0, tensor.nbytes, limit):
-            length = min(limit, tensor.nbytes - offset)
-            yield message.Write(Region.INPUT, index, offset, inputs[at : at + length])
-            at += length
-
-
-def run_many(
-    connection: Connection, samples: Iterable[bytes], *, reset: bool = False
-) -> Iterator[RunResult]:
-    """See :meth:`Connection.run_many`."""
-    plan = _Plan(connection, connection.model(), reset)
-    source = iter(samples)
-    flights: deque[_Flight] = deque()
-    taken, more = 0, True
-
-    def fill() -> None:
-        nonlocal taken, more
-        batch, more = _gather(connection, source, plan)
+    def _fill(self) -> None:
+        """Send the samples of one frame."""
+        batch = self._gather()
         if batch:
-            flights.append(_launch(connection, plan, batch, taken))
-            taken += len(batch)
-            connection.pump(block=False)
+            self._flights.append(self._launch(batch))
+            self._taken += len(batch)
+            self._channel.pump(block=False)
 
-    while more or flights:
-        while more and connection.session.has_room and not (flights and flights[0].landed):
-            fill()
-        if (more or flights) and not (flights and flights[0].landed):
-            connection.pump()
-        while flights and flights[0].landed:
-            yield from _land(connection, plan, flights.popleft())
-            if more:
-                # One in for one out: a slow caller neither starves the board nor piles up results.
-                connection.pump(block=False)
-                if connection.session.has_room:
-                    fill()
+    def _gather(self) -> list[bytes]:
+        """Samples for one frame; empty if there are no more."""
+        most = self._samples_in_frame()
+        batch: list[bytes] = []
+        clock = self._channel.clock
+        while len(batch) < most:
+            asked = clock()
+            try:
+                sample = next(self._source)
+            except StopIteration:
+                self._more = False
+                break
+            _check_size(sample, self._input_bytes)
+            batch.append(sample)
+            if clock() - asked > _SLOW_SOURCE:
+                break
+        return batch
 
+    def _samples_in_frame(self) -> int:
+        if not self._inline or not self._with_outputs:
+            return 1
+        room = self._channel.session.frame_limit - _RUN_OVERHEAD
+        fit = room // max(1, self._input_bytes)
+        return max(1, min(fit, self._most_replied, _MOST_IN_FRAME))
 
-def _gather(
-    connection: Connection, source: Iterator[bytes], plan: _Plan
-) -> tuple[list[bytes], bool]:
-    """Samples for one frame, and whether there may be more."""
-    most = plan.batch(connection.session.frame_limit)
-    batch: list[bytes] = []
-    clock = connection.clock
-    while len(batch) < most:
-        asked = clock()
-        try:
-            sample = next(source)
-        except StopIteration:
-            return batch, False
-        check_size(sample, plan.input_bytes)
-        batch.append(sample)
-        if clock() - asked > _SLOW_SOURCE:
-            break
-    return batch, True
+    def _launch(self, batch: list[bytes]) -> _Flight:
+        ask = self._channel.ask
+        inputs, writes = b"", []
+        if self._inline:
+            inputs = batch[0] if len(batch) == 1 else b"".join(batch)
+        else:
+            writes = _write(self._channel, self._model, batch[0])
+        run = ask(message.Run(self._flags, len(batch), bytes(inputs), self._output_bytes))
+        reads: list[Ticket] = []
+        if not self._with_outputs:
+            for index, tensor in enumerate(self._model.outputs):
+                for offset in range(0, tensor.nbytes, self._read_length):
+                    length = min(self._read_length, tensor.nbytes - offset)
+                    reads.append(ask(message.Read(Region.OUTPUT, index, offset, length)))
+        return _Flight(self._taken, [zlib.crc32(sample) for sample in batch], writes, run, reads)
 
+    def _land(self, flight: _Flight) -> Iterator[RunResult]:
+        """The results of a flight; its failures as errors."""
+        for ticket in flight.writes:
+            self._data(ticket, flight)
+        request = flight.run.request
+        assert isinstance(request, message.Run)
+        results = request.results(self._data(flight.run, flight))
+        for offset, (crc, result) in enumerate(zip(flight.crcs, results, strict=True)):
+            if result.input_crc32 != crc:
+                raise InputAltered(
+                    f"{self._channel.name}: Invoke saw other input bytes than were sent for sample"
+                    f" {flight.first + offset}: CRC-32 {result.input_crc32:08x}, sent {crc:08x}."
+                    " The link's own checks passed, so the board's memory was changed on the way to"
+                    " Invoke",
+                    details=self._channel.details(),
+                )
+            yield result if self._with_outputs else self._with_read_outputs(result, flight)
 
-def _launch(connection: Connection, plan: _Plan, batch: list[bytes], first: int) -> _Flight:
-    flags = plan.flags
-    inputs = b""
-    written: list[Ticket] = []
-    if plan.inline:
-        flags |= RunFlag.INLINE
-        inputs = batch[0] if len(batch) == 1 else b"".join(batch)
-    else:
-        written = [connection.ask(write) for write in writes(connection, batch[0])]
-    if plan.with_outputs:
-        flags |= RunFlag.OUTPUTS
-    run = connection.ask(message.Run(flags, len(batch), bytes(inputs), plan.output_bytes))
-    reads: list[Ticket] = []
-    if not plan.with_outputs:
-        for index, tensor in enumerate(plan.model.outputs):
-            for offset in range(0, tensor.nbytes, plan.read_length):
-                length = min(plan.read_length, tensor.nbytes - offset)
-                read = message.Read(Region.OUTPUT, index, offset, length)
-                reads.append(connection.ask(read))
-    return _Flight(first, [zlib.crc32(sample) for sample in batch], written, run, reads)
-
-
-def _land(connection: Connection, plan: _Plan, flight: _Flight) -> Iterator[RunResult]:
-    """The results of a flight; its failures as errors."""
-    for ticket in flight.writes:
-        _data(connection, ticket, flight)
-    request = flight.run.request
-    assert isinstance(request, message.Run)
-    results = request.results(_data(connection, flight.run, flight))
-    for offset, (crc, result) in enumerate(zip(flight.crcs, results, strict=True)):
-        if result.input_crc32 != crc:
-            raise InputAltered(
-                f"{connection.name}: Invoke saw other input bytes than were sent for sample"
-                f" {flight.first + offset}: CRC-32 {result.input_crc32:08x}, sent {crc:08x}. The"
-                " link's own checks passed, so the board's memory was changed on the way to Invoke",
-                details=connection.details(),
+    def _with_read_outputs(self, result: RunResult, flight: _Flight) -> RunResult:
+        outputs = b"".join([self._data(ticket, flight) for ticket in flight.reads])
+        announced = int.from_bytes(result.outputs, "little")
+        if zlib.crc32(outputs) != announced:
+            raise self._channel.fail(
+                ProtocolMismatch(
+                    f"the outputs read for sample {flight.first} are not those that Invoke left"
+                    f" (CRC-32 {zlib.crc32(outputs):08x}, announced {announced:08x})"
+                )
             )
-        outputs = _outputs(connection, plan, flight, result)
-        yield RunResult(outputs, result.input_crc32, result.microseconds)
+        return result._replace(outputs=outputs)
 
-
-def _outputs(connection: Connection, plan: _Plan, flight: _Flight, result: Result) -> bytes:
-    if plan.with_outputs:
-        return result.output
-    outputs = b"".join(_data(connection, ticket, flight) for ticket in flight.reads)
-    if zlib.crc32(outputs) != int.from_bytes(result.output, "little"):
-        raise connection.fail(
-            ProtocolMismatch(
-                f"the outputs read for sample {flight.first} are not those that Invoke left"
-                f" (CRC-32 {zlib.crc32(outputs):08x}, announced"
-                f" {int.from_bytes(result.output, 'little'):08x})"
-            )
-        )
-    return outputs
-
-
-def _data(connection: Connection, ticket: Ticket, flight: _Flight) -> bytes:
-    reply = ticket.reply
-    assert reply is not None
-    if isinstance(reply, Failure):
+    def _data(self, ticket: Ticket, flight: _Flight) -> bytes:
+        reply = ticket.reply
+        assert reply is not None
+        if isinstance(reply, bytes):
+            return reply
         number = flight.first
         if reply.status == Status.INVOKE_FAILED:
             number += reply.needed  # samples of the batch that were run before it
-        raise connection.refuse(reply, f"sample {number}")
-    return reply
+        raise self._channel.refused(reply, f"sample {number}")

@@ -1,4 +1,4 @@
-"""The host's end of the link: SPEC §2 to §4 as a machine without I/O and without a clock.
+"""The host's end of the link: SPEC §2 to §4 and §9 as a machine without I/O and without a clock.
 
 Bytes and the time go in; bytes, events and the next deadline come out::
 
@@ -17,19 +17,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import NamedTuple, TypeAlias
 
-from pytest_tflm.errors import BoardReset, LinkError, PortBusy, ProtocolMismatch, TflmError
+from pytest_tflm.errors import NoAnswer, ProtocolMismatch, TflmError
 from pytest_tflm.link import diagnosis, frame, message
-from pytest_tflm.link.exchange import Exchange
-from pytest_tflm.link.intake import Intake
-from pytest_tflm.link.message import Type, Welcome
-from pytest_tflm.link.rate import Rate, is_too_slow
-from pytest_tflm.link.states import MOVES, Broken, Event, Opened, Said, State
-from pytest_tflm.link.timing import Timing
-
-if TYPE_CHECKING:
-    from pytest_tflm.link.frame import Frame
+from pytest_tflm.link.counters import Counters
+from pytest_tflm.link.frame import Frame, Intake, Said
+from pytest_tflm.link.line import Rate, Timing, is_too_slow
+from pytest_tflm.link.message import Failure, Type, Welcome
+from pytest_tflm.link.outbox import Answer, Outbox, Recovery, Ticket
 
 _HELLO_WAITS = (0.25, 0.5, 1.0)
 """Seconds between HELLOs; the last one from then on."""
@@ -43,12 +40,79 @@ def _random_number() -> int:
     return int.from_bytes(os.urandom(2), "little")
 
 
-class Session(Exchange):
+class State(Enum):
+    """Where a session is. Its life is this table, and nothing else moves it:
+
+    ======== ========================================== ========
+    state    what happens                               then
+    ======== ========================================== ========
+    NEW      ``open``: HELLO goes out                   GREETING
+    GREETING WELCOME with request 0 and a version       OPEN
+    GREETING WELCOME with another request: this session GREETING
+             number was in use; HELLO with another
+    GREETING timeout, or no version in common           BROKEN
+    OPEN     NO_SESSION, or a PONG that goes back: the  ASKING
+             board has forgotten this session; HELLO
+             without a version asks for its boot id
+    OPEN     WELCOME with another boot id               BROKEN
+    OPEN     timeout, or too many rounds                BROKEN
+    ASKING   WELCOME without a version, or time's up    BROKEN
+    any      CRASH; while GREETING the second one       BROKEN
+    ======== ========================================== ========
+    """
+
+    NEW = "new"
+    GREETING = "greeting"
+    OPEN = "open"
+    ASKING = "asking"
+    BROKEN = "broken"
+
+
+_MOVES = {
+    State.NEW: {State.GREETING, State.BROKEN},
+    State.GREETING: {State.GREETING, State.OPEN, State.BROKEN},
+    State.OPEN: {State.ASKING, State.BROKEN},
+    State.ASKING: {State.BROKEN},
+    State.BROKEN: {State.BROKEN},
+}
+
+
+class Opened(NamedTuple):
+    """The board said WELCOME."""
+
+    welcome: Welcome
+
+
+class Replied(NamedTuple):
+    """The reply to a request: the data behind status OK, or the failure. Replies come in order,
+    each once."""
+
+    ticket: Ticket
+    reply: bytes | Failure
+
+
+class Resettled(NamedTuple):
+    """A change of rate has ended, or the board was found at another rate: the line is at ``baud``
+    bits per second, whatever was asked for."""
+
+    baud: int | None
+
+
+class Broken(NamedTuple):
+    """The session is over; ``error`` says why. Only text comes after it."""
+
+    error: TflmError
+
+
+_Event: TypeAlias = Opened | Replied | Said | Resettled | Broken
+
+
+class Session:
     """One session with one board.
 
-    ``baud`` is the speed of a UART in bits per second, None where there is none. ``timeout`` is the
-    patience in seconds: so long may pass without progress. ``nonce`` draws the 16-bit session
-    number. ``largest_frame`` (bytes of body) caps what the board announces.
+    ``baud`` is the rate of a UART in bits per second, None for any other port. ``timeout``: seconds
+    without progress after which the session gives up. ``nonce`` draws the 16-bit session number.
+    ``largest_frame`` (bytes of body) caps what the board announces.
     """
 
     def __init__(
@@ -59,10 +123,12 @@ class Session(Exchange):
         nonce: Callable[[], int] = _random_number,
         largest_frame: int = frame.LONGEST_BODY,
     ) -> None:
-        super().__init__(baud, timeout)
         self.state = State.NEW
         self.welcome: Welcome | None = None
         self.error: TflmError | None = None
+        self.counters = Counters(baud=baud)
+        self._baud = baud
+        self._timeout = timeout
         self._nonce = nonce
         self._cap = max(largest_frame, message.SMALLEST_FRAME)
         self._intake = Intake(self.counters)
@@ -71,8 +137,33 @@ class Session(Exchange):
         self._hello_due = 0.0
         self._opened_at = 0.0
         self._asking_until = 0.0
+        self._number = 0
+        self._events: list[_Event] = []
+        self._timing = Timing(baud, timeout, 0.0)
+        self._rate = Rate(baud)
+        self._outbox = Outbox(0, 0)
+        self._recovery = Recovery(self._outbox)
+        self._ping_at = 0.0
+        self._stepped_back = False
+        """The latest PONG's ``ack`` lay before what the board had said."""
 
     # What the layer above asks.
+
+    @property
+    def outstanding(self) -> int:
+        """Requests submitted whose replies have not been handed on."""
+        return self._outbox.end - self._outbox.first
+
+    @property
+    def baud(self) -> int | None:
+        """Bits per second that the port must have for what is sent next; None if it is no UART. It
+        may change with each call."""
+        return self._rate.line
+
+    @property
+    def rate_is_settled(self) -> bool:
+        """No change of rate is under way."""
+        return self._rate.is_open
 
     @property
     def has_room(self) -> bool:
@@ -100,9 +191,9 @@ class Session(Exchange):
         self._rate = Rate(self._baud)
         self._draw_number(now)
 
-    def submit(self, request: message.Request) -> int:
-        """Put a request in the row; its number comes back in :class:`Replied`. It is sent as soon
-        as window and reply store have room.
+    def submit(self, request: message.Request) -> Ticket:
+        """Queue a request; its ticket comes back in :class:`Replied`. It is sent as soon as window
+        and reply store have room.
 
         Raises the session's error if it is broken, ValueError for a request that never fits.
         """
@@ -134,12 +225,12 @@ class Session(Exchange):
             raise self.error
         welcome, rate = self.welcome, self._rate
         if not self.can_change_baud or welcome is None:
-            raise ValueError("the rate is changed where there is one, and nothing under way")
+            raise ValueError("the rate can only change on a UART with no request under way")
         if baud and (rate.line != rate.opening or is_too_slow(baud, welcome.largest_frame)):
-            raise ValueError(f"from {rate.line} baud there is no way to {baud}")
-        self._ask_for_rate(baud)
+            raise ValueError(f"cannot change the line from {rate.line} to {baud} baud")
+        rate.asked(self._outbox.submit(message.SetBaud(baud)).number, baud)
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[_Event]:
         """What happened since the last call."""
         events = self._events
         self._events = []
@@ -200,8 +291,7 @@ class Session(Exchange):
         # there still says it again to each HELLO.
         self._crashes += 1
         if self.state is not State.GREETING or self._crashes > 1:
-            what = diagnosis.describe(self._outbox.oldest(), self._outbox)
-            self._break(diagnosis.crashed(crash, what))
+            self._break(diagnosis.crashed(crash, self._outbox))
 
     def _on_welcome(self, found: Frame, now: float) -> None:
         welcome = Welcome.parse(found.payload)
@@ -212,8 +302,8 @@ class Session(Exchange):
         elif self._is_old_session(found):
             self._move(State.GREETING)
             self._draw_number(now)
-        elif wrong := diagnosis.sizes(welcome):
-            self._break(ProtocolMismatch(wrong))
+        elif wrong := diagnosis.wrong_sizes(welcome):
+            self._break(wrong)
         else:
             if self._hellos == 1:
                 self._round_trip(now - self._opened_at)
@@ -221,7 +311,8 @@ class Session(Exchange):
             self._timing.progress(now)
             self.welcome = welcome
             self._intake.largest = welcome.largest_frame
-            self._begin(welcome)
+            self._outbox = Outbox(welcome.window, welcome.reply_store)
+            self._recovery = Recovery(self._outbox)
             self._move(State.OPEN)
             self._events.append(Opened(welcome))
 
@@ -235,7 +326,7 @@ class Session(Exchange):
         if welcome is None or self.welcome is None or welcome.boot_id == self.welcome.boot_id:
             self.counters.ignored += 1  # the answer to a HELLO that was sent twice
         else:
-            self._break(self._reset_error(welcome.boot_id))
+            self._on_restart(welcome.boot_id)
 
     def _on_forgotten(self, found: Frame, now: float) -> None:
         self._move(State.ASKING)
@@ -248,9 +339,117 @@ class Session(Exchange):
         if welcome is None or welcome.version != 0 or self.welcome is None:
             self.counters.ignored += 1
         elif welcome.boot_id != self.welcome.boot_id:
-            self._break(self._reset_error(welcome.boot_id))
+            self._on_restart(welcome.boot_id)
         else:
-            self._break(PortBusy(diagnosis.taken_by_another(welcome.boot_id)))
+            self._break(diagnosis.taken_by_another(welcome.boot_id))
+
+    # Bytes in, while it is open.
+
+    def _on_pong(self, found: Frame, now: float) -> None:
+        self._heard(now)
+        ack = self._outbox.absolute(found.ack)
+        if self._recovery.answers_ping(found.number):
+            self._round_trip(now - self._ping_at)
+            self._rate.taken(ack)
+            self._rate_found(ack, now)
+            if ack < self._outbox.taken:
+                self._on_step_back(found, now)
+                return
+            self._stepped_back = False
+            if ack > self._outbox.sent_end:
+                self._break(ProtocolMismatch("the board took requests that were never sent"))
+                return
+            self._note_ack(ack, now)
+            if self._recovery.lost_before_ping(ack):
+                self._send_again(ack)
+        self._ask_for_missing(ack)
+
+    def _on_step_back(self, found: Frame, now: float) -> None:
+        # A request was answered before and is not any more. But a line that repeats bytes may bring
+        # a PONG behind the replies that were sent after it, if its first copy was damaged: only a
+        # second PING tells.
+        if self._stepped_back:
+            self._on_forgotten(found, now)
+        else:
+            self._stepped_back = True
+            self._recovery.want_ping()
+
+    def _on_gap(self, found: Frame, now: float) -> None:
+        self.counters.gaps += 1
+        self._heard(now)
+        ack = self._outbox.absolute(found.ack)
+        if ack > self._outbox.sent_end:
+            self.counters.ignored += 1
+            return
+        self._note_ack(ack, now)
+        if self._is_latest_token(found):
+            self._send_again(ack)
+
+    def _is_latest_token(self, found: Frame) -> bool:
+        return self._recovery.is_latest(found.number)
+
+    def _on_reply(self, found: Frame, now: float) -> None:
+        box = self._outbox
+        number = box.absolute(found.number)
+        oldest = box.oldest()
+        answer = box.answer(number, found.type, found.payload)
+        if answer is Answer.UNASKED:
+            self.counters.ignored += 1
+            return
+        silence = self._heard(now)
+        if answer is Answer.REPEATED:
+            self.counters.replies_repeated += 1
+            return
+        self._progress(now)
+        if oldest is not None and number == oldest.number and oldest.times_sent == 1 and silence:
+            self._timing.sample(silence)
+            self._shortest(now - oldest.left_at)
+        self._note_ack(box.absolute(found.ack), now)
+        self._deliver(now)
+        if self._recovery.overtaken(number):
+            self._ask_for_missing(number)
+
+    def _deliver(self, now: float) -> None:
+        for ticket in self._outbox.delivered():
+            assert ticket.received is not None
+            reply = message.parse_reply(ticket.request, ticket.received)
+            ticket.received = None
+            if isinstance(ticket.request, message.SetBaud):
+                self._on_rate_reply(reply, now)
+            else:
+                self._events.append(Replied(ticket, reply))
+
+    # The rate.
+
+    def _on_rate_reply(self, reply: bytes | Failure, now: float) -> None:
+        if self._rate.replied(not isinstance(reply, Failure), now):
+            self._note_rate()
+
+    def _rate_found(self, ack: int, now: float) -> None:
+        if self._rate.searching:
+            self._rate.found(ack)
+            self._timing.progress(now)
+            self._note_rate()
+
+    def _note_rate(self) -> None:
+        self._timing.set_baud(self._rate.line)
+        if self._rate.is_open:
+            self.counters.baud = self._rate.line
+            self._events.append(Resettled(self._rate.line))
+
+    def _transmit_search(self, now: float) -> bytes:
+        if now >= self._timing.lost_at(self._reply_wire()):
+            self._break(self._no_answer(now))
+            return b""
+        if not self._rate.next_turn(now):
+            return b""
+        self._timing.set_baud(self._rate.line)
+        self._recovery.want_ping()
+        return self._recover(now)
+
+    def _reply_wire(self) -> int:
+        oldest = self._outbox.oldest()
+        return oldest.reply_wire if oldest is not None and oldest.times_sent else 0
 
     # Bytes out.
 
@@ -265,7 +464,7 @@ class Session(Exchange):
 
     def _transmit_hello(self, now: float) -> bytes:
         if self.state is State.ASKING and now >= self._asking_until:
-            self._break(self._reset_error(None))
+            self._on_restart(None)
             return b""
         if self.state is State.GREETING and now >= self._timing.lost_at(0):
             waited = self._timing.waited(now)
@@ -278,10 +477,101 @@ class Session(Exchange):
         versions = (0, 0) if self.state is State.ASKING else ()
         return self._frame(Type.HELLO, 0, message.pack_hello(*versions), now, ack=0)
 
-    # What both do.
+    def _transmit_open(self, now: float) -> bytes:
+        if self._rate.searching:
+            return self._transmit_search(now)
+        box = self._outbox
+        oldest = box.oldest()
+        if oldest is not None and oldest.times_sent:
+            if now >= self._timing.lost_at(oldest.reply_wire):
+                self._break(self._no_answer(now))
+                return b""
+            if now >= self._timing.silent_at(oldest.reply_wire):
+                if self._rate.is_lost(self._timing.silence(now), self._timing.unanswered):
+                    self._rate.search(now)
+                    return self._transmit_search(now)
+                self._recovery.want_ping()
+                self._timing.pinged()
+        out = [self._recover(now)]
+        while (ticket := box.next_to_send()) is not None and self._may_send(ticket):
+            again = ticket.times_sent > 0
+            out.append(self._frame(ticket.request.kind, ticket.number, ticket.payload, now))
+            left_at = self._timing.sent(0, now)
+            box.sent(ticket, left_at)
+            if again:
+                self.counters.requests_resent += 1
+            else:
+                self.counters.requests += 1
+                self._timing.progress(left_at)
+        return b"".join(out)
+
+    def _may_send(self, ticket: Ticket) -> bool:
+        # Behind SET_BAUD nothing, until it is settled.
+        return self._rate.is_open or ticket.number <= self._rate.number
+
+    def _recover(self, now: float) -> bytes:
+        out: list[bytes] = []
+        for kind, number, payload in self._recovery.frames():
+            out.append(self._frame(kind, number, payload, now))
+            if kind == Type.PING:
+                self.counters.pings += 1
+                self._ping_at = self._timing.sent(0, now)
+        return b"".join(out)
+
+    def _frame(
+        self, kind: int, number: int, payload: bytes, now: float, ack: int | None = None
+    ) -> bytes:
+        acknowledged = self._outbox.first if ack is None else ack
+        wire = frame.encode(kind, self._number, number & 0xFFFF, acknowledged & 0xFFFF, payload)
+        self.counters.frames_sent += 1
+        self.counters.bytes_sent += len(wire)
+        self._timing.sent(len(wire), now)
+        return wire
+
+    # Books.
+
+    def _heard(self, now: float) -> float:
+        oldest = self._outbox.oldest()
+        asked_at = now if oldest is None or not oldest.times_sent else oldest.left_at
+        silence = self._timing.heard(now, asked_at)
+        self.counters.longest_gap = max(self.counters.longest_gap, silence)
+        return silence
+
+    def _progress(self, now: float) -> None:
+        self._recovery.rounds = 0
+        self._timing.progress(now)
+
+    def _note_ack(self, ack: int, now: float) -> None:
+        if self._outbox.note_taken(ack):
+            self._progress(now)
+
+    def _send_again(self, number: int) -> None:
+        self._recovery.send_again(number)
+        self._give_up_if_hopeless()
+
+    def _ask_for_missing(self, before: int) -> None:
+        self.counters.replies_lost += self._recovery.ask_for_missing(before)
+        self._give_up_if_hopeless()
+
+    def _give_up_if_hopeless(self) -> None:
+        if self._recovery.too_many:
+            self._break(diagnosis.too_noisy(self._outbox, self._recovery.rounds, self.counters))
+
+    def _round_trip(self, seconds: float) -> None:
+        self._timing.sample(seconds)
+        self._shortest(seconds)
+
+    def _shortest(self, seconds: float) -> None:
+        known = self.counters.round_trip
+        if seconds >= 0 and (known is None or seconds < known):
+            self.counters.round_trip = seconds
+
+    def _no_answer(self, now: float) -> NoAnswer:
+        heard = self._timing.heard_at
+        return diagnosis.silent(self._outbox, now - heard, self._timing.waited(now), heard)
 
     def _move(self, state: State) -> None:
-        if state not in MOVES[self.state]:
+        if state not in _MOVES[self.state]:
             raise ValueError(f"a session that is {self.state.value} cannot become {state.value}")
         self.state = state
 
@@ -299,11 +589,10 @@ class Session(Exchange):
         if deadline is not None and now > deadline:
             self._timing.excuse(now - deadline)
 
-    def _reset_error(self, boot_id: int | None) -> LinkError | BoardReset:
+    def _on_restart(self, boot_id: int | None) -> None:
         self.counters.resets += 1
         before = self.welcome.boot_id if self.welcome else 0
-        what = diagnosis.describe(self._outbox.oldest(), self._outbox)
-        return BoardReset(diagnosis.restarted(before, boot_id, what))
+        self._break(diagnosis.restarted(before, boot_id, self._outbox))
 
     def _break(self, error: TflmError) -> None:
         if self.state is State.BROKEN:

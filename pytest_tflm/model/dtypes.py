@@ -14,6 +14,29 @@ class DType(NamedTuple):
     bits: int
     signed: bool | None = None
 
+    @property
+    def code_range(self) -> tuple[int, int] | None:
+        """Smallest and largest code of an integer type, None for any other type."""
+        if self.signed is None:
+            return None
+        if self.signed:
+            return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return 0, (1 << self.bits) - 1
+
+    @property
+    def is_number(self) -> bool:
+        """Elements are real numbers of whole bytes, or booleans: numpy can hold them."""
+        return self.name in _NUMBERS
+
+    @property
+    def is_handle(self) -> bool:
+        """Elements refer to something inside an interpreter. They have no memory to read."""
+        return self.name in ("resource", "variant")
+
+    def byte_count(self, elements: int) -> int:
+        """Size of a tensor in bytes. Types below a byte are packed, as TFLite packs them."""
+        return (elements * self.bits + 7) // 8
+
 
 # In the order of TensorType in schema.fbs.
 DTYPES: tuple[DType, ...] = (
@@ -44,16 +67,6 @@ DTYPES: tuple[DType, ...] = (
 
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
-
-def byte_count(dtype: DType, elements: int) -> int:
-    """Bytes of a tensor of so many elements; types below a byte are packed, as TFLite packs."""
-    return (elements * dtype.bits + 7) // 8
-
-
-def code_range(dtype: DType) -> tuple[int, int] | None:
-    """Smallest and largest code of an integer type, None for any other type."""
-    if dtype.signed is None:
-        return None
-    if dtype.signed:
-        return -(1 << (dtype.bits - 1)), (1 << (dtype.bits - 1)) - 1
-    return 0, (1 << dtype.bits) - 1
+_NUMBERS = {"bool", "float16", "float32", "float64"} | {
+    f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}

@@ -9,8 +9,8 @@ from pathlib import Path
 from pytest_tflm.errors import ModelNotFound, ModelTooNew, NotAModel
 from pytest_tflm.model.verify.flatbuffer import MAX_SIZE
 
-IDENTIFIER = b"TFL3"  # bytes 4 to 8; the digit is Model.version
-CONVERT = "Convert it with tf.lite.TFLiteConverter and give the .tflite file."
+_IDENTIFIER = b"TFL3"  # bytes 4 to 8; the digit is Model.version
+_CONVERT = "Convert it with tf.lite.TFLiteConverter and give the .tflite file."
 
 
 def read_file(path: Path) -> bytes:
@@ -36,7 +36,7 @@ def read_file(path: Path) -> bytes:
 
 def _in_directory(path: Path) -> str:
     if (path / "saved_model.pb").exists():
-        return f"It holds a TensorFlow SavedModel. {CONVERT}"
+        return f"It holds a TensorFlow SavedModel. {_CONVERT}"
     models = sorted(file.name for file in path.glob("*.tflite"))
     if models:
         return f"Give one of the models in it: {', '.join(models[:5])}."
@@ -62,11 +62,11 @@ def check_identifier(data: bytes, name: str) -> None:
     Raises NotAModel, saying what the file seems to be, or ModelTooNew.
     """
     identifier = data[4:8]
-    if identifier == IDENTIFIER and len(data) > 8:
+    if identifier == _IDENTIFIER and len(data) > 8:
         return
-    if re.fullmatch(rb"TFL\d", identifier) and identifier != IDENTIFIER:
+    if re.fullmatch(rb"TFL\d", identifier) and identifier != _IDENTIFIER:
         version = identifier[3:].decode()
-        if identifier > IDENTIFIER:
+        if identifier > _IDENTIFIER:
             raise ModelTooNew(
                 f"{name} is a TFLite model of schema version {version}; this package reads 3.\n"
                 "Look for a newer pytest-tflm, or convert the model with an older converter."
@@ -86,12 +86,12 @@ def _what_it_is(data: bytes, name: str) -> str:
     if data.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the model itself.\nRun: git lfs pull"
     if data.startswith(b"\x89HDF"):
-        return f"is a Keras HDF5 file (.h5), not a TFLite model.\n{CONVERT}"
+        return f"is a Keras HDF5 file (.h5), not a TFLite model.\n{_CONVERT}"
     if data.startswith(b"\x93NUMPY") or (data.startswith(b"PK") and b".npy" in data[:200]):
         return "holds numpy arrays (samples?), not a TFLite model.\nSamples go to --tflm-samples."
     if data.startswith(b"PK"):
         kind = "a Keras model (.keras)" if ending == ".keras" else "a zip archive"
-        return f"is {kind}, not a TFLite model.\nUnpack it, or convert what is in it: {CONVERT}"
+        return f"is {kind}, not a TFLite model.\nUnpack it, or convert what is in it: {_CONVERT}"
     if data.startswith(b"\x1f\x8b"):
         return "is compressed with gzip.\nUnpack it first: gunzip"
     if ending == ".onnx" or (data[0] == 8 and re.search(rb"onnx|pytorch", data[:80])):
@@ -100,7 +100,7 @@ def _what_it_is(data: bytes, name: str) -> str:
             "Convert it (onnx2tf, for example) and give the .tflite file."
         )
     if ending in (".pb", ".pbtxt") or data.startswith(b"\x08\x01\x12"):
-        return f"is a TensorFlow graph or SavedModel, not a TFLite model.\n{CONVERT}"
+        return f"is a TensorFlow graph or SavedModel, not a TFLite model.\n{_CONVERT}"
     if data.startswith(b"\x7fELF"):
         return (
             "is a compiled program, not a TFLite model.\nGive the .tflite file it was built from."
@@ -112,7 +112,7 @@ def _what_it_is(data: bytes, name: str) -> str:
     if len(data) <= 8:
         return f"has {len(data)} bytes; a TFLite model has more.\nCopy or convert it again."
     return (
-        f"is not a TFLite model: bytes 4 to 8 are {data[4:8]!r} instead of {IDENTIFIER!r}.\n"
+        f"is not a TFLite model: bytes 4 to 8 are {data[4:8]!r} instead of {_IDENTIFIER!r}.\n"
         "Give the .tflite file that the converter wrote."
     )
 

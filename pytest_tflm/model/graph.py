@@ -13,8 +13,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from pytest_tflm.model.model import Model, Operator, Tensor
-from pytest_tflm.model.verify.tensors import is_behind
+from pytest_tflm.model.accessors import is_behind
+from pytest_tflm.model.model import Model
+from pytest_tflm.model.tensor import Operator, Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -130,6 +131,7 @@ class Graph:
             outputs=tuple(tensors[i] for i in outputs),
             operators=tuple(operators),
             tensors=tensors,
+            operator_names=tuple(sorted(set(self._names))),
             description=self.model.description,
         )
 

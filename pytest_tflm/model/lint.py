@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_tflm.model.constants import constant
-from pytest_tflm.model.operators import used_operators
 from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
+from pytest_tflm.model.transform.dilation import find_chains
+from pytest_tflm.model.transform.freeze import wrong_shapes
 
 if TYPE_CHECKING:
-    from pytest_tflm.model.model import Model, Operator, Tensor
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Operator, Tensor
 
     Shapes = Mapping[int, tuple[int, ...]]
 
@@ -28,8 +29,8 @@ SEVERITIES = (ERROR, WARNING, NOTE)
 # Causes of the verdict, each with a page in docs/causes/.
 CAUSE_PAGES = frozenset({"stored-shapes", "space-to-batch-padding", "hybrid-model", "magnified"})
 
-FIXED = "convert with a fixed batch size (keras.Input(…, batch_size=1))"
-WEIGHED = {
+_FIXED = "convert with a fixed batch size (keras.Input(…, batch_size=1))"
+_WEIGHED = {
     "BATCH_MATMUL",
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
@@ -39,8 +40,8 @@ WEIGHED = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
 }
 # Which input is the bias of these.
-BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
-QUANTISED = {"int4", "int8", "uint8", "int16"}
+_BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
+_QUANTISED = {"int4", "int8", "uint8", "int16"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _and_more(count: int) -> str:
 
 
 def _missing_operators(model: Model, operators: Collection[str]) -> Iterator[Finding]:
-    for name in used_operators(model):
+    for name in model.operator_names:
         if name not in operators:
             users = [operator for operator in model.operators if operator.name == name]
             where = f"{_at(users[0])}{_and_more(len(users))}" if users else f"{name} in a subgraph"
@@ -133,9 +134,9 @@ def _missing_operators(model: Model, operators: Collection[str]) -> Iterator[Fin
 def _hybrid(model: Model) -> Iterator[Finding]:
     found = []
     for operator in model.operators:
-        if operator.name in WEIGHED and len(operator.inputs) > 1 and min(operator.inputs[:2]) >= 0:
+        if operator.name in _WEIGHED and len(operator.inputs) > 1 and min(operator.inputs[:2]) >= 0:
             given, weights = (model.tensors[i] for i in operator.inputs[:2])
-            if given.dtype == "float32" and weights.is_constant and weights.dtype in QUANTISED:
+            if given.dtype == "float32" and weights.is_constant and weights.dtype in _QUANTISED:
                 found.append(operator)
     if found:
         weights = model.tensors[found[0].inputs[1]]
@@ -154,8 +155,6 @@ def _stored_shapes(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
     if shapes is None:
         wrong = list(_wrong_batches(model))
     else:
-        from pytest_tflm.model.transform.freeze import wrong_shapes
-
         wrong = [
             (
                 None if each.operator is None else model.operators[each.operator],
@@ -182,7 +181,7 @@ def _wrong_batches(model: Model) -> Iterator[tuple[Operator, Tensor, tuple[int, 
     """Where SPACE_TO_BATCH_ND stores another batch than its block makes, by arithmetic alone."""
     for operator in model.operators:
         if operator.name == "SPACE_TO_BATCH_ND":
-            given, block = model.tensors[operator.inputs[0]], constant(model, operator.inputs[1])
+            given, block = model.tensors[operator.inputs[0]], model.constant(operator.inputs[1])
             made = model.tensors[operator.outputs[0]]
             if block is not None and given.shape and made.shape:
                 batch = given.shape[0] * int(block.prod())
@@ -191,8 +190,6 @@ def _wrong_batches(model: Model) -> Iterator[tuple[Operator, Tensor, tuple[int, 
 
 
 def _padding(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
-    from pytest_tflm.model.transform.dilation import find_chains
-
     if not any(operator.name == "SPACE_TO_BATCH_ND" for operator in model.operators):
         return
     chains, others = find_chains(model, shapes)
@@ -202,7 +199,7 @@ def _padding(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
         remedy = _repair(model)
         if reasons:
             left, reason = min(reasons.items())
-            remedy = f"{FIXED}; repair leaves operator {left} as it is: {reason}"
+            remedy = f"{_FIXED}; repair leaves operator {left} as it is: {reason}"
         yield Finding(
             "space-to-batch-padding",
             ERROR,
@@ -234,7 +231,7 @@ def _memory(model: Model, arena: int | None, memory: int | None) -> Iterator[Fin
 def _missing_bias(model: Model) -> Iterator[Finding]:
     found = []
     for operator in model.operators:
-        place = BIASES.get(operator.name)
+        place = _BIASES.get(operator.name)
         if place is None or not operator.inputs:
             continue
         # TRANSPOSE_CONV has the shape of its output first.
@@ -275,7 +272,7 @@ def _computed_shapes(model: Model) -> Iterator[Finding]:
 
 
 def _dynamic_shapes(model: Model) -> Iterator[Finding]:
-    dynamic = [t for t in model.tensors if t.shape_signature and -1 in t.shape_signature]
+    dynamic = [tensor for tensor in model.tensors if tensor.has_unknown_size]
     if dynamic:
         first = dynamic[0]
         yield Finding(
@@ -284,14 +281,14 @@ def _dynamic_shapes(model: Model) -> Iterator[Finding]:
             f"tensor {first.index}, '{first.name}'{_and_more(len(dynamic))}: its size "
             f"{list(first.shape_signature or ())} is unknown until run time, and TFLM takes the "
             f"stored shape {list(first.shape)}",
-            _repair(model, f"{FIXED}, or", " --only freeze"),
+            _repair(model, f"{_FIXED}, or", " --only freeze"),
             tensor=first.index,
         )
 
 
 def _float_interface(model: Model) -> Iterator[Finding]:
     has_codes = any(
-        t.dtype in QUANTISED and t.is_quantized and not t.is_constant for t in model.tensors
+        t.dtype in _QUANTISED and t.is_quantized and not t.is_constant for t in model.tensors
     )
     for what, tensors in (("input", model.inputs), ("output", model.outputs)):
         floats = [tensor for tensor in tensors if tensor.dtype == "float32"]
@@ -314,7 +311,7 @@ def _softmax(model: Model) -> Iterator[Finding]:
             operator = makers.get(operator.inputs[0])
         if operator is not None and operator.name == "SOFTMAX":
             given = model.tensors[operator.inputs[0]]
-            if given.dtype in QUANTISED:
+            if given.dtype in _QUANTISED:
                 yield Finding(
                     "magnified",
                     NOTE,

@@ -3,103 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.model import dtypes
+from pytest_tflm.model import accessors
+from pytest_tflm.model.files import read_file
+from pytest_tflm.model.read import Contents, read_model
+from pytest_tflm.model.tflm_operators import WITH_MEMORY
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of a subgraph.
-
-    ``shape`` is the stored one, which TFLM computes with; ``shape_signature`` holds -1 where the
-    size is unknown until run time, and is None where none is stored. ``dtype`` is numpy's name for
-    the type (``int8``, ``float32``, ``bool``, …) or TFLite's, where numpy has no such type.
-
-    A tensor quantised per tensor has ``scale`` and ``zero_point``: real = scale * (code - zero
-    point). One quantised per channel has ``scales`` and ``zero_points`` along the axis
-    ``quantized_dimension``, and its ``scale`` and ``zero_point`` are None, as for a tensor that is
-    not quantised.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    shape_signature: tuple[int, ...] | None
-    dtype: str
-    scale: float | None = None
-    zero_point: int | None = None
-    scales: tuple[float, ...] = ()
-    zero_points: tuple[int, ...] = ()
-    quantized_dimension: int = 0
-    is_variable: bool = False
-    is_constant: bool = False
-
-    @property
-    def is_quantized(self) -> bool:
-        """Scales are stored, for the whole tensor or per channel."""
-        return bool(self.scales)
-
-    @property
-    def size(self) -> int:
-        """Number of elements; 1 for a scalar."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes; 0 for types whose elements differ in size (strings)."""
-        return dtypes.byte_count(dtypes.BY_NAME[self.dtype], self.size)
-
-    @property
-    def code_range(self) -> tuple[int, int]:
-        """Smallest and largest code of an integer type. TypeError for any other type."""
-        limits = dtypes.code_range(dtypes.BY_NAME[self.dtype])
-        if limits is None:
-            raise TypeError(f"tensor '{self.name}' is {self.dtype}, which has no integer codes")
-        return limits
+    from pytest_tflm.model.quantise import Clamped
 
 
-@dataclass(frozen=True)
-class Operator:
-    """One operator of a subgraph. ``name`` is the builtin's (``CONV_2D``) or the custom code.
-    ``inputs`` and ``outputs`` are tensor indices; an input of -1 is an optional one left out."""
-
-    index: int
-    name: str
-    version: int
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(Contents):
     """A verified .tflite file. Make one with :func:`open_model` or :func:`model_from_bytes`.
 
-    ``inputs``, ``outputs``, ``operators`` and ``tensors`` are those of subgraph 0, which is what a
-    runtime invokes. ``name`` is the file's name, for messages; ``path`` is None for a model that
-    did not come from a file.
+    ``name`` is the file's name, for messages; ``path`` is None for a model that did not come from
+    a file.
     """
 
     name: str
     path: Path | None
     data: bytes = field(repr=False)
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    operators: tuple[Operator, ...] = field(repr=False)
-    tensors: tuple[Tensor, ...] = field(repr=False)
-    subgraph_count: int = 1
-    description: str = ""
 
     @property
     def size(self) -> int:
@@ -116,19 +51,60 @@ class Model:
         """SHA-256 of the file, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
+    @property
+    def has_state(self) -> bool:
+        """It has variables: tensors that keep their values from one Invoke to the next, or resource
+        variables, also in a subgraph that an operator calls."""
+        return self.has_hidden_variables or any(tensor.is_variable for tensor in self.tensors)
+
+    @property
+    def keeps_memory(self) -> bool:
+        """It has operators that keep memory of their own, which is no tensor, from one Invoke to
+        the next: CIRCULAR_BUFFER and some of TFLM's signal operators."""
+        return not WITH_MEMORY.isdisjoint(self.operator_names)
+
+    @property
+    def is_stream(self) -> bool:
+        """Outputs may depend on the samples before: it has state or keeps memory."""
+        return self.has_state or self.keeps_memory
+
+    def constant(self, index: int) -> NDArray[Any] | None:
+        """The values of constant tensor ``index`` of subgraph 0, in its dtype and shape.
+
+        None for a tensor that is no constant or is sparse, and for types that numpy cannot hold.
+        """
+        found: NDArray[Any] | None = accessors.constant(self.data, self.tensors[index])
+        return found
+
+    def options(self, index: int) -> Any:
+        """The options of operator ``index`` of subgraph 0: the schema's own object
+        (``Conv2DOptionsT`` and the like), None where none are stored."""
+        return accessors.options(self.data, index)
+
     def quantize(self, sample: Any) -> tuple[NDArray[np.generic], ...]:
         """The input tensors for a sample: exact dtype and shape, C-contiguous.
 
         ``sample`` is one array for a model with one input, or a sequence of arrays in the model's
-        order, or a mapping by tensor name. Floats for a quantised integer input are real values
-        and are quantised as TFLite's QUANTIZE does (see :mod:`pytest_tflm.model.quantise`);
-        integers are codes. The shape must be the tensor's, but a leading 1 may be missing.
+        order, or a mapping by name (see :func:`pytest_tflm.model.quantise.input_names`). Floats for
+        a quantised integer input are real values and are quantised as TFLite's QUANTIZE does (see
+        :mod:`pytest_tflm.model.quantise`); integers of any dtype are codes, each of which must lie
+        in the input's range. The shape must be the tensor's, but a leading 1 may be missing.
 
         Raises :class:`~pytest_tflm.errors.SampleError`.
         """
         from pytest_tflm.model import quantise
 
-        return quantise.quantize_sample(self, sample)
+        return quantise.quantize_sample(self.inputs, sample, self.name)
+
+    def clamped(self, samples: Iterable[Any]) -> tuple[Clamped, ...]:
+        """How many real values of ``samples`` (as :meth:`quantize` takes them) lie outside of what
+        an input can express: one for each input where some do.
+
+        Raises :class:`~pytest_tflm.errors.SampleError` for samples that have other inputs.
+        """
+        from pytest_tflm.model import quantise
+
+        return quantise.clamped_values(self.inputs, samples, self.name)
 
     def dequantize(self, arrays: Any) -> tuple[NDArray[np.generic], ...]:
         """The real values of output arrays, one for each output tensor, in its dtype and shape.
@@ -140,7 +116,7 @@ class Model:
         """
         from pytest_tflm.model import quantise
 
-        return quantise.dequantize_outputs(self, arrays)
+        return quantise.dequantize_outputs(self.outputs, arrays, self.name)
 
 
 def open_model(path: str | os.PathLike[str]) -> Model:
@@ -149,10 +125,8 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     Raises :class:`~pytest_tflm.errors.ModelNotFound`, :class:`~pytest_tflm.errors.NotAModel`,
     :class:`~pytest_tflm.errors.DamagedModel` or :class:`~pytest_tflm.errors.ModelTooNew`.
     """
-    from pytest_tflm.model import files, read
-
     file = Path(path)
-    return read.read_model(files.read_file(file), str(path), file)
+    return _model(read_file(file), str(path), file)
 
 
 def model_from_bytes(data: bytes, name: str = "model") -> Model:
@@ -160,6 +134,9 @@ def model_from_bytes(data: bytes, name: str = "model") -> Model:
 
     Raises what :func:`open_model` raises, except ModelNotFound.
     """
-    from pytest_tflm.model import read
+    return _model(bytes(data), name, None)
 
-    return read.read_model(bytes(data), name, None)
+
+def _model(data: bytes, name: str, path: Path | None) -> Model:
+    contents = read_model(data, name)
+    return Model(name=Path(name).name or name, path=path, data=data, **vars(contents))

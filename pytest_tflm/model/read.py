@@ -1,30 +1,53 @@
-"""From verified bytes to a :class:`Model`, through the accessors that flatc generated."""
+"""From the bytes of a file to what a model is made of."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_tflm.errors import DamagedModel, ModelTooNew, NotAModel
-from pytest_tflm.model import accessors, dtypes, files
-from pytest_tflm.model.model import Model, Operator, Tensor
-from pytest_tflm.model.verify import flatbuffer as verify
-from pytest_tflm.model.verify import structure as check
+from pytest_tflm.model.accessors import ints, operator_name, root_of, text
+from pytest_tflm.model.dtypes import DTYPES
+from pytest_tflm.model.files import check_identifier
+from pytest_tflm.model.tensor import Operator, Tensor
+from pytest_tflm.model.verify.flatbuffer import MalformedFlatbuffer, verify
+from pytest_tflm.model.verify.structure import check
+from pytest_tflm.model.verify.tensors import Contradiction
 
-if TYPE_CHECKING:
-    from pytest_tflm.model.verify.structure import Checked
-
-AGAIN = "Copy, download or convert it again."
+_AGAIN = "Copy, download or convert it again."
 
 
-def read_model(data: bytes, name: str, path: Path | None) -> Model:
-    """Verify ``data`` and read it. Raises NotAModel, DamagedModel or ModelTooNew."""
-    files.check_identifier(data, name)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Contents:
+    """What a .tflite file holds.
+
+    ``inputs``, ``outputs``, ``operators`` and ``tensors`` are those of subgraph 0, which is what a
+    runtime invokes. ``operator_names`` are those of all subgraphs, sorted, each once.
+    ``has_hidden_variables``: it has variables that are no tensors of subgraph 0, namely resource
+    variables (VAR_HANDLE) or variable tensors of other subgraphs.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: tuple[Operator, ...] = field(repr=False)
+    tensors: tuple[Tensor, ...] = field(repr=False)
+    operator_names: tuple[str, ...] = field(default=(), repr=False)
+    has_hidden_variables: bool = field(default=False, repr=False)
+    subgraph_count: int = 1
+    description: str = ""
+
+
+def read_model(data: bytes, name: str) -> Contents:
+    """Verify ``data`` and read it. ``name`` is what messages call it.
+
+    Raises NotAModel, DamagedModel or ModelTooNew.
+    """
+    check_identifier(data, name)
     try:
-        verify.verify(data)
-    except verify.MalformedFlatbuffer as error:
+        verify(data)
+    except MalformedFlatbuffer as error:
         raise DamagedModel(_say(error, name, len(data))) from None
-    root = accessors.schema().Model.GetRootAs(data, 0)
+    root = root_of(data)
     version = root.Version()
     if version > 3:
         raise ModelTooNew(
@@ -37,62 +60,63 @@ def read_model(data: bytes, name: str, path: Path | None) -> Model:
             "Convert the model again."
         )
     try:
-        checked = check.check(root, data)
-    except check.Contradiction as error:
-        raise DamagedModel(f"{name} is damaged: {error}.\n{AGAIN}") from None
-    return _model(root, checked, data, name, path)
+        constants = check(root, data)
+    except Contradiction as error:
+        raise DamagedModel(f"{name} is damaged: {error}.\n{_AGAIN}") from None
+    return _contents(root, constants[0])
 
 
-def _say(error: verify.MalformedFlatbuffer, name: str, size: int) -> str:
+def _say(error: MalformedFlatbuffer, name: str, size: int) -> str:
     """Cut short, or damaged? A file that lost its end needs more bytes, in a believable number; an
     offset that was overwritten leads anywhere in 4 GiB."""
     where = error.where or "the root table"
     if error.needed is not None and error.needed <= 16 * size + 65536:
         return (
             f"{name} is cut short: it has {size} bytes, and {where} ends at byte "
-            f"{error.needed} or later.\n{AGAIN}"
+            f"{error.needed} or later.\n{_AGAIN}"
         )
-    return f"{name} is damaged: {where}: {error.reason}.\n{AGAIN}"
+    return f"{name} is damaged: {where}: {error.reason}.\n{_AGAIN}"
 
 
-def text(value: bytes | None) -> str:
-    """A flatbuffer's string, whatever bytes it holds."""
-    return (value or b"").decode("utf-8", "replace")
-
-
-def _model(root: Any, checked: Checked, data: bytes, name: str, path: Path | None) -> Model:
-    graph = root.Subgraphs(0)
-    constants = checked.constants[0]
+def _contents(root: Any, constants: set[int]) -> Contents:
+    names = [operator_name(root.OperatorCodes(i)) for i in range(root.OperatorCodesLength())]
+    graphs = [root.Subgraphs(i) for i in range(root.SubgraphsLength())]
+    main = graphs[0]
+    used = {
+        names[graph.Operators(i).OpcodeIndex()]
+        for graph in graphs
+        for i in range(graph.OperatorsLength())
+    }
     tensors = tuple(
-        _tensor(graph.Tensors(i), i, i in constants) for i in range(graph.TensorsLength())
+        _tensor(main.Tensors(i), i, i in constants) for i in range(main.TensorsLength())
     )
-    operators = []
-    for i in range(graph.OperatorsLength()):
-        operator = graph.Operators(i)
-        code = root.OperatorCodes(operator.OpcodeIndex())
-        number = check.builtin_code(code)
-        custom = number == check.CUSTOM
-        operators.append(
-            Operator(
-                i,
-                text(code.CustomCode())
-                if custom
-                else check.builtin_names().get(number, f"OP_{number}"),
-                code.Version(),
-                tuple(check.ints(operator, "Inputs")),
-                tuple(check.ints(operator, "Outputs")),
-            )
-        )
-    return Model(
-        name=Path(name).name or name,
-        path=path,
-        data=data,
-        inputs=tuple(tensors[i] for i in check.ints(graph, "Inputs")),
-        outputs=tuple(tensors[i] for i in check.ints(graph, "Outputs")),
-        operators=tuple(operators),
+    return Contents(
+        inputs=tuple(tensors[i] for i in ints(main, "Inputs")),
+        outputs=tuple(tensors[i] for i in ints(main, "Outputs")),
+        operators=tuple(
+            _operator(main.Operators(i), i, root, names) for i in range(main.OperatorsLength())
+        ),
         tensors=tensors,
-        subgraph_count=root.SubgraphsLength(),
+        operator_names=tuple(sorted(used)),
+        has_hidden_variables="VAR_HANDLE" in used
+        or any(
+            graph.Tensors(i).IsVariable()
+            for graph in graphs[1:]
+            for i in range(graph.TensorsLength())
+        ),
+        subgraph_count=len(graphs),
         description=text(root.Description()),
+    )
+
+
+def _operator(operator: Any, index: int, root: Any, names: list[str]) -> Operator:
+    number = operator.OpcodeIndex()
+    return Operator(
+        index,
+        names[number],
+        root.OperatorCodes(number).Version(),
+        tuple(ints(operator, "Inputs")),
+        tuple(ints(operator, "Outputs")),
     )
 
 
@@ -103,20 +127,20 @@ def _tensor(tensor: Any, index: int, is_constant: bool) -> Tensor:
     dimension = 0
     if quantization is not None and quantization.ScaleLength():
         scales = tuple(quantization.ScaleAsNumpy().tolist())
-        zero_points = tuple(check.ints(quantization, "ZeroPoint"))
+        zero_points = tuple(ints(quantization, "ZeroPoint"))
         # One zero point may stand for all channels: weights have 0 everywhere.
         zero_points *= len(scales) if len(zero_points) == 1 else 1
         dimension = quantization.QuantizedDimension()
     signature = None
     if not tensor.ShapeSignatureIsNone():
-        signature = tuple(check.ints(tensor, "ShapeSignature"))
+        signature = tuple(ints(tensor, "ShapeSignature"))
     per_tensor = len(scales) == 1
     return Tensor(
         index=index,
         name=text(tensor.Name()),
-        shape=tuple(check.ints(tensor, "Shape")),
+        shape=tuple(ints(tensor, "Shape")),
         shape_signature=signature,
-        dtype=dtypes.DTYPES[tensor.Type()].name,
+        dtype=DTYPES[tensor.Type()].name,
         scale=scales[0] if per_tensor else None,
         zero_point=zero_points[0] if per_tensor else None,
         scales=scales,
@@ -124,4 +148,5 @@ def _tensor(tensor: Any, index: int, is_constant: bool) -> Tensor:
         quantized_dimension=dimension,
         is_variable=bool(tensor.IsVariable()),
         is_constant=is_constant,
+        is_sparse=is_constant and tensor.Sparsity() is not None,
     )

@@ -24,3 +24,16 @@ TFLite_Detection_PostProcess
 """
 
 TFLM_OPERATORS = frozenset(_NAMES.split())
+
+WITH_MEMORY = frozenset(
+    {
+        "CIRCULAR_BUFFER",
+        "SignalDelay",
+        "SignalFilterBankSpectralSubtraction",
+        "SignalFramer",
+        "SignalOverlapAdd",
+        "SignalStacker",
+    }
+)
+"""Operators whose Invoke changes memory of their own, which is no tensor: those that register a
+reset function (signal/micro/kernels/*.cc and micro/kernels/circular_buffer.cc in tflite-micro)."""

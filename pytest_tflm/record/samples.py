@@ -182,14 +182,12 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _choose(arrays: dict[str, NDArray[Any]], path: Path, model: Model) -> tuple[NDArray[Any], ...]:
-    """The arrays for the model's inputs: by tensor name, as ``input_0``, ``input_1`` …, or for a
-    model with one input ``inputs``, ``x``, or the only array there is."""
+    """The arrays for the model's inputs, by the names that ``Model.quantize`` knows."""
+    from pytest_tflm.model.quantise import check_codes, input_names
+
     chosen = []
-    for position, tensor in enumerate(model.inputs):
-        names = [tensor.name, _plain(tensor.name), f"input_{position}"]
-        if len(model.inputs) == 1:
-            names += ["inputs", "input", "x", *(arrays if len(arrays) == 1 else ())]
-        name = next((name for name in names if name in arrays), None)
+    names = input_names(model.inputs, arrays)
+    for position, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
         if name is None:
             found = ", ".join(repr(name) for name in arrays) or "nothing"
             raise SampleError(
@@ -199,10 +197,9 @@ def _choose(arrays: dict[str, NDArray[Any]], path: Path, model: Model) -> tuple[
         array = arrays[name]
         if array.ndim == 0:
             raise SampleError(f"{path}: {name!r} is a single number, not a stack of samples.")
+        try:
+            check_codes(tensor, array)
+        except SampleError as error:
+            raise SampleError(f"{path} does not fit {model.name}: {error}") from None
         chosen.append(array)
     return tuple(chosen)
-
-
-def _plain(name: str) -> str:
-    """A tensor's name without what TensorFlow's converter puts around it."""
-    return re.sub(r":\d+$", "", name.removeprefix("serving_default_"))

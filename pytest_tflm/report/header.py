@@ -23,7 +23,7 @@ def header_lines(settings: Settings, hosts: Hosts, models: list[Model]) -> list[
             f"SHA-256 {model.sha256[:12]}…"
             for model in models
         ),
-        f"tflm: reference: {settings.reference.name}, tolerance {settings.tolerance} LSB",
+        f"tflm: reference: {settings.reference.name}, {settings.tolerance_words}",
         *(line for model in models for line in _lint_lines(model)),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Counters
 
 
 _SLOWEST = 3
@@ -23,9 +23,10 @@ def summary_lines(
 ) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
-    tflm_largest_lsb, tflm_largest_float; and ``tflm_verdict`` where a test failed, which is told
-    once; and ``tflm_replay`` where a finding was run again. Then one for each model whose operators
-    were timed, and one with the counters of the link, if given."""
+    tflm_largest_lsb, tflm_largest_float, and tflm_rounding where rounding is all that differs; and
+    ``tflm_verdict`` where a test failed, which is told once; and ``tflm_replay`` where a finding
+    was run again. Then one for each model whose operators were timed, and one with the counters of
+    the link, if given."""
     compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in (each for each in compared if "tflm_runtimes" in each):
@@ -51,9 +52,16 @@ def _differences(samples: list[Mapping[str, Any]]) -> str:
     )
     if equal == len(samples):
         return "equal, bit for bit"
+    carried = [str(found["tflm_rounding"]) for found in samples if "tflm_rounding" in found]
     within = sum(bool(found["tflm_within"]) for found in samples) - equal
-    beyond = len(samples) - equal - within
-    counts = ((equal, "equal"), (within, "within tolerance"), (beyond, "beyond tolerance"))
+    beyond = len(samples) - equal - within - len(carried)
+    why = f"rounding carried through the model ({'; '.join(dict.fromkeys(carried))})"
+    counts = (
+        (equal, "equal"),
+        (within, "within tolerance"),
+        (len(carried), why),
+        (beyond, "beyond tolerance"),
+    )
     parts = [f"{count} {what}" for count, what in counts if count]
     if any(steps):
         parts.append(f"largest difference {max(steps)} LSB")

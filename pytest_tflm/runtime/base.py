@@ -41,6 +41,20 @@ class Outputs:
     def __getitem__(self, index: int) -> NDArray[Any]:
         return self.arrays[index]
 
+    def __eq__(self, other: object) -> bool:
+        """Bit for bit: the same dtypes, shapes and bytes, whoever computed them."""
+        if not isinstance(other, Outputs):
+            return NotImplemented
+        return [(a.dtype, a.shape, a.tobytes()) for a in self.arrays] == [
+            (a.dtype, a.shape, a.tobytes()) for a in other.arrays
+        ]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
+        return f"<outputs of {self.runtime}: {arrays}>"
+
 
 @dataclass(frozen=True)
 class OperatorTime:
@@ -58,7 +72,8 @@ class Observation:
 
     ``tensors`` holds, by its index in subgraph 0, each tensor that is not a constant, in the shape
     that it had in this run, which need not be the stored one. A tensor that nobody computes is
-    missing; in TFLM, a tensor has its stored shape.
+    missing, and so is a handle (:attr:`~pytest_tflm.model.Tensor.is_handle`); in TFLM, a tensor has
+    its stored shape.
     """
 
     outputs: Outputs
@@ -88,6 +103,10 @@ class Runtime(Protocol):
     @property
     def host(self) -> Host:
         """What runs it."""
+
+    @property
+    def activity(self) -> object:
+        """Another value whenever something was done that the model's state may depend on."""
 
     def run(self, sample: object) -> Outputs:
         """Run one sample. Raises a :class:`~pytest_tflm.errors.TflmError` if it cannot."""
@@ -197,14 +216,4 @@ class Host(Protocol):
 
 def outputs_of(host: Host, model: Model, samples: Sequence[object]) -> list[Arrays]:
     """The outputs of ``model`` on ``host`` for each sample, each from the initial state."""
-    return host.attempt(model, samples, reset_between=has_state(model)).outputs()
-
-
-def has_state(model: Model) -> bool:
-    """Whether an Invoke may depend on the ones before it, by design: the model has variables, or
-    subgraphs that may hold them."""
-    return (
-        any(tensor.is_variable for tensor in model.tensors)
-        or any(operator.name == "VAR_HANDLE" for operator in model.operators)
-        or model.subgraph_count > 1
-    )
+    return host.attempt(model, samples, reset_between=model.is_stream).outputs()

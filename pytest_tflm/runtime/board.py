@@ -18,14 +18,11 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
-from pytest_tflm.runtime.base import OperatorTime, Outputs, has_state
+from pytest_tflm.runtime.base import OperatorTime, Outputs
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection
-    from pytest_tflm.link.counters import Counters
-    from pytest_tflm.link.entries import LoadedModel, LoadedTensor
-    from pytest_tflm.link.running import RunResult
+    from pytest_tflm.link import Connection, Counters, LoadedModel, LoadedTensor, RunResult
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
     from pytest_tflm.simulator.board.child import BoardProcess
@@ -61,11 +58,13 @@ class BoardHost:
         self._runtime: BoardRuntime | None = None
         self._broken: TflmError | None = None
         self._refused: dict[str, BoardError] = {}
+        self.activity = 0
+        """How often something was asked of a model on it."""
 
     @classmethod
-    def over(cls, connection: Connection) -> BoardHost:
+    def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
         """The board behind an open connection."""
-        host = cls(RuntimeSpec.of_board(connection.name))
+        host = cls(RuntimeSpec.of_board(connection.name), progress=progress)
         host._connection = connection
         return host
 
@@ -252,7 +251,7 @@ class _Attempt:
         self._error: TflmError | None = None
         try:
             runtime = BoardRuntime(host, model)
-            if has_state(model):
+            if model.is_stream:
                 runtime.reset_state()
             if not reset_between:
                 self._outputs = [outputs.arrays for outputs in runtime.run_many(samples)]
@@ -286,6 +285,10 @@ class BoardRuntime:
         self.name = host.name
         self._checked: LoadedModel | None = None
         self._ready()
+
+    @property
+    def activity(self) -> object:
+        return self.host.activity
 
     @property
     def link(self) -> Counters:
@@ -369,6 +372,7 @@ class BoardRuntime:
         return Outputs(arrays, tensors, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:
+        self.host.activity += 1
         loaded = self._connection.current()
         if loaded is None or loaded is not self._checked:
             loaded = self._ensure(loaded)

@@ -10,7 +10,7 @@ from pytest_tflm.runtime.board import BoardHost, Progress
 from pytest_tflm.runtime.interpreter import InterpreterHost
 
 if TYPE_CHECKING:
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Counters
     from pytest_tflm.runtime.base import Host
     from pytest_tflm.runtime.spec import Line, RuntimeSpec
 

@@ -87,7 +87,7 @@ class InterpreterHost:
         self, model: Model, samples: Sequence[object], *, reset_between: bool = True
     ) -> list[Observation]:
         arrays = [model.quantize(sample) for sample in samples]
-        wanted = [tensor.index for tensor in model.tensors if not tensor.is_constant]
+        wanted = [t.index for t in model.tensors if not (t.is_constant or t.is_handle)]
         seen = _Once(self, model, "observe_once", arrays, reset_between, wanted, keeps_tensors=True)
         return [
             Observation(Outputs(outputs, model.outputs, self.name), tensors)
@@ -122,14 +122,12 @@ class InterpreterHost:
 
     def job(self, model: Model, *, keeps_tensors: bool = False) -> tuple[Any, ...]:
         """How the worker is told of a model: see :class:`~.interpreters.Job`."""
-        names = {operator.name for operator in model.operators}
         return (
             model.data,
             tuple(tensor.index for tensor in model.inputs),
             tuple(tensor.index for tensor in model.outputs),
             self.spec.resolver,
-            # Such an operator may also be in a subgraph that another one calls.
-            "VAR_HANDLE" in names or model.subgraph_count > 1,
+            model.has_hidden_variables,
             self.arena,
             keeps_tensors,
         )
@@ -215,6 +213,7 @@ class InterpreterRuntime:
         self._number = next(_numbers)
         self._worker = host.worker
         self._start = 0
+        self._calls = 0
         self._loading: Ticket | None = None
         self._load()
 
@@ -222,6 +221,10 @@ class InterpreterRuntime:
     def pid(self) -> int | None:
         """Its process; None after a crash and after the host was closed."""
         return self._worker.pid
+
+    @property
+    def activity(self) -> object:
+        return self._calls, self._worker.starts
 
     def run(self, sample: object) -> Outputs:
         """Run one sample."""
@@ -324,6 +327,7 @@ class InterpreterRuntime:
     def _submit(
         self, method: str, *arguments: Any, doing: str, timeout: float | None = None
     ) -> Ticket:
+        self._calls += 1
         return self.host.submit(
             self.model, method, self._number, *arguments, doing=doing, timeout=timeout
         )

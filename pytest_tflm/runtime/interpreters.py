@@ -42,10 +42,10 @@ class Job:
     """A model and how to run it.
 
     ``inputs`` and ``outputs`` are tensor indices in the model's order. ``rebuild_to_reset`` is for
-    models with resource variables: LiteRT's ``reset_all_variables`` leaves those as they are, and
-    TFLM's ``reset`` sets them to 0 instead of what the model's initialiser wrote. ``arena`` is in
-    bytes, None to try until it is enough. ``keep_tensors`` gives each tensor memory of its own, so
-    that :meth:`Interpreters.observe` can read it after Invoke.
+    models with hidden variables: LiteRT's ``reset_all_variables`` leaves those as they are, and
+    TFLM's ``reset`` sets resource variables to 0 instead of what the initialiser wrote. ``arena``
+    is in bytes, None to try until it is enough. ``keep_tensors`` gives each tensor memory of its
+    own, so that :meth:`Interpreters.observe` can read it after Invoke.
     """
 
     data: bytes

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tflm.errors import SettingsError
+from pytest_tflm.suite.streams import Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_tflm.compare.comparison import Comparison
-    from pytest_tflm.link.counters import Counters
+    from pytest_tflm.link import Counters
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Samples
+    from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
     from pytest_tflm.runtime.hosts import Hosts
     from pytest_tflm.suite.verdicts import Verdicts
+    from pytest_tflm.verdict.carried import Carried
 
 
 class State:
@@ -30,6 +35,7 @@ class State:
         self._samples: dict[tuple[str, str | None, int], Samples] = {}
         self._hosts: Hosts | None = None
         self._verdicts: Verdicts | None = None
+        self.streams = Streams()
         self._shown: set[int] = set()
         self._reporter: Any = None
         self.comparison: Comparison | None = None
@@ -86,6 +92,21 @@ class State:
     def link(self) -> Counters | None:
         """What the link to the board did in this run; None if no board was greeted."""
         return self._hosts.link if self._hosts is not None else None
+
+    def carried(
+        self,
+        model: Model,
+        settings: Settings,
+        samples: Sequence[object],
+        got: Arrays,
+        expected: Arrays,
+    ) -> Carried:
+        """Whether a difference is rounding that the model carries to its outputs."""
+        from pytest_tflm.verdict.carried import carried
+        from pytest_tflm.verdict.row import Row
+
+        row = Row.made(self.hosts, settings.board, settings.reference)
+        return carried(model, row, samples, got, expected, self.progress)
 
     def show_progress(self, reporter: Any) -> None:
         """Show the progress of long work through pytest's terminal reporter."""

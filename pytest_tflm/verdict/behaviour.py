@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.compare.distance import gap_of, same
-from pytest_tflm.runtime.base import has_state, outputs_of
+from pytest_tflm.runtime.base import outputs_of
 from pytest_tflm.verdict.evidence import Fact
 from pytest_tflm.verdict.positions import limits
 
@@ -61,7 +61,7 @@ def repeats(target: Host, model: Model, samples: Sequence[Arrays]) -> Repeats:
     """Run the first sample several times, then after the others, from the initial state each; and
     for a model with state two samples in a row, with a reset and then once more."""
     runtime = target.load(model)
-    stateful = has_state(model)
+    stateful = model.is_stream
 
     def run(sample: Arrays) -> Arrays:
         if stateful:

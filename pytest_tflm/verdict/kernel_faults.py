@@ -222,7 +222,7 @@ def _is_cured_by_width(result: OperatorResult, single: Single, board: Host) -> b
     if single.name not in ("CONV_2D", "FULLY_CONNECTED") or len(result.inputs[0]) != 1:
         return False
     weights = single.inputs[1]
-    stored = None if weights is None else single.constant(weights)
+    stored = None if weights is None else single.model.constant(weights.index)
     depth = 0 if stored is None else stored.shape[-1]
     if weights is None or stored is None or stored.dtype != np.int8 or depth % _WORD == 0:
         return False

@@ -20,7 +20,7 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
-from pytest_tflm.runtime.base import has_state, outputs_of
+from pytest_tflm.runtime.base import outputs_of
 from pytest_tflm.verdict import behaviour, experiments, quantisation
 from pytest_tflm.verdict.evidence import Evidence, Fact, Rung, counted
 from pytest_tflm.verdict.localise import localise
@@ -193,7 +193,7 @@ class _Climb:
         facts = list(behaviour.unsteady_facts(seen))
         if self.tflm_is_steady:
             oracle = self.row.tflm or self.row.builtin_ref
-            if has_state(self.model):
+            if self.model.is_stream:
                 facts = experiments.state_kept(self.evidence, board, oracle) or facts
             self.evidence.facts += facts
             text = f"the board does not repeat itself: {seen.text}"

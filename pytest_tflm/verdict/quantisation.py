@@ -29,7 +29,7 @@ def real_samples(model: Model, samples: Sequence[object]) -> Reals | None:
         return None
     found: Reals = []
     for sample in samples:
-        arrays = [np.asarray(value) for value in sample_values(model, sample)]
+        arrays = [np.asarray(value) for value in sample_values(model.inputs, sample, model.name)]
         if any(array.dtype.kind != "f" for array in arrays):
             return None
         shaped = zip(arrays, model.inputs, strict=True)

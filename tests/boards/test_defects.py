@@ -12,9 +12,8 @@ from boards.test_mps2 import SAMPLE, result
 
 from pytest_tflm.errors import BoardCrashed, PortFailed, SettingsError
 from pytest_tflm.link import Connection
-from pytest_tflm.simulator.board.qemu import start
-from pytest_tflm.simulator.defects import emulated as emulated_defects
-from pytest_tflm.simulator.defects.emulated import DEFECTS
+from pytest_tflm.simulator.board import qemu
+from pytest_tflm.simulator.board.qemu import DEFECTS, start
 
 SAMPLES = [((10 * i, -100 + 256, i, 120), (i, 1000 * i)) for i in range(1, 5)]
 RIGHT = [result(a, b, number + 1) for number, (a, b) in enumerate(SAMPLES)]
@@ -61,7 +60,7 @@ def test_an_unknown_defect():
 
 
 def test_an_image_that_does_not_know_the_defect(scripted_image, emulate, monkeypatch):
-    monkeypatch.setitem(emulated_defects.DEFECTS, "newer", "what a later version has")
+    monkeypatch.setitem(qemu.DEFECTS, "newer", "what a later version has")
     with pytest.raises(PortFailed, match="does not know the defect newer: make it anew"):
         emulate(scripted_image, "newer")
 

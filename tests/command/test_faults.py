@@ -7,6 +7,7 @@ import re
 import pytest
 
 from pytest_tflm.simulator.line.faults import PROFILES
+from tests.model_builders import while_loop
 
 FEW = ("--tflm-samples=4", "-rA")
 
@@ -57,3 +58,13 @@ def test_an_unknown_profile_is_a_wrong_setting(command, tcn):
     done = over(command, tcn, "awful")
     assert "sim knows no faults='awful'. It knows: clean (nothing wrong);" in done.output
     assert done.status != 0
+
+
+def test_a_defect_that_cannot_be_applied_is_an_error_that_names_it(command, model_file):
+    path = model_file("loop.tflite", while_loop())
+    done = command.pytest("--tflm-port=sim?defect=off-by-one:ADD", f"--tflm-model={path}", *FEW)
+    assert set(done.outcomes) <= {"error", "warnings"} and done.outcomes["error"] >= 1, done.output
+    said = " ".join(done.output.replace("\nE", "").split())
+    assert "ModelRejected: loop.tflite: " in said
+    assert "sim: defect=off-by-one:ADD cannot be applied to this model" in said
+    assert "ADD is in a subgraph that another operator calls" in said

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_tflm.model import open_model
 from pytest_tflm.record.samples import RandomSamples
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.runtime.interpreter import interpreter
 
 SIM = "--tflm-port=sim"
 
@@ -200,7 +200,8 @@ def _same_bits(original, repaired):
     samples = RandomSamples(models[0], 16, 3)
     outputs = []
     for model in models:
-        with InterpreterRuntime("litert", model) as runtime:
+        with interpreter("litert") as host:
+            runtime = host.load(model)
             outputs.append([out[0].tolist() for out in runtime.run_many(samples)])
     assert outputs[0] == outputs[1]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_tflm.fuzz.shrink import shrunk
-from pytest_tflm.model.model import Tensor
+from pytest_tflm.model import Tensor
 from pytest_tflm.record.words import sample_lines
 
 

@@ -9,11 +9,10 @@ from cobs import cobs
 
 from pytest_tflm.link import frame
 from pytest_tflm.link.frame import Frame
+from pytest_tflm.link.line import Rate
 from pytest_tflm.link.message import Type
-from pytest_tflm.link.outbox import Outbox
-from pytest_tflm.link.rate import Rate
-from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Replied, State
+from pytest_tflm.link.outbox import Outbox, Ticket
+from pytest_tflm.link.session import Replied, Session, State
 from pytest_tflm.simulator.line.faults import PROFILES, Faults
 
 MIXED = {"faults": PROFILES["mixed"].faults}
@@ -51,15 +50,15 @@ class NoCrcCheck(Session):
 
     def __init__(self, **settings):
         super().__init__(**settings)
-        self._intake.decode = self._decode
+        self._intake.classify = self._classify
 
-    def _decode(self, piece):
+    def _classify(self, piece, largest):
         try:
             body = cobs.decode(piece)
         except cobs.DecodeError:
-            return None
-        if len(body) < frame.SHORTEST_BODY:
-            return None
+            body = b""
+        if not largest or len(body) < frame.SHORTEST_BODY:
+            return frame.classify(piece, largest)
         fields = (int.from_bytes(body[at : at + 2], "little") for at in (1, 3, 5))
         return Frame(body[0], *fields, body[7:-4])
 
@@ -95,7 +94,8 @@ class RepliesDeliveredTwice(Session):
         again = 0 <= number < box.first
         super()._on_reply(found, now)
         if again:
-            self._events.append(Replied(number, found.payload[1:]))
+            ticket = Ticket(number, None, b"", 0, 0)
+            self._events.append(Replied(ticket, found.payload[1:]))
 
 
 class RepliesDeliveredAsTheyCome(_WithOutbox):
@@ -111,9 +111,9 @@ class RepliesDeliveredAsTheyCome(_WithOutbox):
     class outbox(Outbox):  # noqa: N801
         def answer(self, number, kind, payload):
             oldest = self.oldest()
-            behind = number > self.first and number in self._entries
-            if behind and oldest.reply is None and oldest.request.kind + 0x80 == kind:
-                oldest.reply = payload
+            behind = number > self.first and number in self._tickets
+            if behind and oldest.received is None and oldest.request.kind + 0x80 == kind:
+                oldest.received = payload
             return super().answer(number, kind, payload)
 
 
@@ -129,10 +129,10 @@ class LostAnswerAskedAgainAsNewRequest(Session):
     def _ask_for_missing(self, before):
         for first, count in self._outbox.missing(before, 99):
             for number in range(first, first + count):
-                entry = self._outbox._entries[number]
-                if entry.number == number:
-                    entry.number = -1
-                    self._outbox.submit(entry.request)
+                ticket = self._outbox._tickets[number]
+                if ticket.number == number:
+                    ticket.number = -1
+                    self._outbox.submit(ticket.request)
         super()._ask_for_missing(before)
 
 
@@ -170,8 +170,8 @@ class RunsAgainAfterRestart(Session):
             self.again = False
             self.base = box.taken = box.cursor = box.first
             box._in_flight = 0
-            for entry in box._entries.values():
-                entry.payload = entry.request.pack()
+            for ticket in box._tickets.values():
+                ticket.payload = ticket.request.pack()
             number = box.absolute
             box.absolute = lambda wire: number((wire + self.base) & 0xFFFF)
         elif not self.again:

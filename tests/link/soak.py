@@ -26,8 +26,7 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region, RunFlag
-from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Broken, Opened, Replied, Resettled, State
+from pytest_tflm.link.session import Broken, Opened, Replied, Resettled, Session, State
 from pytest_tflm.simulator.line.faults import Faults
 
 CLEAN = Faults()
@@ -195,7 +194,7 @@ class Soak:
         out = self.host.transmit(self.world.now)
         while self.host.has_room and not self.wants_change and self.submitted < self.exchanges:
             for kind, request, samples in self._requests():
-                number = self.host.submit(request)
+                number = self.host.submit(request).number
                 self.asked[number] = (kind, samples)
                 self.due.append(number)
                 self.submitted += 1
@@ -252,25 +251,26 @@ class Soak:
                 self.started = self.world.now
 
     def _on_reply(self, event: Replied) -> None:
-        if not self.due or event.number != self.due[0]:
-            raise Finding("order", f"reply {event.number}, due {list(self.due)[:3]}")
+        number = event.ticket.number
+        if not self.due or number != self.due[0]:
+            raise Finding("order", f"reply {number}, due {list(self.due)[:3]}")
         self.due.popleft()
         self.started = self.world.now
-        kind, samples = self.asked.pop(event.number)
+        kind, samples = self.asked.pop(number)
         reply = event.reply
         if not isinstance(reply, bytes):
             raise Finding("wrong result", f"{kind} failed: {reply}")
         if kind == "run":
             run = message.Run(3, len(samples), b"", OUTPUT)
             for sample, result in zip(samples, run.results(reply), strict=True):
-                if result.input_crc32 != zlib.crc32(sample) or result.output != answer(sample):
-                    raise Finding("wrong result", f"of request {event.number}")
+                if result.input_crc32 != zlib.crc32(sample) or result.outputs != answer(sample):
+                    raise Finding("wrong result", f"of request {number}")
         elif kind == "crc":
             (result,) = message.Run(0, 1, b"", OUTPUT).results(reply)
             if result.input_crc32 != zlib.crc32(samples[0]):
-                raise Finding("wrong result", f"input of request {event.number}")
+                raise Finding("wrong result", f"input of request {number}")
         elif kind == "output" and reply != answer(samples[0]):
-            raise Finding("wrong result", f"output of request {event.number}")
+            raise Finding("wrong result", f"output of request {number}")
         elif kind == "board" and len(reply) < 40:
             raise Finding("wrong result", "of READ")
         self.results += 1

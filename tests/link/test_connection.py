@@ -453,7 +453,7 @@ def test_nonsense_of_who_it_is():
 def test_ctrl_c_at_any_moment():
     for moment in range(1, 60):
         connection = connect(SizedEngine(1500, 700), model=b"m")
-        port = connection._port
+        port = connection.channel._port
         original, left = port.exchange, moment
 
         def interrupted(out, timeout, original=original):
@@ -486,9 +486,9 @@ def test_the_log_is_bounded_and_readable():
     connection.board.log("\x1b[31mred\x1b[0m\r\n\n")
     connection.board.log("x" * 490)
     connection.reset_state()
-    assert len(connection.log) == 200
-    assert connection.log[-2] == "red"
-    assert len(connection.log[-1]) == 300
+    assert len(connection.channel.log) == 200
+    assert connection.channel.log[-2] == "red"
+    assert len(connection.channel.log[-1]) == 300
 
 
 def test_a_failing_engine_is_not_a_broken_link():

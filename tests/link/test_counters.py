@@ -44,7 +44,7 @@ def _vanishes(connection):
     def gone(out, timeout):
         raise PortVanished("gone")
 
-    connection._port.exchange = gone
+    connection.channel._port.exchange = gone
 
 
 def _lies(connection):
@@ -52,7 +52,7 @@ def _lies(connection):
     board._send = lambda kind, number, *more, **named: honest(
         kind, number, *more, **(named | {"ack": 3000} if kind == 0x82 else named)
     )
-    connection.session._recovery.want_ping()
+    connection.channel.session._recovery.want_ping()
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_run_s_reply_is_read_within_bounds(flags, count, output_bytes, data):
         results = run.results(message.parse_reply(run, payload))
         assert len(results) == count
         size = output_bytes if flags & 2 else 4
-        assert all(len(result.output) == size for result in results)
+        assert all(len(result.outputs) == size for result in results)
     else:
         assert len(payload) < run.smallest_reply()
 
@@ -54,7 +54,7 @@ def test_a_reply_that_is_longer_is_cut():
 def test_a_board_without_a_clock():
     run = Run(3, 1, b"", 1)
     (result,) = run.results(b"\x01\0\0\0\xff\xff\xff\xff\x05")
-    assert result == (1, None, b"\x05")
+    assert result == (b"\x05", 1, None)
 
 
 @given(st.binary(max_size=200))
@@ -86,6 +86,70 @@ def test_loaded():
     (tensor,) = loaded.inputs
     assert tensor == entries.LoadedTensor("int8", (2, 2), 0.5, -3, 4)
     assert loaded.input_bytes == loaded.output_bytes == 4
+
+
+TYPES = {
+    0: "float32",
+    1: "float16",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+    10: "float64",
+    12: "uint64",
+    15: "uint32",
+    16: "uint16",
+}
+
+
+@pytest.mark.parametrize(("number", "dtype"), TYPES.items())
+def test_every_type_of_tflm_has_a_name(number, dtype):
+    """The numbers are those of schema.fbs, the names numpy's."""
+    import numpy as np
+
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    assert getattr(schema.TensorType, dtype.upper()) == number
+    width = np.dtype(dtype).itemsize
+
+    def loaded(nbytes):
+        tensor = struct.pack("<BBifIii", number, 2, 0, 0.0, nbytes, 3, 5)
+        return parse_loaded(b"".join([*LOADED[:3], entry(4, tensor)]))
+
+    (tensor,) = loaded(15 * width).outputs
+    assert tensor == entries.LoadedTensor(dtype, (3, 5), 0.0, 0, 15 * width)
+    with pytest.raises(ProtocolMismatch):
+        loaded(15 * width + 1)
+
+
+def test_the_firmware_passes_every_type_on():
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    import numpy as np
+    from compiled_board import CompiledBoard, NumpyEngine
+    from virtual_line import VirtualPort, World
+
+    from pytest_tflm.link import Connection
+    from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
+
+    class EveryType(NumpyEngine):
+        def prepare(self, model):
+            made = [EngineTensor(np.zeros((3, 5), TYPES[number]), number) for number in TYPES]
+            return Loaded(640, 3000, tuple(made), tuple(made[::-1]))
+
+    sizes = {"largest_frame": 400, "window": 900, "reply_store": 700}
+    port = VirtualPort(World(CompiledBoard(EveryType(), **sizes)))
+    loaded = Connection(port, clock=port.clock).loaded()
+    found = [(tensor.dtype, tensor.shape, tensor.nbytes) for tensor in loaded.inputs]
+    assert found == [(dtype, (3, 5), 15 * np.dtype(dtype).itemsize) for dtype in TYPES.values()]
+    assert loaded.outputs == loaded.inputs[::-1]
+
+
+def test_a_type_without_a_name_keeps_its_number():
+    tensor = struct.pack("<BBifIi", 17, 1, 0, 0.5, 3, 5)  # INT4: some pack it, some do not
+    loaded = parse_loaded(b"".join([*LOADED[:3], entry(4, tensor)]))
+    assert loaded.outputs[0].dtype == "TensorType 17"
+    assert loaded.output_bytes == 3
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ import scripted_board
 import test_connection
 from test_connection import CLEAN, MIXED, SizedEngine, expected, samples
 
-from pytest_tflm.errors import ProtocolMismatch
-from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Opened
+from pytest_tflm.errors import BoardError, NotSupported, ProtocolMismatch
+from pytest_tflm.link.session import Opened, Session
 
 WELCOME, REPLY_TO_READ = 0x81, 0x90
 STRANGE = [0x00, 0x01, 0x02, 0x03, 0x14, 0x16, 0x1F, 0x20, 0x7F, 0x80, 0x87, 0x8F, 0x96, 0x9F, 0xA0]
@@ -61,7 +60,8 @@ def later(monkeypatch):
 @pytest.mark.usefixtures("later")
 def test_a_later_board_is_a_board(faults):
     connection = test_connection.connect(SizedEngine(60, 8), faults=faults)
-    assert (connection.session.welcome.version, connection.session.welcome.highest) == (1, 3)
+    welcome = connection.channel.welcome
+    assert (welcome.version, welcome.highest) == (1, 3)
     assert connection.identity.describe() == "scripted, vectors 1, kernels none"
     assert connection.identity.takes_models
     connection.load(b"model" * 100)
@@ -81,8 +81,9 @@ def test_a_failure_that_this_version_has_no_name_for(status):
         raise scripted_board.Refused(status, 5, 6)
 
     connection.engine.reset = refuse
-    with pytest.raises(ProtocolMismatch, match=f"status {status}"):
+    with pytest.raises(BoardError, match=f"status {status}, which this version does not know"):
         connection.reset_state()
+    assert connection.broken is None
     connection.run(bytes(8))  # the link goes on
 
 
@@ -96,8 +97,9 @@ def test_an_older_board_that_lacks_a_request():
         return perform(kind, payload)
 
     connection.board._perform = older
-    with pytest.raises(ProtocolMismatch, match="UNKNOWN_REQUEST"):
+    with pytest.raises(NotSupported, match="does not know this request: reset the model's state"):
         connection.reset_state()
+    assert connection.broken is None
     connection.run(bytes(8))
 
 

@@ -10,7 +10,7 @@ from test_session import READ, WELCOME, Talk
 
 from pytest_tflm.errors import NoAnswer
 from pytest_tflm.link.message import Type, Welcome
-from pytest_tflm.link.states import Resettled, State
+from pytest_tflm.link.session import Resettled, State
 
 SLOW, FAST = 115200, 921600
 UART = Welcome(1, 1, 1, 3, 0x1BADB002, 128, 512, 262)
@@ -222,17 +222,17 @@ def test_back_to_the_opening_rate():
 def test_when_it_cannot_be_asked_for():
     talk = RateTalk()
     talk.session.submit(READ)
-    with pytest.raises(ValueError, match="nothing under way"):
+    with pytest.raises(ValueError, match="no request under way"):
         talk.session.change_baud(FAST)
     talk = RateTalk()
-    with pytest.raises(ValueError, match="no way to 4800"):
+    with pytest.raises(ValueError, match="cannot change the line from 115200 to 4800 baud"):
         talk.session.change_baud(4800)  # 128 bytes take 0.27 s
     for plain in (Talk(baud=SLOW), Talk(welcome=UART), Talk(baud=SLOW, welcome=WELCOME)):
         assert not plain.session.can_change_baud
-        with pytest.raises(ValueError, match="where there is one"):
+        with pytest.raises(ValueError, match="only change on a UART"):
             plain.session.change_baud(FAST)
     talk = agreed()
-    with pytest.raises(ValueError, match="no way to 3000000"):
+    with pytest.raises(ValueError, match="from 921600 to 3000000 baud"):
         talk.session.change_baud(3_000_000)
 
 

@@ -16,9 +16,9 @@ from pytest_tflm.errors import (
     ProtocolMismatch,
 )
 from pytest_tflm.link import frame, message
+from pytest_tflm.link.frame import Said
 from pytest_tflm.link.message import Type, Welcome
-from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import MOVES, Broken, Opened, Replied, Said, State
+from pytest_tflm.link.session import _MOVES, Broken, Opened, Replied, Session, State
 
 NUMBER = 0x4A17
 WELCOME = Welcome(1, 1, 1, 1, 0x1BADB002, 128, 512, 262)
@@ -59,7 +59,7 @@ class Talk:
         return self.session.events()
 
     def replied(self):
-        return [each.number for each in self.events() if isinstance(each, Replied)]
+        return [each.ticket.number for each in self.events() if isinstance(each, Replied)]
 
     def wait(self):
         """Until the next timer."""
@@ -90,12 +90,12 @@ def test_hello_is_repeated_with_the_same_session_until_welcome():
 def test_requests_go_out_at_once_and_replies_come_in_order():
     talk = Talk()
     for expected in range(3):
-        assert talk.session.submit(READ) == expected
+        assert talk.session.submit(READ).number == expected
     assert talk.kinds() == [("READ", 0), ("READ", 1), ("READ", 2)]
     talk.reply(0)
     talk.reply(1)
     assert talk.replied() == [0, 1]
-    assert talk.session.submit(READ) == 3
+    assert talk.session.submit(READ).number == 3
     (last,) = talk.out()
     assert (last.number, last.ack) == (3, 2)
 
@@ -462,7 +462,7 @@ def test_a_board_that_hangs_in_invoke():
     talk.out()
     error = talk.until_broken()
     assert isinstance(error, NoAnswer)
-    assert "RUN 1 was sent, all before it is answered" in str(error)
+    assert "RUN 1 was sent, all earlier requests were answered" in str(error)
     assert "Invoke" in str(error)
 
 
@@ -583,8 +583,8 @@ def test_any_frames_at_any_time(frames):
 
 
 def test_every_state_has_its_moves():
-    assert set(MOVES) == set(State)
-    assert MOVES[State.BROKEN] == {State.BROKEN}
+    assert set(_MOVES) == set(State)
+    assert _MOVES[State.BROKEN] == {State.BROKEN}
     with pytest.raises(ValueError, match="cannot become"):
         Session()._move(State.OPEN)
 

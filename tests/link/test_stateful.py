@@ -27,8 +27,7 @@ from soak import OUTPUT, SAMPLE, answer, scripted
 
 from pytest_tflm.errors import BoardReset, LineTooNoisy, NoAnswer
 from pytest_tflm.link.message import Run, RunFlag
-from pytest_tflm.link.session import Session
-from pytest_tflm.link.states import Broken, Replied, State
+from pytest_tflm.link.session import Broken, Replied, Session, State
 from pytest_tflm.simulator.line.uart import heard
 
 _FLAGS = RunFlag.INLINE | RunFlag.OUTPUTS
@@ -75,14 +74,14 @@ class Link(RuleBasedStateMachine):
     def _collect(self) -> None:
         for event in self.session.events():
             if isinstance(event, Replied):
-                sample = self.asked[event.number]
+                sample = self.asked[event.ticket.number]
                 due = next(islice(self.asked, len(self.answered), None), None)
-                assert event.number == due, "replies come in order, each once"
-                self.answered.append(event.number)
+                assert event.ticket.number == due, "replies come in order, each once"
+                self.answered.append(event.ticket.number)
                 assert isinstance(event.reply, bytes), event.reply
                 (result,) = Run(_FLAGS, 1, b"", OUTPUT).results(event.reply)
                 assert result.input_crc32 == zlib.crc32(sample), "the result of another input"
-                assert result.output == answer(sample), "a wrong result"
+                assert result.outputs == answer(sample), "a wrong result"
             elif isinstance(event, Broken):
                 self.error = event.error
 
@@ -102,7 +101,7 @@ class Link(RuleBasedStateMachine):
         for _ in range(count):
             self.made += 1
             sample = struct.pack("<I", self.made) * (SAMPLE // 4)
-            self.asked[self.session.submit(Run(_FLAGS, 1, sample, OUTPUT))] = sample
+            self.asked[self.session.submit(Run(_FLAGS, 1, sample, OUTPUT)).number] = sample
         self._send()
 
     @precondition(lambda self: self.up)

@@ -11,7 +11,7 @@ from cobs import cobs
 from scripted_board import Board, VectorEngine
 
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.frame import Damage, Frame, Text
+from pytest_tflm.link.frame import Damage, Frame, Said
 
 VECTORS = json.loads((Path(__file__).parents[2] / "protocol" / "vectors.json").read_text("utf-8"))
 
@@ -112,11 +112,11 @@ def test_replies():
     fields = with_outputs["fields"]
     assert result.input_crc32 == fields["input_crc"]
     assert result.microseconds == fields["microseconds"]
-    assert result.output.hex() == fields["outputs"]
+    assert result.outputs.hex() == fields["outputs"]
     without = byname["result without outputs"]
     run = message.Run(0, 1, b"", 8)
     (result,) = run.results(message.parse_reply(run, bytes.fromhex(without["payload"])))
-    assert int.from_bytes(result.output, "little") == without["fields"]["output_crc"]
+    assert int.from_bytes(result.outputs, "little") == without["fields"]["output_crc"]
 
 
 @pytest.mark.parametrize("vector", _named("damaged"))
@@ -130,7 +130,7 @@ def test_damaged(vector):
 
 @pytest.mark.parametrize("vector", _named("pieces"))
 def test_pieces(vector):
-    kinds = {"frame": Frame, "text": Text, "damage": Damage}
+    kinds = {"frame": Frame, "text": Said, "damage": Damage}
     assert type(frame.classify(bytes.fromhex(vector["piece"]))) is kinds[vector["is"]]
 
 
@@ -150,7 +150,7 @@ def test_streams(vector, step):
         if "frame" in item:
             expected.append(frame.decode(bytes.fromhex(byname[item["frame"]]["wire"])[1:-1]))
         elif "text" in item:
-            expected.append(Text(bytes.fromhex(item["text"])))
+            expected.append(Said(bytes.fromhex(item["text"]).decode(), printed=True))
         else:
             expected.append(Damage(item["damage"]))
     assert found == expected

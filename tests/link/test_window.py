@@ -12,7 +12,7 @@ def run(connection, count, rooms):
     sent = samples(count, 200)
     for result, sample in zip(connection.run_many(sent), sent, strict=True):
         assert result.outputs == expected(sample, 8)
-        rooms.append(connection.session._outbox.room)
+        rooms.append(connection.channel.session._outbox.room)
 
 
 @pytest.mark.parametrize("ring", [700, 1500, 3000])

@@ -97,8 +97,8 @@ def nested_if() -> bytes:
     return pack(g.model)
 
 
-def loop_with_variable() -> bytes:
-    """WHILE whose condition reads a resource variable."""
+def loop_with_variable(*, tensor: bool = False) -> bytes:
+    """WHILE whose condition has a resource variable, or a variable ``tensor`` in place of it."""
     g = Graph()
     x, y = g.tensor("x", (1,), "int32"), g.tensor("y", (1,), "int32")
     g.operator("WHILE", (x,), (y,), "WhileOptions", condSubgraphIndex=1, bodySubgraphIndex=1)
@@ -107,8 +107,11 @@ def loop_with_variable() -> bytes:
     g.graph.name, g.graph.tensors, g.graph.operators = "cond", [], []
     a = g.tensor("a", (1,), "int32")
     v = g.tensor("variable", (), "int32")
-    g.graph.tensors[v].type = schema.TensorType.RESOURCE
-    g.operator("VAR_HANDLE", (), (v,), "VarHandleOptions", container="", sharedName="v")
+    if tensor:
+        g.graph.tensors[v].isVariable = True
+    else:
+        g.graph.tensors[v].type = schema.TensorType.RESOURCE
+        g.operator("VAR_HANDLE", (), (v,), "VarHandleOptions", container="", sharedName="v")
     g.graph.inputs, g.graph.outputs = [a], [a]
     g.model.subgraphs.append(g.graph)
     return pack(g.model)

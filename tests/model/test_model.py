@@ -19,6 +19,9 @@ import pytest
 
 from pytest_tflm.errors import DamagedModel, ModelNotFound, ModelTooNew, NotAModel
 from pytest_tflm.model import Tensor, model_from_bytes, open_model
+from pytest_tflm.model.tflm_operators import TFLM_OPERATORS, WITH_MEMORY
+from tests.model import odd_models
+from tests.runtime import state_models
 
 
 def test_importing_costs_nothing() -> None:
@@ -68,6 +71,50 @@ def test_mixed_types() -> None:
     assert [t.is_quantized for t in model.outputs] == [True, False, False]
     with pytest.raises(TypeError, match="float32, which has no integer codes"):
         _ = model.outputs[1].code_range
+
+
+def _custom(name: str) -> bytes:
+    model = builders.unpack(odd_models.custom(large=False))
+    model.operatorCodes[1].customCode = name
+    return builders.pack(model)
+
+
+@pytest.mark.parametrize(
+    ("data", "has_state", "keeps_memory", "is_hidden"),
+    [
+        (builders.fully_connected(), False, False, False),
+        (builders.while_loop(), False, False, False),
+        (state_models.svdf(), True, False, False),
+        (state_models.running_sum(), True, False, True),
+        (odd_models.loop_with_variable(), True, False, True),
+        (odd_models.loop_with_variable(tensor=True), True, False, True),
+        (_custom("SignalFramer"), False, True, False),
+        (_custom("CIRCULAR_BUFFER"), False, True, False),
+        (_custom("SignalWindow"), False, False, False),
+    ],
+)
+def test_streams(data: bytes, has_state: bool, keeps_memory: bool, is_hidden: bool) -> None:
+    model = model_from_bytes(data)
+    assert (model.has_state, model.keeps_memory) == (has_state, keeps_memory)
+    assert model.is_stream == (has_state or keeps_memory)
+    assert model.has_hidden_variables == is_hidden
+
+
+def test_operators_with_memory_are_operators_of_tflm() -> None:
+    assert WITH_MEMORY < TFLM_OPERATORS
+
+
+def test_operators_of_called_subgraphs_have_names_too() -> None:
+    model = model_from_bytes(odd_models.loop_with_variable())
+    assert [operator.name for operator in model.operators] == ["WHILE"]
+    assert model.operator_names == ("VAR_HANDLE", "WHILE")
+
+
+def test_handles() -> None:
+    model = model_from_bytes(state_models.running_sum())
+    handles = [tensor for tensor in model.tensors if tensor.is_handle]
+    assert [tensor.dtype for tensor in handles] == ["resource"]
+    assert not handles[0].is_number and handles[0].nbytes == 0
 
 
 def test_signature_shape() -> None:

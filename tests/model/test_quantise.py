@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import model_builders as builders
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_tflm.errors import SampleError
 from pytest_tflm.model import Model, model_from_bytes
-from pytest_tflm.model.quantise import quantize_array
+from pytest_tflm.model.quantise import input_names, quantize_array
 
 
 def litert(data: bytes, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -293,3 +295,76 @@ def test_dequantise_per_channel() -> None:
     assert real.tolist() == [[0.5, 1.0, 2.0]] * 2
     with pytest.raises(SampleError, match="quantised per channel"):
         model.quantize(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (("serving_default_voltage:0", "serving_default_current:0"), ("voltage", "current")),
+        (("serving_default_voltage:0", "current"), ("serving_default_voltage:0", "input_1")),
+        # The first is named as the second is counted: the name counts.
+        (("input_1", "input_2"), ("input_1", "input_2")),
+        (("x", "serving_default_x:0"), ("x", "serving_default_x:0")),
+        (("same", "same"), ("input_0", "input_1")),
+    ],
+)
+def test_inputs_by_name(names: tuple[str, str], keys: tuple[str, str]) -> None:
+    g = builders.Graph()
+    a, b = (g.tensor(name, (2,), "int8") for name in names)
+    model = model_from_bytes(g.finish((a, b), (a,)))
+    sample = {keys[1]: np.array([3, 4]), keys[0]: np.array([1, 2])}
+    assert [array.tolist() for array in model.quantize(sample)] == [[1, 2], [3, 4]]
+    for more in ({"third": 0}, {"input_7": 0}):
+        with pytest.raises(SampleError, match="Got a sample with the names"):
+            model.quantize(sample | more)
+
+
+def test_a_plain_name_of_two_inputs_means_neither() -> None:
+    g = builders.Graph()
+    a, b = (g.tensor(name, (2,), "int8") for name in ("x:0", "serving_default_x:0"))
+    model = model_from_bytes(g.finish((a, b), (a,)))
+    assert input_names(model.inputs, ["x", "x:0"]) == ["x:0", None]
+
+
+@pytest.mark.parametrize("dtype", ["STRING", "RESOURCE", "VARIANT", "INT4", "UINT4", "COMPLEX64"])
+@pytest.mark.parametrize("value", [np.zeros((1, 4)), np.zeros((1, 4), np.int8), ["a"] * 4, b"abc"])
+def test_types_that_samples_cannot_have_are_named(dtype: str, value: object) -> None:
+    parts = builders.unpack(builders.identity("int8"))
+    for tensor in parts.subgraphs[0].tensors[:2]:
+        tensor.type = getattr(schema.TensorType, dtype)
+    with pytest.raises(SampleError, match=dtype.lower()):
+        model_from_bytes(builders.pack(parts)).quantize(value)
+
+
+def test_the_end_of_int64_is_not_passed() -> None:
+    (codes,) = of("int64", (1, 4), 1.0).quantize(np.array([[-1e30, -1.0, 1.0, 1e30]]))
+    assert codes.tolist() == [[-(2**63), -1, 1, 2**63 - 1]]
+
+
+def test_clamped() -> None:
+    model = of("int8", (1, 4), 2 / 255)
+    assert model.clamped([[[-1.0, 0.0, 1.0, 0.5]]]) == (), "one step outside is no matter"
+    assert model.clamped([np.full((1, 4), 100, np.int64)]) == (), "codes"
+    (found,) = model.clamped([np.array([[0, 1, 200, 255.0]]), np.array([[0, 0, 0, np.nan]])])
+    assert (found.clamped, found.count, found.share) == (2, 8, 0.25)
+    assert (found.least, found.most) == (0, 255)
+    assert found.low == pytest.approx(-128 * 2 / 255) and found.high == pytest.approx(127 * 2 / 255)
+    assert "divide by 127.5, subtract 1" in str(found) and "25% of the values" in str(found)
+    assert of("float32").clamped([np.full((1, 4), 1e9)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "values", "words"),
+    [
+        (1 / 255, -128, [0.0, 10, 20, 240], "pixels from 0 to 255 .*divide by 255"),
+        (1 / 128, 0, [-20000.0, 0, 5, 12000], "16-bit samples"),
+        (1 / 128, 0, [-20.0, 0, 5, 12], "not scaled as in training"),
+    ],
+)
+def test_why_values_are_clamped(
+    scale: float, zero_point: int, values: list[float], words: str
+) -> None:
+    g = builders.Graph()
+    x = g.tensor("x", (4,), "int8", scale, zero_point)
+    (found,) = model_from_bytes(g.finish((x,), (x,))).clamped([np.array(values)])
+    assert re.search(words, found.likely_reason)

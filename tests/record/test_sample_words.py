@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_tflm.model.model import Tensor
+from pytest_tflm.model import Tensor
 from pytest_tflm.record.words import sample_lines, tensor_words
 
 

@@ -91,6 +91,17 @@ def test_several_inputs_go_by_tensor_name(tmp_path, mixed):
         samples_for(mixed, tmp_path / "s.npz", 0)
 
 
+def test_all_integers_of_a_file_are_codes_or_none_are(tmp_path, model):
+    codes = stack(model, 3).astype(np.int64)
+    codes.flat[-1] = 200  # in the last sample
+    np.save(tmp_path / "s.npy", codes)
+    with pytest.raises(SampleError, match=r"s\.npy does not fit conv.tflite: .*200 at \[2, ") as e:
+        samples_for(model, tmp_path / "s.npy", 0)
+    assert "integers are taken as codes" in str(e.value)
+    np.save(tmp_path / "s.npy", codes.astype(np.float32))
+    assert len(samples_for(model, tmp_path / "s.npy", 0)) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -23,9 +23,9 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.link.connection import Connection
-from pytest_tflm.model.model import Model, Operator, Tensor
+from pytest_tflm.model import Model, Operator, Tensor
 from pytest_tflm.runtime.base import OperatorTime
-from pytest_tflm.runtime.board import BoardRuntime
+from pytest_tflm.runtime.board import BoardHost, BoardRuntime
 
 
 def tensor(index, name, shape, dtype, scale=None, zero_point=None) -> Tensor:
@@ -42,7 +42,15 @@ def model(data: bytes = b"the model", name: str = "m.tflite") -> Model:
         tensor(2, "c", (4,), "int8", 0.125, 7),
         tensor(3, "d", (), "int32"),
     )
-    return Model(name, None, data, tensors[:2], tensors[2:], (), tensors)
+    return Model(
+        name=name,
+        path=None,
+        data=data,
+        inputs=tensors[:2],
+        outputs=tensors[2:],
+        operators=(),
+        tensors=tensors,
+    )
 
 
 SAMPLE = (np.array([[1, 2], [3, 4]], np.int8), np.array([10, 20], np.int16))
@@ -59,10 +67,14 @@ def connect(**settings) -> Connection:
     return connection
 
 
+def on(connection: Connection, wanted: Model) -> BoardRuntime:
+    return BoardHost.over(connection).load(wanted)
+
+
 def test_run():
-    runtime = BoardRuntime(connect(), model())
+    runtime = on(connect(), model())
     assert runtime.name == "board scripted"
-    assert runtime.describe() == "scripted, vectors 1, kernels none"
+    assert runtime.host.describe().startswith("scripted, vectors 1, kernels none")
     assert runtime.loaded.arena_used == 640
     outputs = runtime.run(SAMPLE)
     assert outputs.runtime == "board scripted"
@@ -89,7 +101,7 @@ def test_operator_times():
             Operator(index, name, 1, (), ()) for index, name in enumerate(("CONV_2D", "ADD"))
         ),
     )
-    runtime = BoardRuntime(connect(), timed)
+    runtime = on(connect(), timed)
     assert runtime.operator_times() == []
     runtime.run(SAMPLE)
     times = [OperatorTime(0, "CONV_2D", 1000), OperatorTime(1, "ADD", 500)]
@@ -100,7 +112,7 @@ def test_operator_times():
 def test_a_board_without_operator_times(status):
     """3: one from before there was that region."""
     connection = connect()
-    runtime = BoardRuntime(connection, model())
+    runtime = on(connection, model())
     region = connection.board._region
 
     def old(number, index):
@@ -115,7 +127,7 @@ def test_a_board_without_operator_times(status):
 
 
 def test_read_back():
-    runtime = BoardRuntime(connect(), model())
+    runtime = on(connect(), model())
     for sent, found in zip(SAMPLE, runtime.read_back(SAMPLE), strict=True):
         assert sent.dtype == found.dtype
         assert np.array_equal(sent, found)
@@ -123,23 +135,24 @@ def test_read_back():
 
 def test_a_model_that_is_there_is_not_sent_again():
     connection = connect()
-    BoardRuntime(connection, model())
+    on(connection, model())
     opened = []
     prepare = connection.board._prepare
     connection.board._prepare = lambda data: (opened.append(len(data)), prepare(data))
-    assert BoardRuntime(connection, model()).run(SAMPLE)[1] == 1030
+    assert on(connection, model()).run(SAMPLE)[1] == 1030
     assert opened == []
-    BoardRuntime(connection, model(b"another"))
+    on(connection, model(b"another"))
     assert opened == [7]
 
 
 def test_the_one_of_two_that_is_asked_is_loaded():
     connection = connect()
     progress = []
-    one = BoardRuntime(connection, model(), progress=lambda *at: progress.append(at))
-    two = BoardRuntime(connection, model(b"another"))
+    host = BoardHost.over(connection, progress=lambda what, *at: progress.append(at))
+    one = host.load(model())
+    two = host.load(model(b"another"))
     assert one.run(SAMPLE)[1] == 1030
-    assert progress == [(9, 9), (9, 9)]
+    assert progress == [(9, 9), (7, 7), (9, 9)]
     assert [int(each[1]) for each in two.run_many([SAMPLE] * 2)] == [1030, 2030]
     with pytest.raises(WrongModel):
         one.check_identity()
@@ -149,7 +162,7 @@ def test_a_board_with_another_model_built_in():
     for built_in, words in ((b"another", "7 bytes, CRC-32"), (None, "has no model")):
         connection = connect(takes_models=False, model=built_in)
         with pytest.raises(WrongModel) as raised:
-            BoardRuntime(connection, model())
+            on(connection, model())
         text = str(raised.value)
         assert words in text
         assert "m.tflite has 9 bytes, CRC-32" in text
@@ -159,7 +172,7 @@ def test_a_board_with_another_model_built_in():
 
 def test_a_board_with_this_model_built_in():
     connection = connect(takes_models=False, model=b"the model")
-    assert BoardRuntime(connection, model()).run(SAMPLE)[1] == 1030
+    assert on(connection, model()).run(SAMPLE)[1] == 1030
 
 
 @pytest.mark.parametrize(
@@ -171,9 +184,9 @@ def test_a_board_with_this_model_built_in():
 )
 def test_a_model_that_does_not_go_and_then_one_that_does(data, error, words):
     connection = connect()
-    good = BoardRuntime(connection, model())
+    good = on(connection, model())
     with pytest.raises(error, match=words):
-        BoardRuntime(connection, model(data))
+        on(connection, model(data))
     assert good.run(SAMPLE)[1] == 1030
 
 
@@ -191,11 +204,11 @@ def test_tensors_that_are_not_the_file_s(inputs, words):
     engine = VectorEngine()
     engine.inputs = inputs
     with pytest.raises(WrongModel, match=words):
-        BoardRuntime(connect(engine=engine), model())
+        on(connect(engine=engine), model())
 
 
 def test_a_sample_that_does_not_fit_is_the_test_s_fault():
-    runtime = BoardRuntime(connect(), model())
+    runtime = on(connect(), model())
     with pytest.raises(SampleError):
         runtime.run(np.zeros(3, np.int8))
     assert runtime.run(SAMPLE)[1] == 1030
@@ -203,7 +216,7 @@ def test_a_sample_that_does_not_fit_is_the_test_s_fault():
 
 def test_a_restart():
     connection = connect()
-    runtime = BoardRuntime(connection, model())
+    runtime = on(connection, model())
     connection.world.reset()
     for _ in range(2):
         with pytest.raises(BoardReset, match="virtual: the board restarted") as raised:

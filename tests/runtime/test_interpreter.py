@@ -19,14 +19,10 @@ from pytest_tflm.errors import (
 )
 from pytest_tflm.model import Model, model_from_bytes, open_model
 from pytest_tflm.runtime import packages
-from pytest_tflm.runtime.interpreter import (
-    KINDS,
-    MAX_CHUNK,
-    RESOLVERS,
-    InterpreterRuntime,
-    _smallest,
-    arena_needed,
-)
+from pytest_tflm.runtime.arena import _smallest, arena_needed
+from pytest_tflm.runtime.interpreter import MAX_CHUNK, InterpreterRuntime, interpreter
+from pytest_tflm.runtime.spec import INTERPRETERS as KINDS
+from pytest_tflm.runtime.spec import RESOLVERS
 from pytest_tflm.runtime.worker import Worker
 from tests import model_builders as build
 from tests.runtime import state_models
@@ -49,12 +45,14 @@ def make(shared: Worker) -> Iterator[Make]:
 
     def make(kind: str, model: Model, **settings: object) -> InterpreterRuntime:
         settings.setdefault("worker", shared)
-        made.append(InterpreterRuntime(kind, model, **settings))  # type: ignore[arg-type]
+        made.append(interpreter(kind, **settings).load(model))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
     for runtime in made:
         runtime.close()
+        if runtime.host.worker is not shared:
+            runtime.host.close()
 
 
 def models() -> list[Model]:
@@ -96,9 +94,9 @@ def test_names_and_versions(make: Make) -> None:
     runtime = make("tflm", TINY, resolver="auto")
     assert runtime.name == "tflm"
     assert runtime.model is TINY
-    (package,) = runtime.versions()
+    (package,) = runtime.host.versions()
     assert package == "tflite-micro"
-    assert make("litert", TINY).versions()["ai-edge-litert"][0].isdigit()
+    assert make("litert", TINY).host.versions()["ai-edge-litert"][0].isdigit()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -300,10 +298,10 @@ def test_a_variable_begins_at_its_zero_point_and_returns_there(make: Make, kind:
 @pytest.mark.parametrize(("kind", "resolver"), [("torch", None), ("litert", "fast")])
 def test_unknown_settings_list_what_there_is(kind: str, resolver: str | None) -> None:
     with pytest.raises(SettingsError) as caught:
-        InterpreterRuntime(kind, TINY, resolver=resolver)
+        interpreter(kind, resolver)
     assert ", ".join(KINDS if kind == "torch" else RESOLVERS) in str(caught.value)
     with pytest.raises(SettingsError):
-        InterpreterRuntime("litert", TINY, timeout=0)
+        interpreter("litert", timeout=0)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +317,7 @@ def test_a_missing_package_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InterpreterMissing) as caught:
-        InterpreterRuntime(kind, TINY)
+        interpreter(kind)
     assert remedy in str(caught.value)
     assert "not installed" in str(caught.value)
 
@@ -331,7 +329,8 @@ def test_a_package_that_cannot_be_imported_says_why(
     module = packages._PACKAGES[kind].module
     (tmp_path / f"{module}.py").write_text("raise OSError('libfoo.so.1 is too old')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with InterpreterRuntime(kind, TINY) as runtime:
+    with interpreter(kind) as host:
+        runtime = host.load(TINY)
         for _ in range(2):
             with pytest.raises(InterpreterMissing, match=r"libfoo\.so\.1 is too old.*pip install"):
                 runtime.run(np.zeros(8, np.int8))
@@ -415,12 +414,13 @@ def test_a_killed_interpreter_is_an_error_and_the_run_goes_on(make: Make) -> Non
     assert lists(runtime.run(inputs[0])) == expected[0]
     runtime.close()
     runtime.close()
+    runtime.host.close()
     assert runtime.pid is None
 
 
 def test_runtimes_that_share_a_process_all_survive_its_crash() -> None:
     with Worker("shared") as worker:
-        runtimes = [InterpreterRuntime(k, TINY, worker=worker) for k in ("litert", "tflm")]
+        runtimes = [interpreter(k, worker=worker).load(TINY) for k in ("litert", "tflm")]
         (sample,) = samples(TINY, 1)
         expected = [lists(r.run(sample)) for r in runtimes]
         assert worker.pid is not None

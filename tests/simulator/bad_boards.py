@@ -11,8 +11,7 @@ import numpy as np
 from convolutions import random_convolution
 
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.simulator.defects.defective import defective
-from pytest_tflm.simulator.defects.registry import parse_defects
+from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
 from pytest_tflm.simulator.engine.base import Loaded
 from pytest_tflm.simulator.engine.tflm import TflmEngine
 
@@ -87,6 +86,66 @@ def svdf() -> bytes:
     return g.finish((x,), (y,))
 
 
+def running_sum(zero_point: int = 5, begins: int | None = None) -> bytes:
+    """int8 (1, 4) → ADD to a resource variable → int8, everything of scale 1. CALL_ONCE makes the
+    variable the code ``begins``, if that is given."""
+    g = model_builders.Graph()
+    schema = model_builders.schema
+
+    def code(name: str, **data: Any) -> int:
+        return g.tensor(name, (1, 4), "int8", 1.0, zero_point, **data)
+
+    def variable() -> int:
+        handle = g.tensor("handle", (1,), "int32")
+        g.graph.tensors[handle].type = schema.TensorType.RESOURCE
+        named = {"container": "", "sharedName": "v"}
+        g.operator("VAR_HANDLE", (), (handle,), "VarHandleOptions", **named)
+        return handle
+
+    x = code("x")
+    if begins is not None:
+        g.operator("CALL_ONCE", (), (), "CallOnceOptions", initSubgraphIndex=1)
+    handle, old, new = variable(), code("old"), code("new")
+    g.operator("READ_VARIABLE", (handle,), (old,), "ReadVariableOptions")
+    g.operator("ADD", (old, x), (new,), "AddOptions", version=2, potScaleInt16=False)
+    g.operator("ASSIGN_VARIABLE", (handle, new), (), "AssignVariableOptions")
+    if begins is None:
+        return g.finish((x,), (new,))
+    g.graph.inputs, g.graph.outputs = [x], [new]
+    g.graph = schema.SubGraphT()
+    g.graph.name, g.graph.tensors, g.graph.operators = "begin", [], []
+    handle = variable()
+    start = code("start", data=np.full((1, 4), begins))
+    g.operator("ASSIGN_VARIABLE", (handle, start), (), "AssignVariableOptions")
+    g.graph.inputs, g.graph.outputs = [], []
+    g.model.subgraphs.append(g.graph)
+    return model_builders.pack(g.model)
+
+
+def averaging(name: str) -> bytes:
+    """int8 (1, 6, 6, 3) → AVERAGE_POOL_2D of 2 x 2, or MEAN of rows and columns → int8."""
+    g = model_builders.Graph()
+    x = g.tensor("x", (1, 6, 6, 3), "int8", 0.1, 5)
+    if name == "MEAN":
+        axes = g.tensor("axes", (2,), "int32", data=[1, 2])
+        y = g.tensor("y", (1, 3), "int8", 0.05, -7)
+        g.operator(name, (x, axes), (y,), "ReducerOptions", version=2, keepDims=False)
+    else:
+        y = g.tensor("y", (1, 3, 3, 3), "int8", 0.1, 5)
+        window = {"filterWidth": 2, "filterHeight": 2, "strideW": 2, "strideH": 2}
+        g.operator(name, (x,), (y,), "Pool2DOptions", version=2, padding=1, **window)
+    return g.finish((x,), (y,))
+
+
+def softmax(scale: float, beta: float = 1.0) -> bytes:
+    """int8 (1, 8) → SOFTMAX → int8."""
+    g = model_builders.Graph()
+    x = g.tensor("x", (1, 8), "int8", scale, 0)
+    y = g.tensor("y", (1, 8), "int8", 1 / 256, -128)
+    g.operator("SOFTMAX", (x,), (y,), "SoftmaxOptions", version=2, beta=beta)
+    return g.finish((x,), (y,))
+
+
 MODELS: dict[str, Callable[[], bytes]] = {
     "tcn": lambda: (EXAMPLES / "tcn.tflite").read_bytes(),
     "conv": lambda: convolution("CONV_2D"),
@@ -110,9 +169,8 @@ class Bench:
 
     def __init__(self, spec: str = "", seed: int = 0) -> None:
         self.engine: Any = TflmEngine(memory=4 << 20)
-        self.tampering: list[Any] = []
         if spec:
-            self.engine, self.tampering = defective(self.engine, parse_defects(spec), seed)
+            self.engine = defective(self.engine, parse_defects(spec), seed)
         self.loaded = Loaded(None, 0, (), ())
 
     def load(self, model: bytes) -> None:

@@ -15,13 +15,13 @@ from pytest_tflm.link import Connection
 from pytest_tflm.link.frame import Frame, encode
 from pytest_tflm.link.message import Type
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.runtime.board import BoardRuntime
+from pytest_tflm.runtime.board import BoardHost
 
 pytest.importorskip("tflite_micro")
 from pytest_tflm.simulator.defects.link import Frames
 from pytest_tflm.simulator.defects.memory import weights
 from pytest_tflm.simulator.engine.base import Refusal
-from simulator.bad_boards import MODELS, Bench, convolution, samples_for
+from simulator.bad_boards import MODELS, Bench, convolution, differs, samples_for
 from simulator.raw_client import RESET_STATE, RawClient
 
 if TYPE_CHECKING:
@@ -80,6 +80,64 @@ def test_truncated_inputs() -> None:
     model = model_builders.identity("int8", (1, 6))
     (found,) = bench.run_all(model, [[np.arange(1, 7, dtype=np.int8)]])
     assert found[0].tolist() == [[1, 2, 3, 0, 0, 0]]
+
+
+def test_stale_tails() -> None:
+    expected = [each.copy() for each in GOOD]
+    for each, before in zip(expected, [np.zeros_like(GOOD[0]), *GOOD[:-1]], strict=True):
+        each.reshape(-1)[-7:] = before.reshape(-1)[-7:]  # of 27
+    same(bad("tail-stale"), expected)
+
+
+@pytest.mark.parametrize(
+    ("spec", "changed", "is_seen"),
+    [
+        ("cached-by-prefix", {64: 1}, False),
+        ("cached-by-prefix", {63: 1}, True),
+        ("cached-by-sum", {0: 1, 110: -1}, False),
+        ("cached-by-sum", {0: 1}, True),
+    ],
+)
+def test_outputs_that_are_cached(spec: str, changed: dict[int, int], is_seen: bool) -> None:
+    first = np.full((3, 37), 20, np.int8)
+    second = first.copy()
+    for at, by in changed.items():
+        second.flat[at] += by * 20
+    samples = [[first], [second], [first], [second]]
+    good, found = (Bench(each).run_all(CONNECTED, samples) for each in ("", spec))
+    assert differs(good[:1], good[1:2])
+    assert not differs(found, good if is_seen else [good[0]] * 4)
+
+
+def through(model: bytes, change: Callable[[np.ndarray], np.ndarray], spec: str) -> None:
+    """A board with that defect computes what a good one does of changed inputs."""
+    samples = samples_for(model)
+    changed = [[change(each).astype(each.dtype) for each in sample] for sample in samples]
+    bench = Bench(spec)
+    assert not differs(bench.run_all(model, samples), Bench().run_all(model, changed))
+    # What has arrived is still there.
+    np.testing.assert_array_equal(bench.loaded.inputs[0].data, samples[-1][0])
+
+
+def test_changed_inputs() -> None:
+    (tensor,) = model_from_bytes(CONNECTED).inputs
+    assert tensor.scale and tensor.zero_point
+    through(
+        CONNECTED,
+        lambda x: np.clip(np.round(x / tensor.scale) + tensor.zero_point, -128, 127),
+        "input-requantised",
+    )
+    through(CONNECTED, lambda x: (x.astype(int) & 0xFF ^ 0x80).astype(np.uint8).view(np.int8),
+            "input-sign-flipped")  # fmt: skip
+    wide = MODELS["connected16"]()
+    through(wide, lambda x: x.byteswap(), "input-byte-swapped")
+    zeroed = [x.copy() for (x,) in samples_for(wide)]
+    for each in zeroed:
+        each.view(np.uint8).reshape(-1)[-1] = 0
+    assert not differs(
+        Bench("input-end-zeroed").run_all(wide, samples_for(wide)),
+        Bench().run_all(wide, [[each] for each in zeroed]),
+    )
 
 
 def test_reused_inputs() -> None:
@@ -188,6 +246,39 @@ def test_an_overlap_in_the_arena() -> None:
     same(bad("arena-overlap"), GOOD)
 
 
+def test_two_tensors_that_overlap() -> None:
+    g = model_builders.Graph()
+    x, a, b, y = (g.tensor(name, (1, 8), "int8", 1.0, 0) for name in "xaby")
+    for inputs, output in (((x, x), a), ((a, a), b), ((a, b), y)):
+        g.operator("ADD", inputs, (output,), "AddOptions", version=2, potScaleInt16=False)
+    sample = [np.arange(8, dtype=np.int8).reshape(1, 8)]
+    good, bad = (
+        Bench(each).run_all(g.finish((x,), (y,)), [sample])[0][0]
+        for each in ("", "tensors-overlap")
+    )
+    assert good.tolist() == [[0, 6, 12, 18, 24, 30, 36, 42]]
+    assert bad.tolist() == [[0, 8, 12, 18, 24, 30, 36, 42]]  # 4 * 1 + 4 * 1 for 2 * 1 + 4 * 1
+
+
+def test_a_bit_of_a_bias() -> None:
+    bench = Bench("bias-bit")
+    found = [outputs[0] for outputs in bench.run_all(CONNECTED, SAMPLES)]
+    table = model_builders.unpack(CONNECTED)
+    bias = table.buffers[table.subgraphs[0].tensors[2].buffer]
+    codes = np.frombuffer(bias.data.tobytes(), np.int32).copy()
+    assert len(codes) == 9
+    codes[4] ^= 1 << 14
+    bias.data = np.frombuffer(codes.tobytes(), np.uint8)
+    same(found, [each[0] for each in Bench().run_all(model_builders.pack(table), SAMPLES)])
+    assert any(not np.array_equal(a, b) for a, b in zip(found, GOOD, strict=True))
+    # Only the first model with a bias is in the flash, and it has one bias.
+    other = MODELS["conv"]()
+    samples = samples_for(other)
+    assert not differs(bench.run_all(other, samples), Bench().run_all(other, samples))
+    same([each[0] for each in bench.run_all(CONNECTED, SAMPLES)], found)
+    same(bad("bias-bit:1"), GOOD)
+
+
 def test_lost_operators() -> None:
     with pytest.raises(Refusal, match="opcode 'FULLY_CONNECTED' version '4'"):
         Bench("lost-version").load(CONNECTED)
@@ -259,7 +350,7 @@ def test_what_a_user_is_told(
     data = MODELS["tcn"]() if defect == "only-first-operator" else CONNECTED
     model = model_from_bytes(data)
     with pytest.raises(error) as caught:
-        board = BoardRuntime(connection, model)
+        board = BoardHost.over(connection).load(model)
         board.run(samples_for(data, 1)[0])
         board.check_identity()
     died = simulator.exit_description(wait=5.0) if error is PortVanished else ""

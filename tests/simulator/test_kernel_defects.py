@@ -15,7 +15,19 @@ from pytest_tflm.model.arithmetic.single import Single
 from pytest_tflm.model.transform.cut import cut_operator
 
 pytest.importorskip("tflite_micro")
-from simulator.bad_boards import MODELS, Bench, convolution, pad, samples_for, split
+from pytest_tflm.simulator.engine.base import Refusal
+from simulator.bad_boards import (
+    MODELS,
+    Bench,
+    averaging,
+    convolution,
+    differs,
+    pad,
+    running_sum,
+    samples_for,
+    softmax,
+    split,
+)
 
 
 def pairs(model: bytes, spec: str, count: int = 4) -> list[tuple[Any, Any, Any]]:
@@ -123,7 +135,7 @@ def test_accumulators_of_32_bits_do_not_wrap_and_parts_are_the_whole(example: st
     model = MODELS[example]()
     bench = Bench(spec)
     bench.load(model)
-    assert bench.engine._segments is not None
+    assert bench.engine._plan is not None
     for _, good, bad in pairs(model, spec, 2):
         np.testing.assert_array_equal(good, bad)
 
@@ -264,25 +276,146 @@ def test_the_first_model_decides_which_kernels_are_bad() -> None:
     assert differs(bench, cut_operator(tcn, 11).model.data)  # a CONV_2D
 
 
-def variable() -> bytes:
-    """int8 (1, 4) → ADD with itself → ASSIGN_VARIABLE, READ_VARIABLE → int8: it cannot be cut."""
-    g = model_builders.Graph()
-    x = g.tensor("x", (1, 4), "int8", 0.1, 0)
-    handle = g.tensor("handle", (1,), "int32")
-    g.graph.tensors[handle].type = model_builders.schema.TensorType.RESOURCE
-    doubled, y = (g.tensor(name, (1, 4), "int8", 0.1, 0) for name in ("doubled", "y"))
-    named = {"container": "", "sharedName": "v"}
-    g.operator("VAR_HANDLE", (), (handle,), "VarHandleOptions", **named)
-    g.operator("ADD", (x, x), (doubled,), "AddOptions", version=2, potScaleInt16=False)
-    g.operator("ASSIGN_VARIABLE", (handle, doubled), (), "AssignVariableOptions")
-    g.operator("READ_VARIABLE", (handle,), (y,), "ReadVariableOptions")
-    return g.finish((x,), (y,))
+def test_negative_codes() -> None:
+    model = model_builders.add_int8((1, 64))
+    for sample, good, bad in pairs(model, "negative-codes:ADD"):
+        np.testing.assert_array_equal(bad, clipped(good + 3 * (sample[0] < 0)))
 
 
-def test_a_model_that_cannot_be_cut_runs_without_the_defect_and_the_board_says_so() -> None:
-    bench = Bench("off-by-one:ADD")
-    bench.load(variable())
-    (said,) = [line for line in bench.engine.take_log() if line.startswith("simulator:")]
-    assert "runs without the board's defect: " in said
-    assert bench.run([np.array([[1, 2, 3, 4]], np.int8)])[0].tolist() == [[2, 4, 6, 8]]
-    assert bench.engine.take_log() == []
+def test_channels_of_a_large_shift() -> None:
+    model = convolution("CONV_2D", activation=0)
+    _, how = of_sums(model)
+    assert len(set(how.shifts)) > 1
+    least = int(how.shifts.max())
+    for _, good, bad in pairs(model, f"shift-below:{least}"):
+        np.testing.assert_array_equal(bad, clipped(good + 2 * (how.shifts < least)))
+    for _, good, bad in pairs(model, f"shift-below:{how.shifts.min()}"):
+        np.testing.assert_array_equal(bad, good)
+
+
+def test_a_truncated_bias() -> None:
+    model = convolution("FULLY_CONNECTED", channels=2048, batch=1)
+    single, how = of_sums(model)
+    assert single.inputs[2] is not None
+    bias = single.constant(single.inputs[2])
+    assert bias is not None and (abs(bias) > 1 << 15).any()
+    lost = bias - bias.astype(np.int16)
+    for sample, good, bad in pairs(model, "bias-truncated"):
+        sums = accumulators(single, sample)
+        assert sums is not None
+        np.testing.assert_array_equal(bad, how.codes(sums - lost))
+        assert (good != bad).any()
+
+
+def test_a_wrong_scale() -> None:
+    for _, good, bad in pairs(model_builders.add_int8((1, 64)), "wrong-scale"):
+        levels = good - 1  # the zero point
+        assert (abs(bad - 1 - levels * 7 / 8) <= 0.5).all() and (bad != good).any()
+
+
+def test_permuted_channels() -> None:
+    for _, good, bad in pairs(convolution("DEPTHWISE_CONV_2D"), "permuted"):
+        np.testing.assert_array_equal(bad[..., 1:], good[..., :-1])
+        np.testing.assert_array_equal(bad[..., 0], good[..., -1])
+
+
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_a_dilation_that_is_ignored(name: str) -> None:
+    model = convolution(name, dilation=(2, 2), stride=(1, 1), activation=0)
+    table = model_builders.unpack(model)
+    options = table.subgraphs[0].operators[0].builtinOptions
+    options.dilationHFactor = options.dilationWFactor = 1
+    undilated = Single(model_from_bytes(model_builders.pack(table)))
+    _, how = of_sums(model)
+    for sample, good, bad in pairs(model, "undilated"):
+        sums = accumulators(undilated, sample)
+        assert sums is not None
+        np.testing.assert_array_equal(bad, how.codes(sums))
+        assert (good != bad).any()
+
+
+def test_a_maximum_for_an_average() -> None:
+    for sample, good, bad in pairs(averaging("AVERAGE_POOL_2D"), "max-for-average"):
+        largest = sample[0].reshape(1, 3, 2, 3, 2, 3).max(axis=(2, 4))
+        np.testing.assert_array_equal(bad, largest)
+        assert (good != bad).any()
+    for sample, good, bad in pairs(averaging("MEAN"), "max-for-average"):
+        largest = sample[0].astype(int).max(axis=(1, 2))
+        np.testing.assert_array_equal(bad, clipped((largest - 5) * 2 - 7))
+        assert (good != bad).any()
+
+
+def test_the_right_edge_of_one_size_of_window() -> None:
+    for _, good, bad in pairs(convolution("DEPTHWISE_CONV_2D"), "right-edge:DEPTHWISE_CONV_2D"):
+        np.testing.assert_array_equal(bad[:, :, :-1], good[:, :, :-1])
+        np.testing.assert_array_equal(bad[:, :, -1], clipped(good + 3)[:, :, -1])
+    for spec, fixed in (("right-edge", {"size": (3, 2)}), ("right-edge:5", {})):
+        for _, good, bad in pairs(convolution("DEPTHWISE_CONV_2D", **fixed), spec):
+            np.testing.assert_array_equal(bad, good)
+
+
+def test_a_kernel_keeps_the_parameters_of_its_first_model() -> None:
+    first, second = softmax(0.1), softmax(0.02, beta=0.5)
+    samples = samples_for(first)
+    good = [Bench().run_all(model, samples) for model in (first, second)]
+    bench = Bench("parameters-kept:SOFTMAX")
+    found = [bench.run_all(model, samples) for model in (first, second, first)]
+    np.testing.assert_array_equal(found[0], good[0])
+    np.testing.assert_array_equal(found[1], good[0])  # as the first model computes it
+    np.testing.assert_array_equal(found[2], good[0])
+    assert not np.array_equal(good[0], good[1])
+    # By the order of loading; and the n-th operator of a type keeps what the n-th had.
+    bench = Bench("parameters-kept:SOFTMAX")
+    np.testing.assert_array_equal(bench.run_all(second, samples), good[1])
+    tcn = model_from_bytes(MODELS["tcn"]())
+    bench = Bench("parameters-kept")
+    samples = samples_for(tcn.data, 1)
+    np.testing.assert_array_equal(
+        bench.run_all(tcn.data, samples), Bench().run_all(tcn.data, samples)
+    )
+    convolutions = [each.index for each in tcn.operators if each.name == "CONV_2D"]
+    alone = [cut_operator(tcn, index).model.data for index in convolutions[:2]]
+    for model, is_bad in zip(alone, (False, True), strict=True):
+        samples = samples_for(model, 1)
+        assert differs(bench.run_all(model, samples), Bench().run_all(model, samples)) == is_bad
+
+
+@pytest.mark.parametrize("begins", [None, 9])
+def test_resource_variables_of_a_model_that_is_run_in_parts(begins: int | None) -> None:
+    model = running_sum(begins=begins)
+
+    def runs(spec: str) -> list[int]:
+        bench = Bench(spec)
+        bench.load(model)
+        found = []
+        for value in (6, 7, 8, 9):
+            if value == 8:
+                bench.engine.reset_state()
+            found.append(int(bench.run([np.full((1, 4), value, np.int8)])[0].flat[0]))
+        return found
+
+    good = runs("")
+    start = 0 if begins is None else begins - 5
+    assert good == [start + 6, start + 8, 8, 12]  # a reset is to the zero point, as in TFLM
+    assert runs("minimum-lost:ADD") == good  # in parts, and nothing to be seen
+    assert runs("off-by-one:ADD") == [start + 7, start + 10, 9, 14]
+    assert runs("off-by-one:MUL") == good
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "said"),
+    [
+        ("off-by-one:ADD", model_builders.while_loop(), "ADD is in a subgraph that another"),
+        ("off-by-one:READ_VARIABLE", running_sum(), "READ_VARIABLE .* works on a resource"),
+        ("off-by-one:ADD,last-channel:READ_VARIABLE", running_sum(), "defect=off-by-one:ADD,last"),
+    ],
+)
+def test_a_model_that_a_defect_cannot_be_applied_to_is_refused(
+    spec: str, model: bytes, said: str
+) -> None:
+    bench = Bench(spec)
+    with pytest.raises(Refusal, match=said) as caught:
+        bench.load(model)
+    assert f"sim: defect={spec} cannot be applied to this model" in str(caught.value)
+    assert f"{model_from_bytes(model).crc32:08x}" in str(caught.value)
+    bench.load(MODELS["pad"]())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pytest_tflm.model import open_model
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.runtime.interpreter import interpreter
 from pytest_tflm.simulator.board.launch import start
 
 pytest.importorskip("tflite_micro")
@@ -36,11 +36,8 @@ def test_it_runs_a_model(spec, tcn):
     model = open_model(tcn)
     sample = np.load(tcn.with_name("tcn_samples.npz"))["inputs"][0]
     (data,) = model.quantize(sample)
-    reference = InterpreterRuntime("tflm", model)
-    try:
-        expected = reference.run(sample).arrays[0].tobytes()
-    finally:
-        reference.close()
+    with interpreter("tflm") as host:
+        expected = host.load(model).run(sample).arrays[0].tobytes()
     with start(spec) as simulator:
         done = subprocess.run(
             [sys.executable, "-I", CLIENT, simulator.port, tcn],

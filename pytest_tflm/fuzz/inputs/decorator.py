@@ -134,7 +134,7 @@ def search(
     from pytest_tflm.replay.record import differing
 
     comparison = getattr(found.error, "comparison", None) or compared()
-    lsb, float_tolerance = settings.tolerance, settings.float_tolerance
+    lsb, float_tolerance = settings.lsb, settings.float_tolerance
     if comparison is not None:
         lsb, float_tolerance = comparison.lsb, comparison.float_tolerance
     replay = differing(

@@ -28,7 +28,6 @@ from pytest_tflm.fuzz.inputs.strategies import Maker
 from pytest_tflm.fuzz.reduce import reduced
 from pytest_tflm.fuzz.shrink import DEFAULT_RUNS, shrunk
 from pytest_tflm.record.words import rest_of
-from pytest_tflm.runtime.base import has_state
 
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs.strategies import RealSamples, Sample
@@ -110,7 +109,7 @@ class InputSearch:
             raise SettingsError(f"max_examples={examples}: at least one example is needed.")
         self._device, self._reference, self._check = device, reference, check
         self._model = device.model
-        self._stateful = has_state(self._model)
+        self._stateful = self._model.is_stream
         self._maker = Maker(self._model, real)
         self._examples, self._batch, self._seed = examples, batch, seed
         self._shrink_runs = shrink_runs

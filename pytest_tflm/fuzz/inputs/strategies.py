@@ -25,7 +25,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pytest_tflm.errors import SampleError
-from pytest_tflm.model.model import Tensor
+from pytest_tflm.model import Tensor
 from pytest_tflm.model.quantise import quantize_array
 
 if TYPE_CHECKING:

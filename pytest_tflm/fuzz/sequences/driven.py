@@ -150,8 +150,8 @@ class Driven:
         self.count += 1
 
         def ask(board: BoardRuntime) -> bool:
-            connection = self._board.connection()
-            return isinstance(connection.wait(connection.ask(request)), message.Failure)
+            channel = self._board.connection().channel
+            return isinstance(channel.wait(channel.ask(request)), message.Failure)
 
         if self._on_board(ask) == (False,):
             raise OutputMismatch(f"the board took a request that makes no sense: {request}")

@@ -13,24 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.model.arithmetic.single import Single
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.transform.cut import Cut
+    from pytest_tflm.model.arithmetic.single import Single
 
 _CODES = ("int8", "uint8", "int16")
 
 
-def accumulators(cut: Cut | Single, arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
-    """The accumulators of a cut operator, bias included, in the shape of its output.
+def accumulators(single: Single, arrays: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
+    """The accumulators of an operator, bias included, in the shape of its output.
 
-    ``arrays`` are the inputs of ``cut.model`` in their order, as codes. None for other operators,
-    for float or hybrid ones, and for weights that are not stored as plain int8.
+    ``arrays`` are the inputs of ``single.model`` in their order, as codes. None for other
+    operators, for float or hybrid ones, and for weights that are not stored as plain int8.
     """
-    single = cut if isinstance(cut, Single) else _single(cut)
-    if single is None or single.name not in _COMPUTE:
+    if single.name not in _COMPUTE:
         return None
     source, weights, bias = (*single.operands(arrays), None, None)[:3]
     tensors = single.inputs
@@ -48,10 +45,6 @@ def accumulators(cut: Cut | Single, arrays: Sequence[NDArray[Any]]) -> NDArray[n
         return None
     exact = sums.astype(np.int64)
     return exact if bias is None else exact + bias.astype(np.int64)
-
-
-def _single(cut: Cut) -> Single | None:
-    return Single(cut.model) if len(cut.model.operators) == 1 else None
 
 
 def _fully_connected(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Tensor
+    from pytest_tflm.model.tensor import Tensor
 
 ACCUMULATING = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 """The operators whose accumulators :mod:`~pytest_tflm.model.arithmetic.accumulators` knows."""

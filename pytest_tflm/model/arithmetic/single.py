@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pytest_tflm.model.graph import unpack
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Model, Tensor
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Tensor
 
 SAME, VALID = range(2)
 """TFLite's ``Padding``."""
@@ -63,15 +60,9 @@ class Single:
         return self.model.operators[0].name
 
     @cached_property
-    def table(self) -> Any:
-        """The schema's ``ModelT``. To be read: :func:`~pytest_tflm.model.graph.unpack` another one
-        to change it."""
-        return unpack(self.model.data)
-
-    @property
     def options(self) -> Any:
         """The operator's options, such as a ``Conv2DOptionsT``; None if there are none."""
-        return self.table.subgraphs[0].operators[0].builtinOptions
+        return self.model.options(0)
 
     @property
     def inputs(self) -> tuple[Tensor | None, ...]:
@@ -85,24 +76,16 @@ class Single:
     def outputs(self) -> tuple[Tensor, ...]:
         return tuple(self.model.tensors[index] for index in self.model.operators[0].outputs)
 
-    def constant(self, tensor: Tensor) -> NDArray[Any] | None:
-        """The array stored for a tensor; None if none is, or not as plain elements."""
-        stored = self.table.subgraphs[0].tensors[tensor.index]
-        data = self.table.buffers[stored.buffer].data
-        if not tensor.is_constant or data is None or stored.sparsity is not None:
-            return None
-        raw = np.asarray(data, np.uint8).tobytes()
-        try:
-            return np.frombuffer(raw, np.dtype(tensor.dtype)).reshape(tensor.shape)
-        except (TypeError, ValueError):  # four bits each, strings, compressed
-            return None
-
     def operands(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any] | None]:
         """An array for each of the operator's inputs: from ``arrays``, which are the model's
         inputs in their order, or the constant stored; None where there is neither."""
         given = {t.index: array for t, array in zip(self.model.inputs, arrays, strict=True)}
         return [
-            None if t is None else given[t.index] if t.index in given else self.constant(t)
+            None
+            if t is None
+            else given[t.index]
+            if t.index in given
+            else self.model.constant(t.index)
             for t in self.inputs
         ]
 

@@ -15,20 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import CannotCut, ModelError
-from pytest_tflm.model import accessors, dtypes
+from pytest_tflm.model.accessors import ints, root_of, schema, stored_length
+from pytest_tflm.model.dtypes import DTYPES
 from pytest_tflm.model.graph import pack, take_in_buffer, take_in_options
 from pytest_tflm.model.model import model_from_bytes
-from pytest_tflm.model.verify import structure as check
-from pytest_tflm.model.verify import tensors as check_tensors
-from pytest_tflm.model.verify.tensors import ints
+from pytest_tflm.model.verify.structure import SUBGRAPH_FIELDS
 
 if TYPE_CHECKING:
-    from pytest_tflm.model.model import Model, Operator
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Operator
 
     Shapes = Mapping[int, tuple[int, ...]]
-
-# Types of tensors that are handles to something that lives in an interpreter.
-HANDLES = {"resource", "variant"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +129,7 @@ def _outputs(model: Model, first: int, last: int) -> tuple[int, ...]:
 def _check_handles(model: Model, run: Iterable[Operator]) -> None:
     for operator in run:
         for index in (*operator.inputs, *operator.outputs):
-            if index >= 0 and model.tensors[index].dtype in HANDLES:
+            if index >= 0 and model.tensors[index].is_handle:
                 raise CannotCut(
                     f"{operator.name} (operator {operator.index} of {model.name}) works on a "
                     f"{model.tensors[index].dtype} that it shares with other operators"
@@ -145,8 +142,8 @@ class _Carrier:
     def __init__(self, model: Model, shapes: Shapes) -> None:
         self.model = model
         self.shapes = shapes
-        self.schema = accessors.schema()
-        self.root = self.schema.Model.GetRootAs(model.data, 0)
+        self.schema = schema()
+        self.root = root_of(model.data)
         self.new = self.schema.ModelT()
         self.new.version = 3
         self.new.description = f"cut from {model.name}"
@@ -210,7 +207,7 @@ class _Carrier:
     def _whole_subgraph(self, number: int) -> None:
         old = self.root.Subgraphs(number)
         for index in range(old.TensorsLength()):
-            if dtypes.DTYPES[old.Tensors(index).Type()].name in HANDLES:
+            if DTYPES[old.Tensors(index).Type()].is_handle:
                 raise CannotCut(
                     f"{self.model.name}: an operator calls subgraph {number}, which works on a "
                     f"variable that other operators share"
@@ -218,7 +215,7 @@ class _Carrier:
         self.graph(number, range(old.OperatorsLength()), ints(old, "Inputs"), ints(old, "Outputs"))
 
     def _finish_tensor(self, tensor: Any, shape: tuple[int, ...] | None) -> None:
-        is_constant = check_tensors.stored_length(self.root.Buffers(tensor.buffer)) > 0
+        is_constant = stored_length(self.root.Buffers(tensor.buffer)) > 0
         tensor.buffer = self._buffer(tensor.buffer) if is_constant else 0
         if shape is not None and not is_constant:
             tensor.shape, tensor.shapeSignature = list(shape), None
@@ -237,7 +234,7 @@ class _Carrier:
         take_in_options(operator, self.model.data)
         for options in (operator.builtinOptions, operator.builtinOptions2):
             name = type(options).__name__.removesuffix("T")
-            for field in check.SUBGRAPH_FIELDS.get(name, ()):
+            for field in SUBGRAPH_FIELDS.get(name, ()):
                 attribute = field[0].lower() + field[1:]
                 setattr(options, attribute, self._called(getattr(options, attribute)))
             if name == "StablehloCaseOptions" and options.branchSubgraphIndices is not None:

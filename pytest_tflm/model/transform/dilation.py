@@ -17,19 +17,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.model import accessors
-from pytest_tflm.model.constants import constant, options
+from pytest_tflm.model.accessors import schema
 
 if TYPE_CHECKING:
-    from pytest_tflm.model.model import Model, Operator, Tensor
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Operator, Tensor
 
     Shapes = Mapping[int, tuple[int, ...]]
 
-CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-EXPANDING = ("EXPAND_DIMS", "RESHAPE")
-SQUEEZING = ("SQUEEZE", "RESHAPE")
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_EXPANDING = ("EXPAND_DIMS", "RESHAPE")
+_SQUEEZING = ("SQUEEZE", "RESHAPE")
 # Blocks, borders and dilations beyond this are damage.
-LARGEST = 1 << 20
+_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def find_chains(
             try:
                 chains.append(finder.chain(operator))
             except _No as reason:
-                pads = constant(model, operator.inputs[2])
+                pads = model.constant(operator.inputs[2])
                 may_pad = pads is None or bool(pads.any())
                 others.append(NotFoldable(operator.index, str(reason), may_pad))
     return tuple(chains), tuple(others)
@@ -139,12 +139,12 @@ class _Finder:
         block, pads = self._constants(first)
         expand = squeeze = None
         convolution = self._only_user(first)
-        if rank == 3 and convolution.name in EXPANDING:
+        if rank == 3 and convolution.name in _EXPANDING:
             expand, convolution = convolution, self._only_user(convolution)
-        if convolution.name not in CONVOLUTIONS:
+        if convolution.name not in _CONVOLUTIONS:
             raise _No(f"{convolution.name} follows instead of a convolution")
         last = self._only_user(convolution)
-        if rank == 3 and last.name in SQUEEZING:
+        if rank == 3 and last.name in _SQUEEZING:
             squeeze, last = last, self._only_user(last)
         if last.name != "BATCH_TO_SPACE_ND":
             raise _No(f"{last.name} follows {convolution.name} instead of BATCH_TO_SPACE_ND")
@@ -180,11 +180,11 @@ class _Finder:
 
     def _constants(self, operator: Operator) -> tuple[list[int], list[list[int]]]:
         """Block shape, and paddings or crops: an (N,) and an (N, 2)."""
-        block, borders = (constant(self.model, i) for i in operator.inputs[1:3])
+        block, borders = (self.model.constant(i) for i in operator.inputs[1:3])
         if block is None or borders is None:
             raise _No(f"the block or the borders of {operator.name} are computed in the run")
         fits = block.ndim == 1 and borders.shape == (block.size, 2)
-        fits &= all(a.dtype.kind == "i" and a.max(initial=0) <= LARGEST for a in (block, borders))
+        fits &= all(a.dtype.kind == "i" and a.max(initial=0) <= _LARGEST for a in (block, borders))
         if not fits or block.min(initial=1) < 1 or borders.min(initial=0) < 0:
             raise _No(f"{operator.name} has blocks {block.tolist()}, borders {borders.tolist()}")
         return block.tolist(), borders.tolist()
@@ -206,7 +206,7 @@ class _Finder:
                 continue
             tensors = [self.model.tensors[operator.inputs[0]]]
             tensors.append(self.model.tensors[operator.outputs[0]])
-            if operator.name in CONVOLUTIONS:
+            if operator.name in _CONVOLUTIONS:
                 weights = self.model.tensors[operator.inputs[1]]
                 if operator.inputs[1] < 0 or not weights.is_constant:
                     raise _No(f"the weights of {operator.name} are computed in the run")
@@ -220,7 +220,7 @@ class _Finder:
     ) -> tuple[int | None, int | None]:
         """Whether the one axis is the convolution's height or its width."""
         if expand.name == "EXPAND_DIMS":
-            axis = constant(self.model, expand.inputs[1])
+            axis = self.model.constant(expand.inputs[1])
             if axis is None or axis.size != 1:
                 raise _No("the axis of EXPAND_DIMS is computed in the run")
         shape = self._shape(expand.outputs[0])
@@ -241,7 +241,7 @@ class _Finder:
         is_plain = len(given) == 4 and 1 in given[1:3] and len(shape) == 3
         if not is_plain or shape[1:] != (given[1] * given[2], given[3]):
             raise _No(f"{squeeze.name} does more than to drop an axis")
-        if squeeze.name == "SQUEEZE" and options(self.model, squeeze.index) is None:
+        if squeeze.name == "SQUEEZE" and self.model.options(squeeze.index) is None:
             raise _No("SQUEEZE has no options")
 
     def _axes(
@@ -253,12 +253,12 @@ class _Finder:
         pads: list[list[int]],
         crops: list[list[int]],
     ) -> tuple[Axis, Axis, bool]:
-        stored = options(self.model, convolution.index)
+        stored = self.model.options(convolution.index)
         if stored is None or not hasattr(stored, "dilationHFactor"):
             raise _No(f"{convolution.name} has no options")
         if (stored.strideH, stored.strideW) != (1, 1):
             raise _No(f"{convolution.name} has strides {stored.strideH} and {stored.strideW}")
-        is_same = stored.padding == accessors.schema().Padding.SAME
+        is_same = stored.padding == schema().Padding.SAME
         kernel = self.model.tensors[convolution.inputs[1]].shape[1:3]
         axes = []
         sees_padding = False
@@ -269,7 +269,7 @@ class _Finder:
             b, (p0, p1), (c0, c1) = 1, (0, 0), (0, 0)
             if place is not None:
                 b, (p0, p1), (c0, c1) = block[place - 1], pads[place - 1], crops[place - 1]
-            if not (k >= 1 and 1 <= own <= LARGEST):
+            if not (k >= 1 and 1 <= own <= _LARGEST):
                 raise _No(f"{convolution.name} has a kernel of {k} and a dilation of {own}")
             total = own * (k - 1) if is_same else 0
             before, after = p0 + b * (total // 2) - c0, p1 + b * (total - total // 2) - c1

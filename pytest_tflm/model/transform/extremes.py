@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.errors import SampleError
-from pytest_tflm.model import dtypes
-from pytest_tflm.model.constants import NUMBERS
+from pytest_tflm.model.dtypes import BY_NAME
 
 if TYPE_CHECKING:
-    from pytest_tflm.model.model import Model, Tensor
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Tensor
 
     Arrays = tuple[np.ndarray[Any, Any], ...]
 
@@ -32,7 +32,7 @@ def extreme_samples(model: Model, seed: int = 0) -> Iterator[tuple[str, Arrays]]
     :class:`~pytest_tflm.errors.SampleError` for inputs that are no numbers.
     """
     for tensor in model.inputs:
-        if tensor.dtype not in NUMBERS:
+        if not tensor.is_number:
             raise SampleError(
                 f"{model.name}: input '{tensor.name}' is {tensor.dtype}, and inputs of that cannot "
                 "be made up"
@@ -63,8 +63,8 @@ def extreme_samples(model: Model, seed: int = 0) -> Iterator[tuple[str, Arrays]]
 
 def _limits(tensor: Tensor) -> tuple[float, float]:
     """The smallest and the largest value that a sample has."""
-    dtype = dtypes.BY_NAME[tensor.dtype]
-    limits = dtypes.code_range(dtype)
+    dtype = BY_NAME[tensor.dtype]
+    limits = dtype.code_range
     if limits is None:
         return (0, 1) if dtype.name == "bool" else (-_FLOAT, _FLOAT)
     # 32 bits and more, or no scale: indices and sizes.

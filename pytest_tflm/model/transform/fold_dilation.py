@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.model import accessors, dtypes
-from pytest_tflm.model.constants import constant
+from pytest_tflm.model.accessors import builtin_names, schema
+from pytest_tflm.model.dtypes import DTYPES
 from pytest_tflm.model.graph import pack, unpack
 from pytest_tflm.model.transform.dilation import Chain, NotFoldable, find_chains
 from pytest_tflm.model.transform.prune import prune
-from pytest_tflm.model.verify import structure as check
 
 if TYPE_CHECKING:
     from pytest_tflm.model.model import Model
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     Shapes = Mapping[int, tuple[int, ...]]
 
 # The version that a kernel's int8, int16 form has (tensorflow/lite/tools/versioning/op_version.cc).
-VERSIONS = {"PAD": {"int8": 2, "int16": 3}, "SLICE": {"int8": 2, "int16": 4}}
+_VERSIONS = {"PAD": {"int8": 2, "int16": 3}, "SLICE": {"int8": 2, "int16": 4}}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class _Folder:
     def __init__(self, model: Model, shapes: Shapes) -> None:
         self.model = model
         self.shapes = shapes
-        self.schema = accessors.schema()
+        self.schema = schema()
         self.parts = unpack(model.data)
         self.graph = self.parts.subgraphs[0]
         # What stands in an operator's place; an operator that is not in it stays.
@@ -101,8 +100,10 @@ class _Folder:
                 self._reshape_to_output(operator)
             elif name == "SQUEEZE":
                 operator.builtinOptions.squeezeDims = [at]
-            elif constant(self.model, int(operator.inputs[1])).item() % 4 != at:
-                operator.inputs = [source, self._int32(at, "axis")]
+            else:
+                axis = self.model.constant(int(operator.inputs[1]))
+                if axis is None or axis.item() % 4 != at:
+                    operator.inputs = [source, self._int32(at, "axis")]
 
     def _with_borders(self, chain: Chain) -> int:
         """The source with explicit padding, or cropped: a SLICE, a PAD or both."""
@@ -196,19 +197,19 @@ class _Folder:
         return len(self.graph.tensors) - 1
 
     def _operator(self, name: str, inputs: Sequence[int], output: int) -> Any:
-        dtype = dtypes.DTYPES[self.graph.tensors[inputs[0]].type].name
+        dtype = DTYPES[self.graph.tensors[inputs[0]].type].name
         operator = self.schema.OperatorT()
         operator.inputs, operator.outputs = list(inputs), [output]
         table = f"{name.title()}Options"
         operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, table)
         operator.builtinOptions = getattr(self.schema, f"{table}T")()
         number = getattr(self.schema.BuiltinOperator, name)
-        operator.opcodeIndex = self._code(number, VERSIONS[name].get(dtype, 1))
+        operator.opcodeIndex = self._code(number, _VERSIONS[name].get(dtype, 1))
         return operator
 
     def _name(self, operator: Any) -> str:
         code = self.parts.operatorCodes[operator.opcodeIndex]
-        return check.builtin_names().get(_number(code), "")
+        return builtin_names().get(_number(code), "")
 
     def _raise_version(self, operator: Any, least: int) -> None:
         code = self.parts.operatorCodes[operator.opcodeIndex]
@@ -227,5 +228,5 @@ class _Folder:
 
 
 def _number(code: Any) -> int:
-    """An ``OperatorCodeT``'s operator: see :func:`.check.builtin_code`."""
+    """An ``OperatorCodeT``'s operator: see :func:`pytest_tflm.model.accessors.builtin_code`."""
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))

@@ -46,7 +46,7 @@ def wrong_shapes(model: Model, shapes: Shapes) -> tuple[WrongShape, ...]:
 
 def dynamic_tensors(model: Model) -> tuple[int, ...]:
     """The tensors of subgraph 0 whose size is unknown until run time by their shape signature."""
-    return tuple(t.index for t in model.tensors if t.shape_signature and -1 in t.shape_signature)
+    return tuple(tensor.index for tensor in model.tensors if tensor.has_unknown_size)
 
 
 def freeze(model: Model, shapes: Shapes) -> bytes:

@@ -11,15 +11,12 @@ from pytest_tflm.model.verify.structure import OFFLINE_PLAN
 def prune(model: Any) -> None:
     """Drop unused tensors, buffers and operator codes of a ``ModelT``, and the metadata that tells
     TFLM where in the arena each tensor goes: it counts the tensors that were."""
-    model.metadata = [m for m in model.metadata or () if _text(m.name) != OFFLINE_PLAN.decode()]
+    plan = (OFFLINE_PLAN, OFFLINE_PLAN.decode())
+    model.metadata = [entry for entry in model.metadata or () if entry.name not in plan]
     for number, graph in enumerate(model.subgraphs):
         _prune_tensors(model, number, graph)
     _prune_buffers(model)
     _prune_codes(model)
-
-
-def _text(name: Any) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _prune_tensors(model: Any, number: int, graph: Any) -> None:

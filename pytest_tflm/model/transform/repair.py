@@ -72,14 +72,14 @@ def _frozen(model: Model, shapes: Shapes) -> str:
     if wrong:
         words.append(
             f"{_count(len(wrong), 'tensor')} got the shape of the run (the first is "
-            f"{describe_wrong(model, wrong[0])})"
+            f"{_describe_wrong(model, wrong[0])})"
         )
     if dynamic:
         words.append(f"{_count(len(dynamic), 'shape signature')} dropped")
     return ", ".join(words)
 
 
-def describe_wrong(model: Model, wrong: WrongShape) -> str:
+def _describe_wrong(model: Model, wrong: WrongShape) -> str:
     """Where a stored shape is not the run's, in words."""
     if wrong.operator is None:
         place = f"input '{model.tensors[wrong.tensor].name}'"

@@ -17,7 +17,7 @@ import struct
 from dataclasses import dataclass, field
 
 MAX_DEPTH = 64
-MAX_TABLES = 1_000_000
+_MAX_TABLES = 1_000_000
 MAX_SIZE = 2**31 - 1
 
 _U16 = struct.Struct("<H").unpack_from
@@ -168,8 +168,8 @@ class _Verifier:
 
     def count(self, tables: int) -> None:
         self.tables += tables
-        if self.tables > MAX_TABLES:
-            raise MalformedFlatbuffer(f"it holds more than {MAX_TABLES} tables")
+        if self.tables > _MAX_TABLES:
+            raise MalformedFlatbuffer(f"it holds more than {_MAX_TABLES} tables")
 
     def table(self, start: int, table: _Table, depth: int) -> int:
         """Check a table and all below it; returns how many levels that is."""

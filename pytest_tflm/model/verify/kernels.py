@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_tflm.model.verify.tensors import Contradiction, dtype_of, ints
+from pytest_tflm.model.accessors import ints
+from pytest_tflm.model.verify.tensors import Contradiction, dtype_of
 
 # Operators with inputs that may be left out (index -1); every other kernel reads all of its inputs.
 OPTIONAL_INPUTS = {
@@ -66,8 +67,8 @@ RANKS = {
     "TRANSPOSE_CONV": {1: 4, 2: 4},
 }
 COMPARISONS = {"EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL"}
-MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
-CODES = {"int8", "uint8", "int16"}
+_MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
+_CODES = {"int8", "uint8", "int16"}
 
 
 def check_kernel(graph: Any, operator: Any, name: str, where: str) -> None:
@@ -106,11 +107,11 @@ def _check_sum(graph: Any, operator: Any, name: str, where: str) -> None:
     tensors = [graph.Tensors(i) for i in (*inputs[:2], outputs[0])]
     # TFLite gives the output the type of the second input, whatever the file says.
     kind = dtype_of(tensors[1]).name
-    if kind not in CODES and dtype_of(tensors[2]).name not in CODES:
+    if kind not in _CODES and dtype_of(tensors[2]).name not in _CODES:
         return
     scales = [_scale(tensor) for tensor in tensors]
     divisor = scales[2] * (1 << (15 if kind == "int16" else 20))
-    if not all(scales) or not 2 * max(scales[:2]) < divisor <= MAX_FLOAT32:
+    if not all(scales) or not 2 * max(scales[:2]) < divisor <= _MAX_FLOAT32:
         raise Contradiction(
             f"{where}{name} of {kind} has the scales {scales[0]:g} and "
             f"{scales[1]:g} for its inputs and {scales[2]:g} for its output"

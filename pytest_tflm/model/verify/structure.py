@@ -13,23 +13,17 @@ interpreter runs in a process of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from pytest_tflm.model import accessors
-from pytest_tflm.model.verify import kernels as check_kernels
-from pytest_tflm.model.verify import tensors as check_tensors
-from pytest_tflm.model.verify.tensors import Contradiction, ints, label
-
-__all__ = ["CUSTOM", "Checked", "Contradiction", "builtin_code", "builtin_names", "check", "ints"]
-
-# Numbers of BuiltinOperator that matter here.
-CUSTOM = 32
-CALL = 31
-IF = 118
-WHILE = 119
-CALL_ONCE = 129
+from pytest_tflm.model.accessors import CUSTOM, builtin_code, builtin_names, ints, schema
+from pytest_tflm.model.verify.kernels import check_kernel
+from pytest_tflm.model.verify.tensors import (
+    MAX_BYTES,
+    Contradiction,
+    check_tensor,
+    label,
+    stored_bytes,
+)
 
 # Where an operator's options name subgraphs: by member of BuiltinOptions / BuiltinOptions2.
 SUBGRAPH_FIELDS = {
@@ -45,43 +39,35 @@ SUBGRAPH_FIELDS = {
     "StableHLOCompositeOptions": ("DecompositionSubgraphIndex",),
 }
 # TFLM reads these operators' options without asking whether they are there.
-NEEDS_OPTIONS = {
-    CALL: "CallOptions",
-    IF: "IfOptions",
-    WHILE: "WhileOptions",
-    CALL_ONCE: "CallOnceOptions",
+_NEEDS_OPTIONS = {
+    31: "CallOptions",  # by the number in BuiltinOperator
+    118: "IfOptions",
+    119: "WhileOptions",
+    129: "CallOnceOptions",
 }
 # A subgraph that is called is planned (and run) once for each call: this many is not a model.
-MAX_CALLS = 100_000
+_MAX_CALLS = 100_000
 OFFLINE_PLAN = b"OfflineMemoryAllocation"
 
 
-@dataclass
-class Checked:
-    """What the check found out on its way: the constant tensors of every subgraph."""
-
-    constants: list[set[int]] = field(default_factory=list)
-
-
-def check(root: Any, data: bytes) -> Checked:
+def check(root: Any, data: bytes) -> list[set[int]]:
     """Check a model's meaning. ``root`` is a schema ``Model`` over verified ``data``.
 
-    Raises :class:`Contradiction`, whose text says what contradicts what.
+    Returns the indices of the constant tensors of each subgraph. Raises :class:`Contradiction`,
+    whose text says what contradicts what.
     """
-    result = Checked()
     graphs = root.SubgraphsLength()
     if not graphs:
         raise Contradiction("it has no subgraph")
     _check_operator_codes(root)
-    for number in range(graphs):
-        result.constants.append(_check_graph(root, number, data))
-    calls = [_check_operators(root, number, result.constants[number]) for number in range(graphs)]
+    constants = [_check_graph(root, number, data) for number in range(graphs)]
+    calls = [_check_operators(root, number, constants[number]) for number in range(graphs)]
     if not root.Subgraphs(0).OutputsLength():
         raise Contradiction("it has no outputs")
     _check_calls(calls)
     _check_metadata(root)
     _check_signatures(root)
-    return result
+    return constants
 
 
 def _where(root: Any, number: int) -> str:
@@ -96,7 +82,7 @@ def _check_graph(root: Any, number: int, data: bytes) -> set[int]:
     constants = set()
     for index in range(graph.TensorsLength()):
         tensor = graph.Tensors(index)
-        if check_tensors.check_tensor(root, graph, tensor, f"{where}{label(tensor, index)}", data):
+        if check_tensor(root, graph, tensor, f"{where}{label(tensor, index)}", data):
             constants.add(index)
     _check_indices(graph, "input", ints(graph, "Inputs"), where)
     _check_indices(graph, "output", ints(graph, "Outputs"), where)
@@ -112,19 +98,6 @@ def _check_operators(root: Any, number: int, constants: set[int]) -> list[int]:
         operator = graph.Operators(index)
         calls += _check_operator(root, graph, operator, constants, f"{where}operator {index}")
     return calls
-
-
-@cache
-def builtin_names() -> dict[int, str]:
-    """``BuiltinOperator`` by number."""
-    names = vars(accessors.schema().BuiltinOperator)
-    return {number: name for name, number in names.items() if isinstance(number, int)}
-
-
-def builtin_code(code: Any) -> int:
-    """An OperatorCode's operator. There are two fields because the first had one byte; the larger
-    one holds (GetBuiltinCode in tensorflow/lite/schema/schema_utils.cc)."""
-    return max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
 
 
 def _check_operator_codes(root: Any) -> None:
@@ -168,7 +141,7 @@ def _check_operator(
     if written:
         raise Contradiction(f"{where}output tensor {min(written)} is a constant")
     name = builtin_names().get(builtin_code(root.OperatorCodes(code_index)), "")
-    check_kernels.check_kernel(graph, operator, name, where)
+    check_kernel(graph, operator, name, where)
     size = operator.LargeCustomOptionsSize()
     if size and operator.LargeCustomOptionsOffset() + size > len(root._tab.Bytes):
         raise Contradiction(f"{where}its custom options end beyond the end of the file")
@@ -195,20 +168,20 @@ def _called(root: Any, graph: Any, operator: Any, where: str) -> Iterator[int]:
                 yield index
     # TFLM asks for both fields of the operator code, in different places.
     for number in {builtin_code(code), int(code.BuiltinCode())}:
-        if number in NEEDS_OPTIONS and NEEDS_OPTIONS[number] not in found:
-            raise Contradiction(f"{where}its {NEEDS_OPTIONS[number]} are missing")
+        if number in _NEEDS_OPTIONS and _NEEDS_OPTIONS[number] not in found:
+            raise Contradiction(f"{where}its {_NEEDS_OPTIONS[number]} are missing")
 
 
 def _options(operator: Any) -> Iterator[tuple[Any, str]]:
     """The options that may name subgraphs, as (accessor, member of the union)."""
-    schema = accessors.schema()
+    module = schema()
     for table, number, union in (
-        (operator.BuiltinOptions(), operator.BuiltinOptionsType(), schema.BuiltinOptions),
-        (operator.BuiltinOptions2(), operator.BuiltinOptions2Type(), schema.BuiltinOptions2),
+        (operator.BuiltinOptions(), operator.BuiltinOptionsType(), module.BuiltinOptions),
+        (operator.BuiltinOptions2(), operator.BuiltinOptions2Type(), module.BuiltinOptions2),
     ):
         for name in (*SUBGRAPH_FIELDS, "StablehloCaseOptions"):
             if table is not None and number == getattr(union, name, -1):
-                options = getattr(schema, name)()
+                options = getattr(module, name)()
                 options.Init(table.Bytes, table.Pos)
                 yield options, name
 
@@ -243,7 +216,7 @@ def _check_handover(
 
 
 def _nbytes(graph: Any, index: int) -> int:
-    return check_tensors.stored_bytes(graph.Tensors(index))
+    return stored_bytes(graph.Tensors(index))
 
 
 def _check_calls(calls: list[list[int]]) -> None:
@@ -266,8 +239,8 @@ def _check_calls(calls: list[list[int]]) -> None:
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)
-        if times[current] > MAX_CALLS:
-            raise Contradiction(f"subgraph {current} is called more than {MAX_CALLS} times")
+        if times[current] > _MAX_CALLS:
+            raise Contradiction(f"subgraph {current} is called more than {_MAX_CALLS} times")
     if done < len(calls):
         cycle = next(i for i, count in enumerate(waiting) if count)
         raise Contradiction(f"subgraph {cycle} calls itself, directly or by way of others")
@@ -308,7 +281,7 @@ def _check_offline_plan(root: Any, buffer: Any) -> None:
     ]
     for index, size in enumerate(sizes):
         offset = int.from_bytes(plan[12 + 4 * index : 16 + 4 * index], "little", signed=True)
-        if offset < -1 or offset + size > check_tensors.MAX_BYTES:
+        if offset < -1 or offset + size > MAX_BYTES:
             raise Contradiction(f"its offline memory plan puts tensor {index} at byte {offset}")
 
 

@@ -1,4 +1,7 @@
-"""Does a tensor fit its type, its shape, its quantisation and its buffer? See :mod:`.structure`."""
+"""Does a tensor fit its type, its shape, its quantisation, its sparsity and its buffer?
+
+See :mod:`.structure`.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,45 @@ import struct
 from itertools import pairwise
 from typing import Any
 
-from pytest_tflm.model import accessors, dtypes
+from pytest_tflm.model.accessors import ints, is_behind, schema, stored_length, text
+from pytest_tflm.model.dtypes import DTYPES, DType
 
 # Both runtimes compute sizes in 32-bit integers.
 MAX_BYTES = 2**31 - 1
 # Both keep shapes on the stack; TFLM in arrays of six dimensions, TFLite's kernels in up to eight.
-MAX_RANK = 8
+_MAX_RANK = 8
+_DENSE = 0  # of DimensionType
+_INDEX_VECTORS = ("", "Int32Vector", "Uint16Vector", "Uint8Vector")
 
 
 class Contradiction(ValueError):
     """The model says two things that cannot both be so, or one that cannot be."""
 
 
-def ints(table: Any, field: str) -> list[int]:
-    """A vector of integers as a list; empty where it is not stored."""
-    if getattr(table, f"{field}IsNone")():
-        return []
-    values: list[int] = getattr(table, f"{field}AsNumpy")().tolist()
-    return values
-
-
 def label(tensor: Any, index: int) -> str:
     """How messages call a tensor: its index and its name, which may hold anything."""
-    name = (tensor.Name() or b"").decode("utf-8", "replace")
+    name = text(tensor.Name())
     shown = name if len(name) <= 60 else f"…{name[-59:]}"
     return f"tensor {index} ({shown!r})" if name else f"tensor {index}"
 
 
-def dtype_of(tensor: Any) -> dtypes.DType:
+def dtype_of(tensor: Any) -> DType:
     number: int = tensor.Type()
-    return dtypes.DTYPES[number]
+    return DTYPES[number]
 
 
 def stored_bytes(tensor: Any) -> int:
     """The size of a tensor in bytes by its stored shape."""
-    return dtypes.byte_count(dtype_of(tensor), math.prod(ints(tensor, "Shape")))
+    return dtype_of(tensor).byte_count(math.prod(ints(tensor, "Shape")))
 
 
 def check_tensor(root: Any, graph: Any, tensor: Any, where: str, data: bytes) -> bool:
     """Check a tensor; returns whether it is a constant. Raises :class:`Contradiction`."""
-    if not 0 <= tensor.Type() < len(dtypes.DTYPES):
+    if not 0 <= tensor.Type() < len(DTYPES):
         raise Contradiction(f"{where} has type {tensor.Type()}, which TFLite's schema 3 lacks")
     shape = ints(tensor, "Shape")
-    if len(shape) > MAX_RANK:
-        raise Contradiction(f"{where} has {len(shape)} dimensions; {MAX_RANK} is the most")
+    if len(shape) > _MAX_RANK:
+        raise Contradiction(f"{where} has {len(shape)} dimensions; {_MAX_RANK} is the most")
     if any(size < 0 for size in shape):
         raise Contradiction(f"{where} has shape {shape}, and a size below 0 cannot be")
     if math.prod(max(size, 1) for size in shape) * max(dtype_of(tensor).bits, 8) // 8 > MAX_BYTES:
@@ -71,12 +69,11 @@ def _check_quantization(graph: Any, tensor: Any, where: str) -> None:
     quantization = tensor.Quantization()
     if quantization is None:
         return
-    schema = accessors.schema()
     details = quantization.Details()
     for member in ("BlockwiseQuantization", "MultiAxisQuantization"):
-        number = getattr(schema.QuantizationDetails, member, -1)
+        number = getattr(schema().QuantizationDetails, member, -1)
         if details is not None and quantization.DetailsType() == number:
-            accessor = getattr(schema, member)()
+            accessor = getattr(schema(), member)()
             accessor.Init(details.Bytes, details.Pos)
             for index in (accessor.Scales(), accessor.ZeroPoints()):
                 if not -1 <= index < graph.TensorsLength():
@@ -91,7 +88,7 @@ def _check_quantization(graph: Any, tensor: Any, where: str) -> None:
     zero_points = ints(quantization, "ZeroPoint")
     if len(zero_points) not in (1, count):
         raise Contradiction(f"{where} has {count} scales and {len(zero_points)} zero points")
-    low, high = dtypes.code_range(dtype_of(tensor)) or (-(2**31), 2**31 - 1)
+    low, high = dtype_of(tensor).code_range or (-(2**31), 2**31 - 1)
     for zero_point in zero_points:
         if not low <= zero_point <= high:
             raise Contradiction(
@@ -101,18 +98,6 @@ def _check_quantization(graph: Any, tensor: Any, where: str) -> None:
     shape = ints(tensor, "Shape")
     if count > 1 and count not in shape:
         raise Contradiction(f"{where} has {count} scales, and its shape {shape} has no such axis")
-
-
-def is_behind(offset: int, size: int) -> bool:
-    """Whether a buffer's data lies behind the flatbuffer, as in models above 2 GiB; 1 is a
-    placeholder of the writer (tensorflow/lite/core/interpreter_builder.cc)."""
-    return offset > 1 and size > 1
-
-
-def stored_length(buffer: Any) -> int:
-    """The bytes of a buffer, wherever they lie; 0 for one that only stands for no constant."""
-    size: int = buffer.Size()
-    return size if is_behind(buffer.Offset(), size) else int(buffer.DataLength())
 
 
 def _check_buffer(root: Any, tensor: Any, shape: list[int], where: str, data: bytes) -> bool:
@@ -131,14 +116,12 @@ def _check_buffer(root: Any, tensor: Any, shape: list[int], where: str, data: by
         return False
     dtype = dtype_of(tensor)
     if tensor.Sparsity() is not None:
-        from pytest_tflm.model.verify.sparsity import stored_elements
-
-        needed = dtypes.byte_count(dtype, stored_elements(tensor.Sparsity(), shape, where))
+        needed = dtype.byte_count(_stored_elements(tensor.Sparsity(), shape, where))
     elif dtype.name == "string":
         _check_strings(bytes(data[offset : offset + size]) if outside else buffer, where)
         return True
     else:
-        needed = dtypes.byte_count(dtype, math.prod(shape))
+        needed = dtype.byte_count(math.prod(shape))
     # TFLite wants equality and refuses by itself; TFLM runs with a buffer that is too large.
     if length < needed:
         raise Contradiction(
@@ -158,3 +141,53 @@ def _check_strings(buffer: Any, where: str) -> None:
     ordered = all(a <= b for a, b in pairwise(offsets))
     if offsets[0] != 4 * (count + 2) or offsets[-1] != len(text) or not ordered:
         raise Contradiction(f"{where}: its strings begin or end outside of its buffer")
+
+
+def _stored_elements(sparsity: Any, shape: list[int], where: str) -> int:
+    """How many values a sparse tensor of ``shape`` stores. Raises :class:`Contradiction`.
+
+    The rules are those of VerifyAndCountSparseElements in tensorflow/lite/core/tools/verifier.cc.
+    """
+    order = ints(sparsity, "TraversalOrder")
+    block_map = ints(sparsity, "BlockMap")
+    levels = [sparsity.DimMetadata(i) for i in range(sparsity.DimMetadataLength())]
+    rank, blocks = len(shape), len(order) - len(shape)
+    bad = Contradiction(f"{where} has sparsity parameters that contradict its shape {shape}")
+    if blocks < 0 or len(levels) != len(order) or (blocks and len(block_map) != blocks):
+        raise bad
+    if sorted(order[:rank]) != list(range(rank)):
+        raise bad
+    if sorted(order[rank:]) != list(range(rank, len(order))):
+        raise bad
+    sizes = shape + [0] * blocks
+    for i in range(blocks):
+        size, mapped = levels[rank + i].DenseSize(), block_map[i]
+        if size <= 0 or not 0 <= mapped < rank:
+            raise bad
+        sizes[order[rank + i]] = size
+        sizes[mapped] //= size
+    count = 1
+    for level, axis in zip(levels, order, strict=False):
+        if level.Format() == _DENSE:
+            if level.DenseSize() != sizes[axis]:
+                raise bad
+            count *= level.DenseSize()
+            continue
+        segments = _index_vector(level.ArraySegmentsType(), level.ArraySegments())
+        indices = _index_vector(level.ArrayIndicesType(), level.ArrayIndices())
+        if segments is None or indices is None or len(segments) != count + 1:
+            raise bad
+        if segments[0] < 0 or any(a > b for a, b in pairwise(segments)):
+            raise bad
+        if segments[-1] != len(indices) or not all(0 <= i < sizes[axis] for i in indices):
+            raise bad
+        count = len(indices)
+    return count
+
+
+def _index_vector(kind: int, table: Any) -> list[int] | None:
+    if table is None or not 0 < kind < len(_INDEX_VECTORS):
+        return None
+    vector = getattr(schema(), _INDEX_VECTORS[kind])()
+    vector.Init(table.Bytes, table.Pos)
+    return ints(vector, "Values")

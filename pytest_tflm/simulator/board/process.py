@@ -7,175 +7,30 @@ and serves it until SIGTERM, SIGINT or, with ``--with-parent``, the end of stdin
 from __future__ import annotations
 
 import argparse
+import contextlib
+import faulthandler
+import fcntl
 import os
 import secrets
 import select
 import signal
-import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pytest_tflm.errors import PortVanished, SettingsError, TflmError
+from pytest_tflm.errors import TflmError
 from pytest_tflm.simulator.board.spec import LARGEST_BAUD, SimulatorSpec, require_tflite_micro
-from pytest_tflm.simulator.defects.registry import parse_defects
 from pytest_tflm.simulator.line.bad_line import BadLine
 from pytest_tflm.simulator.line.faults import profile
+from pytest_tflm.simulator.line.ports import PseudoTerminal, TcpServer
 
 if TYPE_CHECKING:
-    from pytest_tflm.simulator.defects.link import Tampering
-    from pytest_tflm.simulator.engine.wrapper import SimulatedEngine
+    from pytest_tflm.simulator.engine.base import SimulatedEngine
+    from pytest_tflm.simulator.line.ports import Port
 
 _CHUNK = 65536
-
-
-class Port(Protocol):
-    """The board's end of a serial line. ``read`` and ``write`` never wait."""
-
-    @property
-    def port(self) -> str:
-        """What a client opens."""
-
-    def readable(self) -> int:
-        """The file descriptor to wait on for input."""
-
-    def connected(self) -> bool:
-        """Whether somebody may be listening. If not, the board keeps what it has to say."""
-
-    def baud(self) -> int:
-        """The rate that the client has set, bits per second; 0 where that cannot be seen."""
-
-    def read(self) -> bytes:
-        """What has arrived; empty if there is nothing."""
-
-    def write(self, data: bytes) -> int:
-        """Send; returns how many bytes were taken."""
-
-    def vanish(self) -> None:
-        """Be gone, as if unplugged. Raises PortVanished where it cannot come back."""
-
-    def close(self) -> None:
-        """Release the port."""
-
-
-class PseudoTerminal:
-    """A raw pseudo-terminal. Clients come and go; its own end of the slave keeps it alive."""
-
-    def __init__(self) -> None:
-        import termios
-        import tty
-
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
-        self._rates = {
-            getattr(termios, name): int(name[1:])
-            for name in dir(termios)
-            if name[0] == "B" and name[1:].isdecimal()
-        }
-
-    def readable(self) -> int:
-        return self._master
-
-    def connected(self) -> bool:
-        return True
-
-    def baud(self) -> int:
-        import termios
-
-        return self._rates.get(termios.tcgetattr(self._slave)[5], 0)
-
-    def read(self) -> bytes:
-        try:
-            return os.read(self._master, _CHUNK)
-        except BlockingIOError:
-            return b""
-
-    def write(self, data: bytes) -> int:
-        try:
-            return os.write(self._master, data)
-        except BlockingIOError:
-            return 0
-
-    def vanish(self) -> None:
-        # For good: another pseudo-terminal would have another name, which nobody is told.
-        raise PortVanished(f"{self.port} has vanished, as its faults say")
-
-    def close(self) -> None:
-        os.close(self._master)
-        os.close(self._slave)
-
-
-class TcpServer:
-    """A TCP port that serves one client after another."""
-
-    def __init__(self, address: str) -> None:
-        host, port = _host_and_port(address)
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, port), family=family, backlog=4)
-        except OSError as error:
-            raise SettingsError(f"cannot listen on {address}: {error.strerror or error}") from error
-        self._client: socket.socket | None = None
-        shown = f"[{host}]" if ":" in host else host or "localhost"
-        self.port = f"socket://{shown}:{self._listener.getsockname()[1]}"
-
-    def readable(self) -> int:
-        return (self._client or self._listener).fileno()
-
-    def connected(self) -> bool:
-        return self._client is not None
-
-    def baud(self) -> int:
-        return 0
-
-    def read(self) -> bytes:
-        if self._client is None:
-            self._client, _ = self._listener.accept()
-            self._client.setblocking(False)
-            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return b""
-        try:
-            data = self._client.recv(_CHUNK)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
-            self._hang_up()
-        return data
-
-    def write(self, data: bytes) -> int:
-        if self._client is None:
-            return 0
-        try:
-            return self._client.send(data)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            self._hang_up()
-            return 0
-
-    def vanish(self) -> None:
-        self._hang_up()
-
-    def close(self) -> None:
-        self._hang_up()
-        self._listener.close()
-
-    def _hang_up(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-
-def _host_and_port(address: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise SettingsError(f"--tcp {address!r}: write HOST:PORT, such as 127.0.0.1:4711 or :0")
-    return host.strip("[]"), int(port)
 
 
 class _Stop(Exception):
@@ -196,7 +51,7 @@ def serve(
     """Run a board until SIGTERM, SIGINT, or the end of file descriptor ``parent``. Returns 0.
 
     ``spec`` is as in :class:`SimulatorSpec`, ``tcp`` is ``HOST:PORT`` for a TCP port instead of a
-    pseudo-terminal, ``native_text`` as in :class:`~.native_text.NativeText`.
+    pseudo-terminal, ``native_text`` as in :class:`_NativeText`.
     Raises SettingsError, and InterpreterMissing without tflite-micro.
     """
     parsed = SimulatorSpec.parse(spec)
@@ -216,14 +71,45 @@ def serve(
     return 0
 
 
+class _NativeText:
+    """What native code prints on file descriptor 2: only there does TFLM say why it failed.
+
+    File descriptor 2 of this process leads into a file; Python's own stderr stays what it was.
+
+    ``fd`` is a file that the parent gave, so that it can read what was printed right before a
+    crash; without one there is a file of its own.
+    """
+
+    def __init__(self, fd: int | None = None) -> None:
+        if fd is None:
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        self._fd = fd
+        # Appending: what is printed after a cut goes to the start, not behind a hole.
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+        sys.stderr.flush()
+        kept = os.dup(2)
+        sys.stderr = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        with contextlib.suppress(RuntimeError, OSError):
+            faulthandler.enable(sys.stderr)
+        os.dup2(fd, 2)
+
+    def take(self) -> str:
+        """What was printed since the last call, at most the last 16 KB of it."""
+        size = os.fstat(self._fd).st_size
+        if size == 0:
+            return ""
+        text = os.pread(self._fd, 16384, max(0, size - 16384))
+        os.ftruncate(self._fd, 0)
+        return text.decode("utf-8", "replace")
+
+
 class _Machine:
     """A board that can be reset: the firmware core and its engine, both without any memory."""
 
     def __init__(self, spec: SimulatorSpec, native_text: int | None) -> None:
-        from pytest_tflm.simulator.board.native_text import NativeText
-
         self._spec = spec
-        self._text = NativeText(native_text)
+        self._text = _NativeText(native_text)
         self.boot("power on")
 
     def reset(self) -> None:
@@ -238,11 +124,10 @@ class _Machine:
         self.engine: SimulatedEngine = TflmEngine(
             memory=spec.memory, arena=spec.arena, without=spec.without, printed=self._text.take
         )
-        self.tampering: list[Tampering] = []
-        if chosen := parse_defects(spec.defect):
-            from pytest_tflm.simulator.defects.defective import defective
+        if spec.defect:
+            from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
 
-            self.engine, self.tampering = defective(self.engine, chosen, spec.seed)
+            self.engine = defective(self.engine, parse_defects(spec.defect), spec.seed)
         self.board = Board(
             self.engine,
             boot_id=secrets.randbits(32),
@@ -258,16 +143,11 @@ class _Machine:
 
     def receive(self, data: bytes) -> None:
         """Bytes have arrived."""
-        for each in self.tampering:
-            data = each.to_board(data)
-        self.board.receive(data)
+        self.board.receive(self.engine.received(data))
 
     def transmit(self) -> bytes:
         """What there is to send, as much as a port takes at a time."""
-        data = self.board.transmit(_CHUNK)
-        for each in self.tampering:
-            data = each.to_host(data)
-        return data
+        return self.engine.sent(self.board.transmit(_CHUNK))
 
     def poll(self) -> bool:
         """Do a piece of work. True: there may be more."""

@@ -9,15 +9,34 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from zlib import crc32
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound, SettingsError
 from pytest_tflm.simulator.board.child import BoardProcess
 from pytest_tflm.simulator.board.shared_line import SharedLine
-from pytest_tflm.simulator.defects import emulated as emulated_defects
 
 PREFIX = "qemu:"
 """What ``--tflm-port`` begins with to mean an emulated board; the image's path follows, and perhaps
 ``?defect=NAME``."""
+
+DEFECTS = {
+    "zeros": "all outputs are code 0",
+    "constant": "all outputs are at their zero point",
+    "output-stale": "outputs are those of the run before",
+    "drift": "outputs are one LSB higher with each run after the first",
+    "random": "in every other run or so, the lowest bit of one output element is flipped",
+    "saturation": "outputs are clipped to -64 … 63",
+    "input-stale": "Invoke sees the inputs of the run before",
+    "input-truncated": "the last 50 bytes of the input (at most half of it) stay zero",
+    "state-kept": "the model's state is not reset",
+    "weight-changed": "64 bytes of the model's largest constant change after its CRC was taken",
+    "fault": "Invoke reads through a null pointer",
+}
+"""What ``?defect=NAME`` knows, and what each does: in firmware/mps2_an386/defects.cpp, around the
+engine. Neither the firmware core nor TFLM is touched, and an image does none of it unasked."""
+
+_DEFECT_ADDRESS = 0x203FFFF0
+"""Where the image looks for what it is asked for (``__defect`` in link.ld)."""
 
 _PROGRAM = "qemu-system-arm"
 _MACHINE = "mps2-an386"
@@ -41,7 +60,7 @@ class EmulatedBoard(BoardProcess):
                     *(program, "-M", _MACHINE, "-kernel", str(image)),
                     *("-display", "none", "-monitor", "none", "-parallel", "none"),
                     *self._line.arguments(),
-                    *(("-device", emulated_defects.loader(defect)) if defect else ()),
+                    *(("-device", _loader(defect)) if defect else ()),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -69,7 +88,7 @@ class EmulatedBoard(BoardProcess):
     def _wait_for_start(self) -> None:
         """Until the image has said the first zero: an UART that is not switched on yet loses what
         it is sent. An image that is asked for a defect says its name behind that zero."""
-        expected = emulated_defects.announced(self.defect) if self.defect else b"\0"
+        expected = b"\0defect: " + self.defect.encode() + b"\0" if self.defect else b"\0"
         said = b""
         patience = 0.0
         try:
@@ -100,6 +119,11 @@ class EmulatedBoard(BoardProcess):
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
         told = [line.strip() for line in lines if line.strip() and ": info: " not in line]
         return "; ".join(told[-2:])
+
+
+def _loader(defect: str) -> str:
+    """The value of QEMU's ``-device`` that leaves the wish for a defect in the board's memory."""
+    return f"loader,addr={_DEFECT_ADDRESS:#x},data={crc32(defect.encode()):#x},data-len=4"
 
 
 def start(port: str) -> EmulatedBoard:
@@ -143,8 +167,8 @@ def _parse(port: str) -> tuple[str, str]:
         raise SettingsError(
             f"{port}: an emulated board knows ?defect=NAME and no more, not {rest!r}"
         )
-    if defect not in emulated_defects.DEFECTS:
-        names = ", ".join(emulated_defects.DEFECTS)
+    if defect not in DEFECTS:
+        names = ", ".join(DEFECTS)
         raise SettingsError(f"{port}: there is no defect {defect!r}. There are: {names}")
     return path, defect
 

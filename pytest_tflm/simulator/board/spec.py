@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pytest_tflm.errors import InterpreterMissing, SettingsError
-from pytest_tflm.simulator.defects.registry import parse_defects
 from pytest_tflm.simulator.line.faults import profile
 
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
@@ -44,7 +43,11 @@ class SimulatorSpec:
 
     def __post_init__(self) -> None:
         profile(self.faults)
-        parse_defects(self.defect)
+        if self.defect:
+            # Only a board with a defect pays for the modules that make one.
+            from pytest_tflm.simulator.defects.catalogue import parse_defects
+
+            parse_defects(self.defect)
         needed = self.largest_frame + self.largest_frame // 254 + 3
         if self.reply_store < needed:
             raise SettingsError(

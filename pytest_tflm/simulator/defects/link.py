@@ -1,6 +1,6 @@
-"""Defects of what lies between a board's port and its firmware core.
+"""What lies between a board's port and its firmware core, where it changes what passes.
 
-They change frames and make the frames' CRC-32 right again, as a driver does that overwrites a
+It changes frames and makes the frames' CRC-32 right again, as a driver does that overwrites a
 buffer whose CRC was checked. The core sees nothing wrong, and says honestly what it has.
 """
 
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pytest_tflm.link import frame
 from pytest_tflm.link.message import Region, Type
-
-if TYPE_CHECKING:
-    from pytest_tflm.simulator.defects.memory import OtherModel
 
 _WRITE = struct.Struct("<BBI")  # region, index, offset
 _READ = struct.Struct("<BBIH")  # region, index, offset, length
@@ -46,27 +42,8 @@ class Frames:
         return piece if after == before else frame.encode(*after)[1:-1]
 
 
-def _unchanged(data: bytes) -> bytes:
-    return data
-
-
-class Tampering:
-    """What becomes of the bytes to a board and from it. By itself: nothing."""
-
-    def __init__(self) -> None:
-        self.to_board: Callable[[bytes], bytes] = _unchanged
-        self.to_host: Callable[[bytes], bytes] = _unchanged
-
-
-class InputAltered(Tampering):
-    """Changes one byte of the first input tensor on its way to the core."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.to_board = Frames(_altered)
-
-
-def _altered(each: frame.Frame) -> frame.Frame:
+def input_altered(each: frame.Frame) -> frame.Frame:
+    """One byte of the first input tensor is changed on its way to the core."""
     payload = bytearray(each.payload)
     if each.type == Type.RUN and len(payload) > 2 and payload[0] & _INLINE:
         samples = max(1, payload[1])
@@ -76,15 +53,21 @@ def _altered(each: frame.Frame) -> frame.Frame:
     return each._replace(payload=bytes(payload))
 
 
-class OtherModelSaid(Tampering):
-    """Has the board say the CRC-32 of the model that ``engine`` runs."""
+class OtherModelSaid:
+    """Has the board say the CRC-32 of another model than it was sent.
 
-    def __init__(self, engine: OtherModel) -> None:
-        super().__init__()
-        self._engine = engine
+    ``request`` and ``reply`` take what passes to the board and from it.
+    """
+
+    def __init__(self) -> None:
         self._asked: set[tuple[int, int]] = set()
-        self.to_board = Frames(self._request)
-        self.to_host = Frames(self._reply)
+        self._sent = self._runs = b""
+        self.request = Frames(self._request)
+        self.reply = Frames(self._reply)
+
+    def instead(self, sent: int, runs: int) -> None:
+        """The CRC-32 of the model that was sent, and of the one that runs."""
+        self._sent, self._runs = (struct.pack("<I", crc) for crc in (sent, runs))
 
     def _request(self, each: frame.Frame) -> frame.Frame:
         if each.type == Type.HELLO:
@@ -101,8 +84,7 @@ class OtherModelSaid(Tampering):
     def _reply(self, each: frame.Frame) -> frame.Frame:
         if each.type != Type.READ | _REPLY or (each.session, each.number) not in self._asked:
             return each
-        sent, runs = (struct.pack("<I", crc) for crc in (self._engine.sent, self._engine.crc32))
         payload = each.payload
-        if payload[_CRC_AT : _CRC_AT + 4] == sent:
-            payload = payload[:_CRC_AT] + runs + payload[_CRC_AT + 4 :]
+        if payload[_CRC_AT : _CRC_AT + 4] == self._sent:
+            payload = payload[:_CRC_AT] + self._runs + payload[_CRC_AT + 4 :]
         return each._replace(payload=payload)

@@ -9,17 +9,18 @@ import numpy as np
 
 from pytest_tflm.errors import ModelError
 from pytest_tflm.model import accessors, model_from_bytes
-from pytest_tflm.model.transform.cut import cut_operator
-from pytest_tflm.simulator.defects.kernel import Kernel
-from pytest_tflm.simulator.engine.segments import SegmentedEngine, Segments
-from pytest_tflm.simulator.engine.wrapper import CODES, EngineWrapper
+from pytest_tflm.model.arithmetic.requantise import ACCUMULATING
+from pytest_tflm.simulator.defects.link import Frames, OtherModelSaid, input_altered
+from pytest_tflm.simulator.defects.registry import DefectiveEngine, defect, plan_defect
+from pytest_tflm.simulator.defects.wrapper import CODES, end_zeroed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model
-    from pytest_tflm.simulator.engine.base import Loaded
-    from pytest_tflm.simulator.engine.segments import Arrays, Run
+    from pytest_tflm.simulator.defects.operators import Plan
+    from pytest_tflm.simulator.defects.registry import Chosen
+    from pytest_tflm.simulator.engine.base import Loaded, SimulatedEngine
 
 _GOOD = 4096  # bytes of memory that are good, from the model's first on
 _DATA = 4  # schema.fbs: where a Buffer's table has its first field
@@ -30,6 +31,11 @@ def weights(model: bytes) -> list[range]:
 
     Of what is no model there are none: an engine says what it is.
     """
+    return _constants(model, accessors.schema().TensorType.INT8)
+
+
+def _constants(model: bytes, dtype: int, *, biases: bool = False) -> list[range]:
+    """Of one TensorType: of all operators, or only biases."""
     try:
         operators = model_from_bytes(model).operators
     except ModelError:
@@ -37,9 +43,15 @@ def weights(model: bytes) -> list[range]:
     root = accessors.schema().Model.GetRootAs(model, 0)
     graph = root.Subgraphs(0)
     found = []
-    for index in dict.fromkeys(i for each in operators for i in each.inputs if i >= 0):
+    used = (
+        i
+        for each in operators
+        for at, i in enumerate(each.inputs)
+        if not biases or (each.name in ACCUMULATING and at == 2)
+    )
+    for index in dict.fromkeys(i for i in used if i >= 0):
         tensor = graph.Tensors(index)
-        if tensor.Type() == accessors.schema().TensorType.INT8:
+        if tensor.Type() == dtype:
             buffer = root.Buffers(tensor.Buffer())
             start, size = buffer.Offset(), buffer.Size()
             if buffer.DataLength():
@@ -50,7 +62,15 @@ def weights(model: bytes) -> list[range]:
     return found
 
 
-class WeightChanged(EngineWrapper):
+@defect(
+    "weight-changed",
+    says="one byte of the memory that holds models is bad, behind the first 4096: the weight that"
+    " lies there is another one. The first model that reaches so far decides on the byte: a weight"
+    " of its last operator that has weights there",
+    cause="memory-altered",
+    shows="models with int8 weights behind their first 4096 bytes",
+)
+class _WeightChanged(DefectiveEngine):
     """One byte of the model's memory is bad, the same for every model and after every load.
 
     It is in the middle of the weights of the last operator that has any behind the good bytes.
@@ -70,54 +90,132 @@ class WeightChanged(EngineWrapper):
         return super().prepare(model)
 
 
-class OtherModel(EngineWrapper):
-    """All weights of the model's largest constant have another sign.
-
-    ``sent`` and ``crc32`` are the CRC-32 of the model that was sent and of the one that runs.
-    """
-
-    sent = 0
-    crc32 = 0
+@defect(
+    "bias-bit",
+    says="one bit of a bias is inverted in the flash that holds the first model with so many:"
+    " 2^14 of the middle element. Models that are loaded after it are whole",
+    cause="constant-changed",
+    shows="the first model with int32 biases",
+    number=0,
+    number_is="which operator with such a bias, counted from 0",
+    numbers=range(10000),
+)
+class _BiasBit(DefectiveEngine):
+    _flashed: bytes | None = None
 
     def prepare(self, model: bytes) -> Loaded:
-        self.sent = zlib.crc32(model)
+        spans = _constants(model, accessors.schema().TensorType.INT32, biases=True)
+        number = self.chosen.number or 0
+        if self._flashed is None and number < len(spans):
+            self._flashed = model
+        if model == self._flashed:
+            span = spans[number]
+            changed = bytearray(model)
+            changed[span[len(span) // 8 * 4] + 1] ^= 1 << 6  # little-endian
+            model = bytes(changed)
+        return super().prepare(model)
+
+
+@defect(
+    "other-model",
+    says="runs a model with other weights than were sent, and says so by its CRC-32",
+    cause="wrong-model",
+    shows="models with int8 weights",
+)
+class _OtherModel(DefectiveEngine):
+    """All weights of the model's largest constant have another sign."""
+
+    def __init__(self, engine: SimulatedEngine, chosen: Chosen, seed: int) -> None:
+        super().__init__(engine, chosen, seed)
+        self._says = OtherModelSaid()
+
+    def prepare(self, model: bytes) -> Loaded:
+        sent = zlib.crc32(model)
         if spans := weights(model):
             largest = max(spans, key=len)
             changed = bytearray(model)
             for at in largest:
                 changed[at] ^= 0xFF
             model = bytes(changed)
-        self.crc32 = zlib.crc32(model)
+        self._says.instead(sent, zlib.crc32(model))
         return super().prepare(model)
 
+    def received(self, data: bytes) -> bytes:
+        return super().received(self._says.request(data))
 
-class ArenaOverlap(SegmentedEngine):
-    """Something is written over a tensor between two operators in the middle of the model."""
-
-    def cut(self, model: Model, arena: int) -> Segments | None:
-        count = len(model.operators)
-        for middle in sorted(range(count - 1), key=lambda k: abs(2 * k - count + 2)):
-            made = model.operators[middle].outputs[:1]
-            if not made or model.tensors[made[0]].dtype not in CODES:
-                continue
-            segments = Segments(model, arena)
-            segments.add_healthy(0, middle - 1)
-            cut = cut_operator(model, middle)
-            kernel = Kernel(cut, segments)
-            segments.add(cut, _overwritten(kernel.run))
-            segments.add_healthy(middle + 1, count - 1)
-            return segments
-        return None
+    def sent(self, data: bytes) -> bytes:
+        return self._says.reply(super().sent(data))
 
 
-def _overwritten(run: Run) -> Run:
-    """``run``, and then the last quarter of its first output overwritten."""
+@defect(
+    "input-altered",
+    says="one byte of the first input is changed in the board's memory before Invoke sees it",
+    cause="input-altered",
+)
+class _InputAltered(DefectiveEngine):
+    def __init__(self, engine: SimulatedEngine, chosen: Chosen, seed: int) -> None:
+        super().__init__(engine, chosen, seed)
+        self._frames = Frames(input_altered)
 
-    def overwriting(arrays: Arrays) -> list[NDArray[Any]]:
-        first, *rest = run(arrays)
-        data = bytearray(first.tobytes())
-        lost = -(-len(data) // 4)
-        data[len(data) - lost :] = bytes(lost)
-        return [np.frombuffer(data, first.dtype).reshape(first.shape), *rest]
+    def received(self, data: bytes) -> bytes:
+        return super().received(self._frames(data))
 
-    return overwriting
+
+@plan_defect(
+    "arena-overlap",
+    says="in the middle of the model the last quarter of a tensor is overwritten with code 0",
+    cause="memory-altered",
+    shows="models of more than one operator",
+)
+def _arena_overlap(plan: Plan) -> None:
+    model = plan.model
+    count = len(model.operators)
+    for middle in sorted(range(count - 1), key=lambda k: abs(2 * k - count + 2)):
+        made = model.operators[middle].outputs[:1]
+        if made and model.tensors[made[0]].dtype in CODES:
+            break
+    else:
+        return
+
+    def overwrite(tensors: dict[int, NDArray[Any]]) -> None:
+        if (array := tensors.get(made[0])) is not None:
+            tensors[made[0]] = end_zeroed(array, -(-array.nbytes // 4))
+
+    plan.after(middle, overwrite)
+
+
+@plan_defect(
+    "tensors-overlap",
+    says="two tensors that are needed at once share memory: when the later one is written, the"
+    " first quarter of the earlier one, or as much as the later one has, is overwritten with it",
+    cause="tensors-overlap",
+    shows="models in which a tensor is used again after another one was written",
+)
+def _tensors_overlap(plan: Plan) -> None:
+    found = _live_at_once(plan.model)
+    if found is None:
+        return
+    at, earlier, later = found
+
+    def overwrite(tensors: dict[int, NDArray[Any]]) -> None:
+        kept, written = tensors[earlier], tensors[later].tobytes()
+        data = bytearray(kept.tobytes())
+        shared = min(-(-len(data) // 4), len(written))
+        data[:shared] = written[:shared]
+        tensors[earlier] = np.frombuffer(data, kept.dtype).reshape(kept.shape)
+
+    plan.after(at, overwrite)
+
+
+def _live_at_once(model: Model) -> tuple[int, int, int] | None:
+    """The first operator that writes a tensor while another one is still to be used: its index,
+    the tensor that was there before, and the one that it writes."""
+    last_use = {index: each.index for each in model.operators for index in each.inputs}
+    made = [each.index for each in model.inputs if each.dtype in CODES]
+    for each in model.operators:
+        for later in each.outputs:
+            used = [i for i in made if last_use.get(i, -1) > each.index]
+            if used and model.tensors[later].dtype in CODES and later in last_use:
+                return each.index, used[-1], later
+        made += [i for i in each.outputs if model.tensors[i].dtype in CODES]
+    return None

@@ -97,3 +97,16 @@ class Engine(Protocol):
 
     def unload(self) -> None:
         """Forget the model, if there is one."""
+
+
+class SimulatedEngine(Engine, Protocol):
+    """An engine in the simulator's process, between the port and the firmware core as well."""
+
+    def take_log(self) -> list[str]:
+        """Lines printed since the last call."""
+
+    def received(self, data: bytes) -> bytes:
+        """What reaches the core of the bytes that the host sent."""
+
+    def sent(self, data: bytes) -> bytes:
+        """What reaches the host of the bytes that the core sent."""

@@ -85,6 +85,12 @@ class TflmEngine:
         lines, self._log = self._log, []
         return lines
 
+    def received(self, data: bytes) -> bytes:
+        return data
+
+    def sent(self, data: bytes) -> bytes:
+        return data
+
     def open(self, size: int) -> None:
         self.unload()
         if size > self.memory:

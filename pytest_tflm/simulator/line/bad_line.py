@@ -11,8 +11,8 @@ from pytest_tflm.simulator.line.faulty import BABBLE_SECONDS, BOOT_TEXT, Line, M
 from pytest_tflm.simulator.line.uart import heard
 
 if TYPE_CHECKING:
-    from pytest_tflm.simulator.board.process import Port
     from pytest_tflm.simulator.line.faults import Faults
+    from pytest_tflm.simulator.line.ports import Port
 
 _PIECE = 64
 """Bytes that a line with a rate delivers at once."""

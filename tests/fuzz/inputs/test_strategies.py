@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from pytest_tflm.errors import SampleError
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs import strategies as inputs
-from pytest_tflm.model import model_from_bytes
+from pytest_tflm.model import Tensor, model_from_bytes
 from pytest_tflm.model.graph import Graph
-from pytest_tflm.model.model import Tensor
 from pytest_tflm.model.quantise import quantize_array
 
 FEW = settings(profile(), max_examples=60, database=None)

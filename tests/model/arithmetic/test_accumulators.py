@@ -18,16 +18,14 @@ from pytest_tflm.model.arithmetic.requantise import (
     requantise,
 )
 from pytest_tflm.model.arithmetic.single import Single
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
-from pytest_tflm.runtime.worker import Worker
+from pytest_tflm.runtime.interpreter import InterpreterHost, interpreter
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
+def tflm() -> Iterator[InterpreterHost]:
     pytest.importorskip("tflite_micro")
-    one = Worker("tflm", timeout=30)
-    yield one
-    one.close()
+    with interpreter("tflm", timeout=30) as host:
+        yield host
 
 
 def random_codes(shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
@@ -40,7 +38,7 @@ def random_codes(shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", ["FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"])
-def test_they_are_what_tflm_computes(name: str, seed: int, worker: Worker) -> None:
+def test_they_are_what_tflm_computes(name: str, seed: int, tflm: InterpreterHost) -> None:
     rng = np.random.default_rng([seed, len(name)])
     compared = 0
     for _ in range(60):
@@ -49,30 +47,29 @@ def test_they_are_what_tflm_computes(name: str, seed: int, worker: Worker) -> No
         samples = [
             random_codes(model.inputs[0].shape, model.inputs[0].dtype, rng) for _ in range(3)
         ]
-        tflm = InterpreterRuntime("tflm", model, worker=worker)
         how = requantisation(single)
         assert how is not None
-        for sample, outputs in zip(samples, tflm.run_many(samples), strict=True):
+        made = tflm.attempt(model, samples).outputs()
+        for sample, arrays in zip(samples, made, strict=True):
             sums = accumulators(single, [sample])
             assert sums is not None
-            np.testing.assert_array_equal(how.codes(sums), outputs.arrays[0], str(single.options))
-            compared += len(np.unique(outputs.arrays[0])) > 2
-        tflm.close()
+            np.testing.assert_array_equal(how.codes(sums), arrays[0], str(single.options))
+            compared += len(np.unique(arrays[0])) > 2
     assert compared > 50
 
 
-def test_examples_kernels(worker: Worker) -> None:
+def test_examples_kernels(tflm: InterpreterHost) -> None:
     for make in (model_builders.conv_2d, model_builders.fully_connected):
         model = model_from_bytes(make())
         single, how = Single(model), requantisation(Single(model))
         sample = np.random.default_rng(1).integers(-128, 128, model.inputs[0].shape, np.int8)
         sums = accumulators(single, [sample])
         assert how is not None and sums is not None
-        expected = InterpreterRuntime("tflm", model, worker=worker).run(sample).arrays[0]
+        expected = tflm.attempt(model, [sample]).outputs()[0][0]
         np.testing.assert_array_equal(how.codes(sums), expected)
 
 
-def test_a_group_of_channels_for_each_filter(worker: Worker) -> None:
+def test_a_group_of_channels_for_each_filter(tflm: InterpreterHost) -> None:
     g = model_builders.Graph()
     rng = np.random.default_rng(2)
     x = g.tensor("x", (1, 4, 4, 6), "int8", 0.1, 5)
@@ -83,7 +80,7 @@ def test_a_group_of_channels_for_each_filter(worker: Worker) -> None:
     sample = rng.integers(-128, 128, (1, 4, 4, 6), np.int8)
     how, sums = requantisation(Single(model)), accumulators(Single(model), [sample])
     assert how is not None and sums is not None
-    expected = InterpreterRuntime("tflm", model, worker=worker).run(sample).arrays[0]
+    expected = tflm.attempt(model, [sample]).outputs()[0][0]
     np.testing.assert_array_equal(how.codes(sums), expected)
 
 

@@ -13,8 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pytest_tflm.errors import CannotCut
 from pytest_tflm.model import Model, model_from_bytes, open_model
 from pytest_tflm.model.transform.cut import Cut, cut_operator, cut_operators
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
-from pytest_tflm.runtime.worker import Worker
+from pytest_tflm.runtime.interpreter import interpreter
 from tests import model_builders as build
 from tests.model import odd_models as odd
 from tests.runtime import state_models
@@ -27,11 +26,10 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """Runs a model over samples in one process for all of them."""
-    with Worker("shared") as worker:
+    with interpreter("litert") as litert, interpreter("tflm") as tflm:
 
         def run(model: Model, *samples: Arrays, kind: str = "litert") -> list[Arrays]:
-            with InterpreterRuntime(kind, model, worker=worker) as runtime:
-                return [outputs.arrays for outputs in runtime.run_many(samples)]
+            return (litert if kind == "litert" else tflm).attempt(model, samples).outputs()
 
         yield run
 

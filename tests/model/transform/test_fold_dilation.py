@@ -16,8 +16,7 @@ from pytest_tflm.model import Model, model_from_bytes
 from pytest_tflm.model.transform.dilation import find_chains
 from pytest_tflm.model.transform.extremes import extreme_samples
 from pytest_tflm.model.transform.fold_dilation import fold_dilation
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
-from pytest_tflm.runtime.worker import Worker
+from pytest_tflm.runtime.interpreter import interpreter
 from tests import model_builders as build
 from tests.model.dilated import Dilated, dilated
 
@@ -28,12 +27,12 @@ Run = Callable[[str, Model], Outputs]
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """The bytes of a model's outputs over random and extreme inputs."""
-    with Worker("shared") as worker:
+    with interpreter("litert") as litert, interpreter("tflm") as tflm:
 
         def run(kind: str, model: Model) -> Outputs:
             samples = [arrays for _, arrays in extreme_samples(model)]
-            with InterpreterRuntime(kind, model, worker=worker) as runtime:
-                return [tuple(a.tobytes() for a in o.arrays) for o in runtime.run_many(samples)]
+            made = (litert if kind == "litert" else tflm).attempt(model, samples).outputs()
+            return [tuple(a.tobytes() for a in arrays) for arrays in made]
 
         yield run
 

@@ -1,28 +1,18 @@
-"""An engine around an engine: what all defects of whole models have in common."""
+"""An engine around an engine, and arrays of codes: what all defects have in common."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from pytest_tflm.simulator.engine.base import Engine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.simulator.defects.registry import Chosen
-    from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
+    from pytest_tflm.simulator.engine.base import EngineTensor, Loaded, SimulatedEngine
 
 CODES = ("int8", "uint8", "int16")
 """The types of quantised tensors whose codes a defect can move."""
-
-
-class SimulatedEngine(Engine, Protocol):
-    """An engine that tells what TFLM has printed."""
-
-    def take_log(self) -> list[str]:
-        """Lines printed since the last call."""
 
 
 class EngineWrapper:
@@ -56,6 +46,12 @@ class EngineWrapper:
     def take_log(self) -> list[str]:
         return self._engine.take_log()
 
+    def received(self, data: bytes) -> bytes:
+        return self._engine.received(data)
+
+    def sent(self, data: bytes) -> bytes:
+        return self._engine.sent(data)
+
     def open(self, size: int) -> None:
         self._engine.open(size)
         self.inputs = self.outputs = ()
@@ -76,15 +72,6 @@ class EngineWrapper:
         self.inputs = self.outputs = ()
 
 
-class DefectiveEngine(EngineWrapper):
-    """An engine with the defect ``chosen``; ``seed`` is of what it does by chance."""
-
-    def __init__(self, engine: SimulatedEngine, chosen: Chosen, seed: int) -> None:
-        super().__init__(engine)
-        self.chosen = chosen
-        self.seed = seed
-
-
 def moved(array: NDArray[Any], by: NDArray[Any] | int) -> NDArray[Any]:
     """An array of codes, moved by so many LSBs and saturated. Of another type, it is unchanged."""
     if array.dtype.name not in CODES:
@@ -102,3 +89,10 @@ def halved(array: NDArray[Any]) -> NDArray[Any]:
     quarter = (limits.max - limits.min + 1) // 4
     codes: NDArray[Any] = np.clip(array, limits.min + quarter, limits.max - quarter)
     return codes
+
+
+def end_zeroed(array: NDArray[Any], count: int) -> NDArray[Any]:
+    """An array whose last ``count`` bytes are 0."""
+    data = bytearray(array.tobytes())
+    data[len(data) - count :] = bytes(count)
+    return np.frombuffer(data, array.dtype).reshape(array.shape)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.model import model_from_bytes
+from pytest_tflm.simulator.defects.registry import DefectiveEngine, defect
+from pytest_tflm.simulator.defects.wrapper import CODES, end_zeroed, halved, moved
 from pytest_tflm.simulator.engine.base import Refusal, Status
-from pytest_tflm.simulator.engine.wrapper import CODES, DefectiveEngine, halved, moved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,21 +36,35 @@ class _AfterInvoke(DefectiveEngine):
         raise NotImplementedError
 
 
+@defect("zeros", says="all outputs are code 0", cause="constant-outputs")
 class _Zeros(_AfterInvoke):
     def changed(self, tensor: EngineTensor) -> int:
         return 0
 
 
+@defect("constant", says="all outputs are at their zero point", cause="constant-outputs")
 class _Constant(_AfterInvoke):
     def changed(self, tensor: EngineTensor) -> int:
         return tensor.zero_point
 
 
+@defect(
+    "saturation",
+    says="outputs end at half of their range (int8: -64 to 63); with an operator, its kernel's",
+    cause="saturated-outputs",
+    shows="models and operators with int8, uint8 or int16 outputs",
+    kernel=lambda kernel, number: kernel.changed(lambda output, inputs: halved(output)),
+)
 class _Saturation(_AfterInvoke):
     def changed(self, tensor: EngineTensor) -> NDArray[Any]:
         return halved(tensor.data)
 
 
+@defect(
+    "drift",
+    says="outputs are 1 LSB higher with each run since the model was loaded",
+    cause="drifting-outputs",
+)
 class _Drift(_AfterInvoke):
     _runs = 0
 
@@ -66,7 +81,11 @@ class _Drift(_AfterInvoke):
         return moved(tensor.data, self._runs)
 
 
+@defect("output-stale", says="gives the outputs of the run before", cause="stale-outputs")
 class _OutputStale(DefectiveEngine):
+    share = 1
+    """One of how many parts of each output, the last one, is the previous run's."""
+
     def prepare(self, model: bytes) -> Loaded:
         loaded = super().prepare(model)
         self._before = [np.zeros_like(tensor.data) for tensor in loaded.outputs]
@@ -76,9 +95,62 @@ class _OutputStale(DefectiveEngine):
         microseconds = super().invoke()
         computed = [tensor.data.copy() for tensor in self.outputs]
         for tensor, before in zip(self.outputs, self._before, strict=True):
-            tensor.data[...] = before
+            stale = slice(before.size - -(-before.size // self.share), None)
+            tensor.data.reshape(-1)[stale] = before.reshape(-1)[stale]
         self._before = computed
         return microseconds
+
+
+@defect(
+    "tail-stale",
+    says="the last quarter of each output is that of the run before",
+    cause="stale-tail",
+)
+class _TailStale(_OutputStale):
+    share = 4
+
+
+class _Cached(DefectiveEngine):
+    """Does not run a model again if the inputs have the same key as those of the run before."""
+
+    def prepare(self, model: bytes) -> Loaded:
+        self._held: tuple[object, list[NDArray[Any]]] | None = None
+        return super().prepare(model)
+
+    def invoke(self) -> int:
+        key = self.key(b"".join(tensor.data.tobytes() for tensor in self.inputs))
+        if self._held is None or self._held[0] != key:
+            microseconds = super().invoke()
+            self._held = key, [tensor.data.copy() for tensor in self.outputs]
+            return microseconds
+        for tensor, held in zip(self.outputs, self._held[1], strict=True):
+            tensor.data[...] = held
+        return 0
+
+    def key(self, inputs: bytes) -> object:
+        """What is compared of the inputs' bytes."""
+        raise NotImplementedError
+
+
+@defect(
+    "cached-by-prefix",
+    says="gives the outputs of the run before if the first 64 bytes of the inputs are the same",
+    cause="stale-outputs",
+    shows="models with more than 64 bytes of inputs",
+)
+class _CachedByPrefix(_Cached):
+    def key(self, inputs: bytes) -> object:
+        return inputs[:64]
+
+
+@defect(
+    "cached-by-sum",
+    says="gives the outputs of the run before if the sum of the inputs' bytes is the same",
+    cause="stale-outputs",
+)
+class _CachedBySum(_Cached):
+    def key(self, inputs: bytes) -> object:
+        return sum(inputs)
 
 
 class _OtherInputs(DefectiveEngine):
@@ -99,6 +171,11 @@ class _OtherInputs(DefectiveEngine):
         raise NotImplementedError
 
 
+@defect(
+    "input-stale",
+    says="Invoke computes with the input of the run before, although the new one has arrived",
+    cause="stale-outputs",
+)
 class _InputStale(_OtherInputs):
     def prepare(self, model: bytes) -> Loaded:
         loaded = super().prepare(model)
@@ -110,18 +187,71 @@ class _InputStale(_OtherInputs):
         return before
 
 
+@defect(
+    "input-truncated",
+    says="the last 50 bytes of each input, at most half of it, are not the new ones but code 0, as"
+    " when the model was loaded",
+    cause="input-truncated",
+)
 class _InputTruncated(_OtherInputs):
     def others(self, arrived: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        return [_truncated(array) for array in arrived]
+        return [end_zeroed(array, min(_CUT, array.nbytes // 2)) for array in arrived]
 
 
-def _truncated(array: NDArray[Any]) -> NDArray[Any]:
-    data = bytearray(array.tobytes())
-    lost = min(_CUT, len(data) // 2)
-    data[len(data) - lost :] = bytes(lost)
-    return np.frombuffer(data, array.dtype).reshape(array.shape)
+@defect(
+    "input-requantised",
+    says="codes are quantised once more before Invoke: code c becomes c / scale + zero point",
+    cause="input-changed",
+    shows="models with quantised inputs",
+)
+class _InputRequantised(_OtherInputs):
+    def others(self, arrived: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [
+            moved(array, np.rint(array / tensor.scale) + tensor.zero_point - array)
+            if tensor.scale
+            else array
+            for tensor, array in zip(self.inputs, arrived, strict=True)
+        ]
 
 
+@defect(
+    "input-end-zeroed",
+    says="the last byte of each input is 0 when Invoke runs, after the check",
+    cause="input-changed",
+)
+class _InputEndZeroed(_OtherInputs):
+    def others(self, arrived: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [end_zeroed(array, 1) for array in arrived]
+
+
+@defect(
+    "input-byte-swapped",
+    says="the two bytes of each code of int16 inputs are swapped before Invoke",
+    cause="input-changed",
+    shows="models with int16 inputs",
+)
+class _InputByteSwapped(_OtherInputs):
+    def others(self, arrived: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [each.byteswap() if each.dtype == np.int16 else each for each in arrived]
+
+
+@defect(
+    "input-sign-flipped",
+    says="the highest bit of each code of int8 inputs is inverted before Invoke",
+    cause="input-changed",
+    shows="models with int8 inputs",
+)
+class _InputSignFlipped(_OtherInputs):
+    def others(self, arrived: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [each ^ np.int8(-128) if each.dtype == np.int8 else each for each in arrived]
+
+
+@defect(
+    "input-reused",
+    says="Invoke leaves its outputs in the memory of the inputs",
+    cause="input-reused",
+    shows="every model, by what is in the inputs after a run",
+)
 class _InputReused(DefectiveEngine):
     def invoke(self) -> int:
         microseconds = super().invoke()
@@ -132,6 +262,14 @@ class _InputReused(DefectiveEngine):
         return microseconds
 
 
+@defect(
+    "one-element",
+    says="one output code is 40 higher when one input element has its highest code",
+    cause="unknown",
+    shows="models of which an input has that code there",
+    number=417,
+    number_is="index of the element (modulo the first input's size)",
+)
 class _OneElement(DefectiveEngine):
     def invoke(self) -> int:
         microseconds = super().invoke()
@@ -144,11 +282,22 @@ class _OneElement(DefectiveEngine):
         return microseconds
 
 
+@defect(
+    "state-kept",
+    says="a reset leaves the model's variables as they are",
+    cause="state-not-reset",
+    shows="models with variables",
+)
 class _StateKept(DefectiveEngine):
     def reset_state(self) -> None:
         pass
 
 
+@defect(
+    "random",
+    says="one element of the outputs is 1 LSB off, another one in each run (by the seed)",
+    cause="nondeterministic-board",
+)
 class _Random(DefectiveEngine):
     def prepare(self, model: bytes) -> Loaded:
         loaded = super().prepare(model)
@@ -167,6 +316,12 @@ class _Random(DefectiveEngine):
         return microseconds
 
 
+@defect(
+    "outputs-swapped",
+    says="the first two outputs of equal size and type are exchanged",
+    cause="outputs-swapped",
+    shows="models with two such outputs",
+)
 class _OutputsSwapped(DefectiveEngine):
     def invoke(self) -> int:
         microseconds = super().invoke()
@@ -182,6 +337,13 @@ class _OutputsSwapped(DefectiveEngine):
         return microseconds
 
 
+@defect(
+    "lost-version",
+    says="refuses operators whose version is above 1; with an operator, of that type",
+    cause="operator-version",
+    shows="models with such operators",
+    operator=True,
+)
 class _LostVersion(DefectiveEngine):
     def prepare(self, model: bytes) -> Loaded:
         loaded = super().prepare(model)
@@ -196,6 +358,12 @@ class _LostVersion(DefectiveEngine):
         return loaded
 
 
+@defect(
+    "only-first-operator",
+    says="only the type of the first operator of the first model is registered",
+    cause="operator-missing",
+    shows="models with another type of operator",
+)
 class _OnlyFirstOperator(DefectiveEngine):
     _registered = ""
 
@@ -212,27 +380,8 @@ class _OnlyFirstOperator(DefectiveEngine):
         return loaded
 
 
+@defect("crash", says="the board's process dies in Invoke", cause="board-broke")
 class _Crash(DefectiveEngine):
     def invoke(self) -> int:
         os.kill(os.getpid(), signal.SIGSEGV)
         return 0
-
-
-WRAPPERS: dict[str, type[DefectiveEngine]] = {
-    "zeros": _Zeros,
-    "constant": _Constant,
-    "output-stale": _OutputStale,
-    "input-stale": _InputStale,
-    "input-truncated": _InputTruncated,
-    "input-reused": _InputReused,
-    "one-element": _OneElement,
-    "state-kept": _StateKept,
-    "drift": _Drift,
-    "random": _Random,
-    "outputs-swapped": _OutputsSwapped,
-    "saturation": _Saturation,
-    "lost-version": _LostVersion,
-    "only-first-operator": _OnlyFirstOperator,
-    "crash": _Crash,
-}
-"""An engine for each defect of ``where`` "board", by its name."""

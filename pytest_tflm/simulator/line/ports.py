@@ -1,0 +1,159 @@
+"""The board's end of a serial line: a pseudo-terminal, or a TCP port."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Protocol
+
+from pytest_tflm.errors import PortVanished, SettingsError
+
+_CHUNK = 65536
+
+
+class Port(Protocol):
+    """The board's end of a serial line. ``read`` and ``write`` never wait."""
+
+    @property
+    def port(self) -> str:
+        """What a client opens."""
+
+    def readable(self) -> int:
+        """The file descriptor to wait on for input."""
+
+    def connected(self) -> bool:
+        """Whether somebody may be listening. If not, the board keeps what it has to say."""
+
+    def baud(self) -> int:
+        """The rate that the client has set, bits per second; 0 where that cannot be seen."""
+
+    def read(self) -> bytes:
+        """What has arrived; empty if there is nothing."""
+
+    def write(self, data: bytes) -> int:
+        """Send; returns how many bytes were taken."""
+
+    def vanish(self) -> None:
+        """Be gone, as if unplugged. Raises PortVanished where it cannot come back."""
+
+    def close(self) -> None:
+        """Release the port."""
+
+
+class PseudoTerminal:
+    """A raw pseudo-terminal. Clients come and go; its own end of the slave keeps it alive."""
+
+    def __init__(self) -> None:
+        import termios
+        import tty
+
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = os.ttyname(self._slave)
+        self._rates = {
+            getattr(termios, name): int(name[1:])
+            for name in dir(termios)
+            if name[0] == "B" and name[1:].isdecimal()
+        }
+
+    def readable(self) -> int:
+        return self._master
+
+    def connected(self) -> bool:
+        return True
+
+    def baud(self) -> int:
+        import termios
+
+        return self._rates.get(termios.tcgetattr(self._slave)[5], 0)
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._master, _CHUNK)
+        except BlockingIOError:
+            return b""
+
+    def write(self, data: bytes) -> int:
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
+
+    def vanish(self) -> None:
+        # For good: another pseudo-terminal would have another name, which nobody is told.
+        raise PortVanished(f"{self.port} has vanished, as its faults say")
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+
+class TcpServer:
+    """A TCP port that serves one client after another."""
+
+    def __init__(self, address: str) -> None:
+        host, port = _host_and_port(address)
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, port), family=family, backlog=4)
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {address}: {error.strerror or error}") from error
+        self._client: socket.socket | None = None
+        shown = f"[{host}]" if ":" in host else host or "localhost"
+        self.port = f"socket://{shown}:{self._listener.getsockname()[1]}"
+
+    def readable(self) -> int:
+        return (self._client or self._listener).fileno()
+
+    def connected(self) -> bool:
+        return self._client is not None
+
+    def baud(self) -> int:
+        return 0
+
+    def read(self) -> bytes:
+        if self._client is None:
+            self._client, _ = self._listener.accept()
+            self._client.setblocking(False)
+            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return b""
+        try:
+            data = self._client.recv(_CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+        return data
+
+    def write(self, data: bytes) -> int:
+        if self._client is None:
+            return 0
+        try:
+            return self._client.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._hang_up()
+            return 0
+
+    def vanish(self) -> None:
+        self._hang_up()
+
+    def close(self) -> None:
+        self._hang_up()
+        self._listener.close()
+
+    def _hang_up(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise SettingsError(f"--tcp {address!r}: write HOST:PORT, such as 127.0.0.1:4711 or :0")
+    return host.strip("[]"), int(port)

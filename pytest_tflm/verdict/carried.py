@@ -1,0 +1,149 @@
+"""Whether outputs that are far apart are nothing but rounding of single operators, carried through
+the model: what ``--tflm-tolerance=auto`` decides.
+
+Two kernels that round differently are both right, and a model can make much of it: SOFTMAX turns
+5 LSB into 44. So what counts is each operator by itself. If all of them, given equal inputs, are
+within :data:`ROUNDING` of the reference's, and what they make one after another is what the whole
+model makes, then rounding is all that there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_tflm.compare.distance import same
+from pytest_tflm.errors import TflmError
+from pytest_tflm.verdict.localise import localise
+
+if TYPE_CHECKING:
+    from pytest_tflm.model import Model
+    from pytest_tflm.runtime.base import Arrays, Host, Observation
+    from pytest_tflm.verdict.evidence import Localisation, OperatorResult
+    from pytest_tflm.verdict.row import Row
+
+ROUNDING = 1
+"""LSBs that a kernel may differ from the reference's for equal inputs."""
+LOOSER: dict[str, int] = {}
+"""Operators that may differ by more, with the reason in docs/usage.md."""
+_RARE = 0.25
+"""The part of an operator's elements that rounding may touch on a board that is not equal to host
+TFLM. Adding 1 to every element is within 1 LSB as well, and no rounding."""
+_FEW = 8
+"""So few differences may have one sign by chance."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What was found about one sample. ``is_rounding``: nothing but rounding. ``text`` says through
+    which operators, or what else there is."""
+
+    is_rounding: bool
+    text: str
+
+
+def carried(
+    model: Model,
+    row: Row,
+    samples: Sequence[object],
+    got: Arrays,
+    expected: Arrays,
+    progress: Progress | None = None,
+) -> Carried:
+    """Decide about the last of ``samples``, for which the board gave ``got`` and the reference
+    ``expected``.
+
+    A model with state gets all samples since its reset, in order; another one needs none but the
+    last. Compares operators on this machine alone where the board's outputs are host TFLM's bit for
+    bit. Raises TflmError for what breaks the board's link.
+    """
+    assert row.board is not None
+    if any(a.shape != b.shape or a.dtype.kind == "f" for a, b in zip(got, expected, strict=True)):
+        return Carried(False, "outputs that are no codes are not a matter of rounding")
+    stateful = model.is_stream
+    given = list(samples) if stateful else list(samples)[-1:]
+    try:
+        trusted, seen = _observed(model, row, given)
+    except TflmError as error:
+        return Carried(False, f"the operators cannot be compared: {error.headline}")
+    for operator in model.operators:
+        for index in operator.outputs:
+            real = seen.tensors.get(index)
+            if real is not None and real.shape != model.tensors[index].shape:
+                return Carried(
+                    False,
+                    f"operator {operator.index}, {operator.name}, makes shape {list(real.shape)} "
+                    f"and the file stores {list(model.tensors[index].shape)}",
+                )
+    board: Host = row.board
+    if row.tflm is not None and same(row.tflm.attempt(model, given).outputs()[-1], got):
+        board = row.tflm
+    names: list[str] = []
+    for suspect, whole in ((board, got), (row.reference, expected)):
+        if suspect is trusted:
+            continue
+        if not suspect.takes_models:
+            return Carried(False, "the board takes no models, so its operators are not known")
+        found = localise(
+            model, suspect, trusted, [seen], [whole], real_shapes=False, progress=progress
+        )
+        problem = _problem(found, suspect is row.board, stateful)
+        if problem:
+            return Carried(False, f"{suspect.name} against {trusted.name}: {problem}")
+        names += [each.operator.name for each in found.differing]
+    told = ", ".join(dict.fromkeys(names))
+    if not told:
+        return Carried(False, "no operator differs by itself")
+    return Carried(True, f"{told} round{'s' * (',' not in told)} differently")
+
+
+def _observed(model: Model, row: Row, samples: Sequence[object]) -> tuple[Host, Observation]:
+    """Who is trusted, and what it computes inside for the last sample."""
+    trusted = row.reference if row.reference.is_observable else row.builtin_ref
+    return trusted, trusted.observe(model, samples, reset_between=False)[-1]
+
+
+def _problem(found: Localisation, is_board: bool, stateful: bool) -> str:
+    """What there is beside rounding; empty if nothing."""
+    for result in found.operators:
+        if result.problem:
+            return f"{result.title}, cannot be compared: {result.problem}"
+        gap = result.gap
+        if gap is None or gap.is_none:
+            continue
+        allowed = LOOSER.get(result.operator.name, ROUNDING)
+        if gap.shapes or gap.real or gap.lsb > allowed:
+            return f"{result.title}, differs alone in {gap.describe()}"
+        if is_board and not _is_like_rounding(result):
+            return f"{result.title}, differs alone in {gap.describe()}, which is not like rounding"
+    if found.note:
+        return found.note
+    # From the initial state an operator with variables does not make what it makes in a stream.
+    if not found.explains and not stateful:
+        return "its operators one after another do not make its outputs"
+    return ""
+
+
+def _is_like_rounding(result: OperatorResult) -> bool:
+    import numpy as np
+
+    from pytest_tflm.verdict.positions import difference_mask, edges, one_channel
+
+    gap = result.gap
+    assert gap is not None
+    if gap.elements > max(1, _RARE * gap.total):
+        return False
+    if gap.elements < _FEW:
+        return True
+    signs = {
+        int(sign)
+        for ours, theirs in result.pairs()
+        for sign in np.unique(np.sign(ours.astype(np.int64) - theirs.astype(np.int64)))
+    }
+    if len(signs - {0}) < 2:
+        return False
+    mask = difference_mask(result.pairs())
+    return mask is None or (not edges(mask) and one_channel(mask) is None)
