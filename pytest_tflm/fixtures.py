@@ -64,7 +64,7 @@ def tflm_samples(
     request: pytest.FixtureRequest, tflm_model: Model, tflm_settings: Settings
 ) -> Samples:
     """All samples of the model under test, as a sequence."""
-    return request.config.stash[STATE].samples(tflm_model, tflm_settings)
+    return request.config.stash[STATE].survey(tflm_model, tflm_settings).samples
 
 
 @pytest.fixture

@@ -122,16 +122,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str] | None:
-    if config.getoption("collectonly") or not any(
-        {"device", "tflm_kernel"} & set(getattr(item, "fixturenames", ())) for item in items
-    ):
+    used = {name for item in items for name in getattr(item, "fixturenames", ())}
+    if config.getoption("collectonly") or not {"device", "tflm_kernel"} & used:
         return None
     from pytest_tflm.report.header import header_lines
 
     state = config.stash[STATE]
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     state.show_progress(reporter)
-    return header_lines(state.settings, state.hosts, list(state.models.values()))
+    models, settings = list(state.models.values()), state.settings
+    looked_at = models if {"device", "reference", "tflm_samples"} <= used else []
+    notes = [note for model in looked_at for note in state.survey(model, settings).notes]
+    return header_lines(settings, state.hosts, models, notes)
 
 
 @pytest.hookimpl(wrapper=True)

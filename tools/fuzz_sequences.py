@@ -24,7 +24,6 @@ def main() -> int:
     options = parser.parse_args()
 
     import network_models
-    from tests.fuzz.test_machine import simulated
 
     from pytest_tflm.fuzz.sequences.machine import sequences
     from pytest_tflm.model import model_from_bytes

@@ -99,6 +99,47 @@ class RandomSamples(_Sequence):
         return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
 
 
+@dataclass(frozen=True)
+class QuietSamples(RandomSamples):
+    """Random samples close to the zero point, for models that uniformly random codes saturate.
+
+    Sample *i* has codes within a span about the zero point that is chosen anew for each, from none
+    of the range to half of it, in all elements or in a few.
+    """
+
+    @property
+    def source(self) -> str:
+        return f"{self.count} random samples close to the zero point, seed {self.seed}"
+
+    def __getitem__(self, index: int) -> Sample:
+        import numpy as np
+
+        random_sample = super().__getitem__(index)
+        arrays = random_sample if isinstance(random_sample, tuple) else (random_sample,)
+        random = np.random.default_rng((self.seed, index, 1))
+        return _sample(
+            _quiet(tensor, array, random)
+            for tensor, array in zip(self.model.inputs, arrays, strict=True)
+        )
+
+
+def _quiet(tensor: Tensor, array: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+    import numpy as np
+
+    if array.dtype.kind not in "iuf" or (tensor.scale is None and array.dtype.itemsize > 2):
+        return array
+    rest = 0 if array.dtype.kind == "f" else tensor.zero_point or 0
+    span, share = random.choice([0.0, 1 / 64, 1 / 16, 1 / 4, 1 / 2]), random.choice([1, 0.1, 0.01])
+    values = rest + (array.astype(np.float64) - rest) * span
+    values[random.random(array.shape) >= share] = rest
+    if array.dtype.kind == "f":
+        floats: NDArray[Any] = values.astype(array.dtype)
+        return floats
+    limits = np.iinfo(array.dtype)
+    codes: NDArray[Any] = np.clip(np.rint(values), limits.min, limits.max).astype(array.dtype)
+    return codes
+
+
 def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
     """One array for a model with one input, a tuple of them for several."""
     sample = tuple(arrays)

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import TflmError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.hosts import Hosts
 
 
-def header_lines(settings: Settings, hosts: Hosts, models: list[Model]) -> list[str]:
+def header_lines(
+    settings: Settings, hosts: Hosts, models: list[Model], notes: Iterable[str]
+) -> list[str]:
     """Board, firmware, models with their hashes and what is known to go wrong with them, reference
-    and tolerance. Connects to the board:
-    if that fails the tests will say so, and the header does in short."""
+    and tolerance, and ``notes`` on the samples. Connects to the board: if that fails the tests will
+    say so, and the header does in short."""
     return [
         f"tflm: board: {_board(settings, hosts)}",
         *(
@@ -25,6 +29,7 @@ def header_lines(settings: Settings, hosts: Hosts, models: list[Model]) -> list[
         ),
         f"tflm: reference: {settings.reference.name}, {settings.tolerance_words}",
         *(line for model in models for line in _lint_lines(model)),
+        *(f"tflm: note: {note}" for note in notes),
     ]
 
 

@@ -35,6 +35,8 @@ def summary_lines(
     for (model, runtimes), samples in groups.items():
         count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
         lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
+    notes = (str(found["tflm_note"]) for found in compared if "tflm_note" in found)
+    lines += [f"note: {note}" for note in dict.fromkeys(notes)]
     told = (str(found["tflm_verdict"]) for found in compared if "tflm_verdict" in found)
     lines += [f"why: {line}" for line in dict.fromkeys(told)]
     lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]

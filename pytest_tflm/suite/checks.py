@@ -72,6 +72,8 @@ def test_outputs(
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
     record_property("tflm_within", comparison.passed)
     record_property("tflm_largest_lsb", comparison.largest_lsb)
+    for note in state.survey(tflm_model, tflm_settings).notes:
+        record_property("tflm_note", note)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)
     if comparison.passed:

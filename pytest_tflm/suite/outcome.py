@@ -53,7 +53,7 @@ def add_verdict(
     if model is None or "device" not in values or item.get_closest_marker("xfail") is not None:
         return  # nobody asks why a test fails that is expected to
     settings = settings_of(item, state)
-    samples = state.samples(model, settings)
+    samples = state.survey(model, settings).samples
     failed = getattr(item, "callspec", None)
     number = failed.params.get("tflm_sample", -1) if failed is not None else -1
     try:

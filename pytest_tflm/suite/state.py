@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tflm.errors import SettingsError
+from pytest_tflm.errors import SettingsError, TflmError
 from pytest_tflm.suite.streams import Streams
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Samples
+    from pytest_tflm.record.survey import Survey
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
     from pytest_tflm.runtime.hosts import Hosts
@@ -33,6 +34,7 @@ class State:
         self._directory = directory
         self._opened: dict[Path, Model] = {}
         self._samples: dict[tuple[str, str | None, int], Samples] = {}
+        self._surveys: dict[tuple[object, ...], Survey] = {}
         self._hosts: Hosts | None = None
         self._verdicts: Verdicts | None = None
         self.streams = Streams()
@@ -54,6 +56,19 @@ class State:
 
             self._opened[absolute] = open_model(absolute)
         return self._opened[absolute]
+
+    def survey(self, model: Model, settings: Settings) -> Survey:
+        """The samples that tests use, and what can be said of them before. Raises SampleError."""
+        key = (model.sha256, settings.samples, settings.seed, settings.reference)
+        if key not in self._surveys:
+            from pytest_tflm.record.survey import Survey, survey
+
+            samples = self.samples(model, settings)
+            try:
+                self._surveys[key] = survey(model, samples, self.hosts.open(settings.reference))
+            except TflmError:
+                self._surveys[key] = Survey(samples)
+        return self._surveys[key]
 
     def samples(self, model: Model, settings: Settings) -> Samples:
         """The samples that ``settings`` mean for ``model``. Raises SampleError."""

@@ -297,7 +297,7 @@ def test_a_truncated_bias() -> None:
     model = convolution("FULLY_CONNECTED", channels=2048, batch=1)
     single, how = of_sums(model)
     assert single.inputs[2] is not None
-    bias = single.constant(single.inputs[2])
+    bias = single.model.constant(single.inputs[2].index)
     assert bias is not None and (abs(bias) > 1 << 15).any()
     lost = bias - bias.astype(np.int16)
     for sample, good, bad in pairs(model, "bias-truncated"):

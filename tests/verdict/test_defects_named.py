@@ -23,8 +23,8 @@ FOUND_ELSEWHERE = {
 NOT_NAMED_YET = {
     "bias-bit", "bias-truncated", "cached-by-prefix", "cached-by-sum", "input-byte-swapped",
     "input-end-zeroed", "input-requantised", "input-sign-flipped", "max-for-average",
-    "negative-codes", "parameters-kept", "permuted", "right-edge", "shift-below", "tail-stale",
-    "tensors-overlap", "undilated", "wrong-scale",
+    "parameters-kept", "shift-below", "tail-stale",
+    "tensors-overlap", "undilated",
 }  # fmt: skip
 """Defects that the verdict cannot name so far, or that nobody has tried."""
 
@@ -66,6 +66,10 @@ KERNELS = {
     "misaligned": ("CONV_2D", (0, 3)),
     "scratch-overlap": ("ADD", (2,)),
     "saturation": ("ADD", (2,)),
+    "negative-codes": ("ADD", (2,)),
+    "wrong-scale": ("ADD", (2,)),
+    "permuted": ("CONV_2D", (0, 3)),
+    "right-edge": ("DEPTHWISE_CONV_2D", (1,)),
 }
 """Of one operator type in a network: the type, and which operators are of it."""
 

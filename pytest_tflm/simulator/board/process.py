@@ -117,7 +117,7 @@ class _Machine:
         self.boot("brown-out")
 
     def boot(self, reason: str) -> None:
-        from pytest_tflm.simulator._firmware import Board
+        from pytest_tflm.simulator import _firmware
         from pytest_tflm.simulator.engine.tflm import TflmEngine
 
         spec = self._spec
@@ -128,7 +128,7 @@ class _Machine:
             from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
 
             self.engine = defective(self.engine, parse_defects(spec.defect), spec.seed)
-        self.board = Board(
+        self.board = _firmware.Board(
             self.engine,
             boot_id=secrets.randbits(32),
             board="simulator",

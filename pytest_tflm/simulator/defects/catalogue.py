@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.model import accessors
-
-# Imported for what they declare.
-from pytest_tflm.simulator.defects import (  # noqa: F401
-    firmware,
-    kernel_arithmetic,
-    kernel_outputs,
-    memory,
-)
+from pytest_tflm.simulator.defects import firmware, kernel_arithmetic, kernel_outputs, memory
 from pytest_tflm.simulator.defects.operators import PlannedEngine
-from pytest_tflm.simulator.defects.registry import DEFECTS, Chosen, Defect
+from pytest_tflm.simulator.defects.registry import DECLARED, Chosen, Defect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_tflm.simulator.engine.base import SimulatedEngine
 
-__all__ = ["DEFECTS", "defective", "parse_defects", "table"]
+_MODULES = [each.__name__ for each in (firmware, memory, kernel_outputs, kernel_arithmetic)]
+"""Where defects are declared, in the order of the table."""
+
+DEFECTS = {
+    each.name: each
+    for each in sorted(DECLARED.values(), key=lambda each: _MODULES.index(each.module))
+}
+"""All that there are, by name."""
 
 
 def parse_defects(text: str) -> tuple[Chosen, ...]:

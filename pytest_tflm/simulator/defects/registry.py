@@ -27,8 +27,8 @@ SUMMING = "quantised CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED"
 WINDOWED = "CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D, MAX_POOL_2D"
 """Where defects are seen, as the table says it."""
 
-DEFECTS: dict[str, Defect] = {}
-"""All that are declared, by name. :mod:`~pytest_tflm.simulator.defects.catalogue` has them all."""
+DECLARED: dict[str, Defect] = {}
+"""By name, in the order of import: :mod:`~pytest_tflm.simulator.defects.catalogue` sorts them."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,22 @@ class Defect:
     """A way to be a bad board.
 
     ``says`` is what it does, ``cause`` the name of the cause that a verdict must find, ``shows``
-    the models on which it can be seen. ``operator``: it can be given an operator type. ``number``
-    is the default of the number it takes, None if it takes none, ``number_is`` what that is, and
-    ``numbers`` what it may be (any, if that is None). It is put around the engine by ``engine``, or
-    into the models that it runs by ``plan``; where it has both, an operator type chooses ``plan``.
+    the models on which it can be seen, ``module`` where it is declared. ``operator``: it can be
+    given an operator type. ``number`` is the default of the number it takes, None if it takes none,
+    ``number_is`` what that is, and ``numbers`` what it may be (any, if that is None). It is put
+    around the engine by ``engine``, or into the models that it runs by ``plan``; where it has both,
+    an operator type chooses ``plan``.
     """
 
     name: str
     says: str
     cause: str
     shows: str
-    operator: bool
-    number: int | None
-    number_is: str
-    numbers: range | None
+    module: str
+    operator: bool = True
+    number: int | None = None
+    number_is: str = ""
+    numbers: range | None = None
     engine: type[DefectiveEngine] | None = None
     plan: Callable[[Chosen], BadPlan] | None = None
 
@@ -101,9 +103,10 @@ def defect(
     def declare(engine: Engine) -> Engine:
         plan = _of_kernels(kernel) if kernel is not None else None
         takes_operator = operator or kernel is not None
-        DEFECTS[name] = Defect(
-            name, says, cause, shows, takes_operator, number, number_is, numbers, engine, plan
-        )
+        DECLARED[name] = Defect(
+            name, says, cause, shows, engine.__module__, takes_operator, number, number_is, numbers,
+            engine, plan,
+        )  # fmt: skip
         return engine
 
     return declare
@@ -113,8 +116,8 @@ def plan_defect(name: str, *, says: str, cause: str, shows: str) -> Callable[[Pl
     """Declare a defect that is somewhere in the models that have such a place."""
 
     def declare(bad: Planned) -> Planned:
-        DEFECTS[name] = Defect(
-            name, says, cause, shows, False, None, "", None, plan=lambda chosen: bad
+        DECLARED[name] = Defect(
+            name, says, cause, shows, bad.__module__, operator=False, plan=lambda chosen: bad
         )
         return bad
 
@@ -137,9 +140,10 @@ def kernel_defect(
     """
 
     def declare(bad: KernelMaker) -> KernelMaker:
-        DEFECTS[name] = Defect(
-            name, says, cause, shows, True, number, number_is, numbers, plan=_of_kernels(bad)
-        )
+        DECLARED[name] = Defect(
+            name, says, cause, shows, bad.__module__, True, number, number_is, numbers,
+            plan=_of_kernels(bad),
+        )  # fmt: skip
         return bad
 
     return declare

@@ -20,7 +20,8 @@ from pytest_tflm.model.graph import unpack
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.model.model import Model, Operator
+    from pytest_tflm.model.model import Model
+    from pytest_tflm.model.tensor import Operator
 
     Tensors = dict[int, NDArray[Any]]
     Step = Callable[[Tensors], None]

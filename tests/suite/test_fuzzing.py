@@ -1,4 +1,4 @@
-"""Searching for inputs as a user sees it: --tflm-fuzz, @tflm_fuzz, and replay files."""
+"""Searching for inputs as a user sees it: --tflm-fuzz, @tflm_fuzz."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import textwrap
 from pathlib import Path
 
 import model_builders
-import numpy as np
 import pytest
 
-from pytest_tflm.model import model_from_bytes
-from pytest_tflm.replay.format import Party, Replay, ReplayModel, Step, read_replay
-from pytest_tflm.runtime.spec import RuntimeSpec
-from tests.runtime import state_models
+from pytest_tflm.replay.format import read_replay
 
 # One output code is higher when input element 17 has its highest code.
 BROKEN = "--tflm-port=sim?defect=one-element:17"
@@ -29,42 +25,40 @@ def saved(folder: Path) -> Path:
     return path
 
 
-def test_there_is_a_fuzz_test_if_it_is_asked_for(command, small):
-    without = command.pytest("--tflm-port=sim", f"--tflm-model={small}", "--collect-only", "-q")
+def test_there_is_a_fuzz_test_if_it_is_asked_for(inner, small):
+    without = inner.pytest("--tflm-port=sim", f"--tflm-model={small}", "--collect-only", "-q")
     assert "test_fuzz" not in without.output
-    done = command.pytest(
-        "--tflm-port=sim", f"--tflm-model={small}", "--tflm-fuzz=50", "-k", "fuzz"
-    )
+    done = inner.pytest("--tflm-port=sim", f"--tflm-model={small}", "--tflm-fuzz=50", "-k", "fuzz")
     assert done.outcomes["passed"] == 1, done.output
 
 
-def test_a_defect_that_samples_do_not_show_is_found_shown_and_replayed(command, small):
+def test_a_defect_that_samples_do_not_show_is_found_shown_and_replayed(inner, small):
     words = (BROKEN, f"--tflm-model={small}", "--tflm-fuzz=2000", "--tflm-save=found", "-k", "fuzz")
-    done = command.pytest(*words, "--tflm-samples=1", "--tflm-seed=3")
+    done = inner.pytest(*words, "--tflm-samples=1", "--tflm-seed=3")
     assert done.outcomes["failed"] == 1, done.output
     assert "LSB apart, 1 allowed: board simulator against litert builtin_ref" in done.output
     shown = re.search(r"E     zero point \(-?\d+\) everywhere but x\[(.*?)\] = 127 ", done.output)
     assert shown is not None, done.output
     assert done.output.count("tflm: why") == 1
     assert "Traceback" not in done.output
-    replay = saved(command.directory / "found")
+    replay = saved(inner.directory / "found")
     assert f"again: pytest {Path('found') / replay.name}" in done.output
 
-    again = command.pytest(BROKEN, replay)
+    again = inner.pytest(BROKEN, replay)
     assert again.outcomes == {"failed": 1}, again.output
     assert "OutputMismatch: reproduces: " in again.output
     assert shown[1] in again.output
     assert "outputs of board simulator: those of the file" in again.output
     for port in (("--tflm-port=sim",), ()):
-        healthy = command.pytest(*port, replay)
+        healthy = inner.pytest(*port, replay)
         assert healthy.outcomes == {"passed": 1}, healthy.output
         (line,) = healthy.lines("replay: ")
         assert "does not reproduce" in line
         assert ("no --tflm-port" in line) == (not port)
 
 
-def test_a_users_own_fuzz_test(command, small):
-    (command.directory / "test_mine.py").write_text(
+def test_a_users_own_fuzz_test(inner, small):
+    (inner.directory / "test_mine.py").write_text(
         textwrap.dedent(
             """
             import pytest
@@ -92,34 +86,34 @@ def test_a_users_own_fuzz_test(command, small):
         )
     )
     words = (f"--tflm-model={small}", "--tflm-suite=off", "--tflm-samples=1")
-    done = command.pytest("--tflm-port=sim", *words)
+    done = inner.pytest("--tflm-port=sim", *words)
     assert done.outcomes == {"passed": 3}, done.output
-    done = command.pytest(BROKEN, *words, "-k", "outputs")
+    done = inner.pytest(BROKEN, *words, "-k", "outputs")
     assert done.outcomes["failed"] == 1, done.output
     assert re.search(r"everywhere but x\[.*?\] = 127 ", done.output)
     assert "test_mine.py:13" in done.output
     assert "tflm: comparison" in done.output
     assert "not kept as a file" in done.output, "there is no cache in these tests"
-    skipped = command.pytest(*words)
+    skipped = inner.pytest(*words)
     assert skipped.outcomes["skipped"] == 2
 
 
 @pytest.mark.parametrize(
     "assertion", ["assert got == within(expected, lsb=0)", "within(expected, lsb=0).check(got)"]
 )
-def test_a_replay_allows_what_the_users_test_allowed(command, small, assertion):
+def test_a_replay_allows_what_the_users_test_allowed(inner, small, assertion):
     """The board is 1 LSB off, which --tflm-tolerance would let pass."""
-    (command.directory / "test_mine.py").write_text(
+    (inner.directory / "test_mine.py").write_text(
         "from pytest_tflm import tflm_fuzz, within\n\n"
         f"@tflm_fuzz()\ndef test_outputs(got, expected):\n    {assertion}\n"
     )
     port = "--tflm-port=sim?defect=off-by-one:CONV_2D"
     words = (f"--tflm-model={small}", "--tflm-suite=off", "--tflm-save=kept")
-    done = command.pytest(port, *words, "--tflm-verdict=off", "test_mine.py")
+    done = inner.pytest(port, *words, "--tflm-verdict=off", "test_mine.py")
     assert done.outcomes == {"failed": 1}, done.output
-    path = saved(command.directory / "kept")
+    path = saved(inner.directory / "kept")
     assert read_replay(path).lsb == 0
-    again = command.pytest(port, path)
+    again = inner.pytest(port, path)
     assert again.outcomes == {"failed": 1}, again.output
     assert "reproduces: 1 LSB apart, 0 allowed" in again.output
 
@@ -131,7 +125,7 @@ def test_findings_are_in_pytests_cache_without_a_folder(command, small):
     assert saved(command.directory / ".pytest_cache" / "tflm").name in done.output
 
 
-def test_a_failing_sample_is_saved_if_a_folder_is_given(command, tcn):
+def test_a_failing_sample_is_saved_if_a_folder_is_given(inner, tcn):
     words = (
         f"--tflm-model={tcn}",
         "--tflm-resolver=auto",
@@ -139,57 +133,19 @@ def test_a_failing_sample_is_saved_if_a_folder_is_given(command, tcn):
         "--tflm-samples=1",
     )
     options = ("-k", "test_outputs", "--tflm-verdict=off")
-    done = command.pytest("--tflm-port=sim", *words, *options, "--tflm-save=kept")
+    done = inner.pytest("--tflm-port=sim", *words, *options, "--tflm-save=kept")
     assert done.outcomes["failed"] == 1, done.output
-    again = command.pytest(saved(command.directory / "kept"))
+    again = inner.pytest(saved(inner.directory / "kept"))
     assert again.outcomes == {"failed": 1}, again.output
     assert "reproduces: " in again.output
     assert "tflm against litert auto" in again.output
 
 
-def test_a_sequence_is_replayed_step_by_step_on_boards(command):
-    model = model_from_bytes(state_models.svdf(), "svdf.tflite")
-    samples = tuple((np.full((1, 3), code, np.int8),) for code in (90, 3))
-    replay = Replay(
-        kind="differs",
-        subject=Party("board", RuntimeSpec.of_board("")),
-        reference=Party("tflm", RuntimeSpec("tflm")),
-        models=(ReplayModel.of(model),),
-        samples=samples,
-        steps=tuple(
-            Step(*each)
-            for each in (
-                ("load", 0),
-                ("run", 0),
-                ("reopen",),
-                ("write", 1),
-                ("reset",),
-                ("run", 1),
-            )
-        ),
-    )
-    path = replay.save(command.directory)
-    done = command.pytest("--tflm-port=sim", path)
-    assert done.outcomes == {"passed": 1}, done.output
-    done = command.pytest("--tflm-port=sim?defect=state-kept", path)
-    assert done.outcomes == {"failed": 1}, done.output
-    assert "steps: load svdf.tflite, run 0, reopen, write 1, reset, run 1" in done.output
-
-
-def test_a_file_that_is_no_replay_is_an_error_with_a_name(command):
-    (command.directory / "bad.tflm-replay").write_bytes(b"PK\x03\x04 and more")
-    done = command.pytest("bad.tflm-replay")
-    assert done.outcomes == {"error": 1}, done.output
-    assert "ReplayError" in done.output
-    assert "bad.tflm-replay: it is no replay file, or a damaged one" in done.output
-    assert "Traceback" not in done.output
-
-
-def test_tflm_fuzz_for_a_test_that_checks_nothing(command):
-    (command.directory / "test_none.py").write_text(
+def test_tflm_fuzz_for_a_test_that_checks_nothing(inner):
+    (inner.directory / "test_none.py").write_text(
         "from pytest_tflm import tflm_fuzz\n\n@tflm_fuzz()\ndef test_it(sample):\n    pass\n"
     )
-    done = command.pytest("test_none.py")
+    done = inner.pytest("test_none.py")
     assert "takes neither got nor expected" in done.output
 
 

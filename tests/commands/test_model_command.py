@@ -10,8 +10,6 @@ import pytest
 from pytest_tflm import cli
 from pytest_tflm.model import open_model
 
-PROGRAM = "pytest_tflm"
-
 
 def says(done, *parts):
     assert "Traceback" not in done.output
@@ -19,13 +17,13 @@ def says(done, *parts):
         assert part in done.output, done.output
 
 
-def test_repaired_the_models_suite_passes(command, tcn_dynamic):
+def test_repaired_the_models_suite_passes(inner, tcn_dynamic):
     """The example's whole way: it fails, lint says why, repair helps, it passes."""
     run = ("--tflm-port=sim", "--tflm-samples=2")
-    before = command.pytest(*run, f"--tflm-model={tcn_dynamic}")
+    before = inner.pytest(*run, f"--tflm-model={tcn_dynamic}")
     assert before.outcomes["failed"] >= 2, before.output
 
-    lint = command.run(PROGRAM, "model", "lint", tcn_dynamic)
+    lint = inner.pytest_tflm("model", "lint", tcn_dynamic)
     assert lint.status == 1
     says(
         lint,
@@ -35,7 +33,7 @@ def test_repaired_the_models_suite_passes(command, tcn_dynamic):
         "docs/causes/stored-shapes.md",
         "note      dynamic-shapes",
     )
-    done = command.run(PROGRAM, "model", "repair", tcn_dynamic, "-o", "repaired.tflite")
+    done = inner.pytest_tflm("model", "repair", tcn_dynamic, "-o", "repaired.tflite")
     assert done.status == 0, done.output
     says(
         done,
@@ -48,7 +46,7 @@ def test_repaired_the_models_suite_passes(command, tcn_dynamic):
         "repaired.tflite: ",
     )
     for tolerance, runtime in ((1, "litert"), (0, "tflm")):
-        after = command.pytest(
+        after = inner.pytest(
             *run,
             "--tflm-model=repaired.tflite",
             f"--tflm-tolerance={tolerance}",
@@ -56,27 +54,27 @@ def test_repaired_the_models_suite_passes(command, tcn_dynamic):
         )
         assert set(after.outcomes) == {"passed"}, after.output
 
-    again = command.run(PROGRAM, "model", "repair", "repaired.tflite", "-o", "again.tflite")
+    again = inner.pytest_tflm("model", "repair", "repaired.tflite", "-o", "again.tflite")
     assert again.status == 0
     says(again, "repaired.tflite: nothing to repair.", "Nothing was written.")
-    assert not (command.directory / "again.tflite").exists()
-    assert command.run(PROGRAM, "model", "lint", "repaired.tflite").status == 0
+    assert not (inner.directory / "again.tflite").exists()
+    assert inner.pytest_tflm("model", "lint", "repaired.tflite").status == 0
 
 
-def test_one_repair_alone(command, keras_model):
+def test_one_repair_alone(inner, keras_model):
     model = keras_model("tcn_same")
-    done = command.run(PROGRAM, "model", "repair", model, "--only", "fold-dilation", "-o", "o")
+    done = inner.pytest_tflm("model", "repair", model, "--only", "fold-dilation", "-o", "o")
     assert done.status == 0, done.output
     says(done, "fold-dilation: operators 3 to 7", "padding SAME", "now:    equal in all 37")
     assert "freeze" not in done.output
-    assert -1 in (open_model(command.directory / "o").inputs[0].shape_signature or ())
+    assert -1 in (open_model(inner.directory / "o").inputs[0].shape_signature or ())
 
 
-def test_what_is_there_stays_unless_forced(command, tcn_dynamic, tcn):
-    (command.directory / "there").write_text("precious")
-    copy = command.directory / "copy.tflite"
+def test_what_is_there_stays_unless_forced(inner, tcn_dynamic, tcn):
+    (inner.directory / "there").write_text("precious")
+    copy = inner.directory / "copy.tflite"
     copy.write_bytes(tcn_dynamic.read_bytes())
-    link = command.directory / "link.tflite"
+    link = inner.directory / "link.tflite"
     link.symlink_to(copy)
     for words, message in (
         (("-o", "there"), "there is already there: name another file, or say --force"),
@@ -84,34 +82,34 @@ def test_what_is_there_stays_unless_forced(command, tcn_dynamic, tcn):
         (("-o", "."), ". is a directory: name the file"),
         (("-o", "no/such"), "no is no directory"),
     ):
-        done = command.run(PROGRAM, "model", "cut", copy, "--op", "1", *words)
+        done = inner.pytest_tflm("model", "cut", copy, "--op", "1", *words)
         assert done.status == 1
         says(done, message)
-        done = command.run(PROGRAM, "model", "repair", copy, *words)
+        done = inner.pytest_tflm("model", "repair", copy, *words)
         assert done.status == 1
         says(done, message)
-    assert (command.directory / "there").read_text() == "precious"
+    assert (inner.directory / "there").read_text() == "precious"
     assert copy.read_bytes() == tcn_dynamic.read_bytes()
 
-    assert command.run(PROGRAM, "model", "cut", tcn, "--op=1", "-o", "there", "--force").status == 0
-    assert open_model(command.directory / "there").operators[0].name == "RESHAPE"
-    done = command.run(PROGRAM, "model", "cut", copy, "--op=1", "-o", "link.tflite", "--force")
+    assert inner.pytest_tflm("model", "cut", tcn, "--op=1", "-o", "there", "--force").status == 0
+    assert open_model(inner.directory / "there").operators[0].name == "RESHAPE"
+    done = inner.pytest_tflm("model", "cut", copy, "--op=1", "-o", "link.tflite", "--force")
     assert done.status == 0, done.output
     assert link.is_symlink() and open_model(copy).operators[0].name == "EXPAND_DIMS"
-    assert sorted(path.name for path in command.directory.glob(".*")) == []
+    assert sorted(path.name for path in inner.directory.glob(".*")) == []
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written(command, tcn):
-    folder = command.directory / "closed"
+def test_a_folder_that_cannot_be_written(inner, tcn):
+    folder = inner.directory / "closed"
     folder.mkdir(mode=0o555)
-    done = command.run(PROGRAM, "model", "cut", tcn, "--op", "1", "-o", "closed/cut.tflite")
+    done = inner.pytest_tflm("model", "cut", tcn, "--op", "1", "-o", "closed/cut.tflite")
     assert done.status == 1
     says(done, "closed/cut.tflite cannot be written: Permission denied")
 
 
-def test_cut(command, tcn_dynamic):
-    done = command.run(PROGRAM, "model", "cut", tcn_dynamic, "--op", "5", "-o", "five.tflite")
+def test_cut(inner, tcn_dynamic):
+    done = inner.pytest_tflm("model", "cut", tcn_dynamic, "--op", "5", "-o", "five.tflite")
     assert done.status == 0, done.output
     says(
         done,
@@ -119,14 +117,14 @@ def test_cut(command, tcn_dynamic):
         "input 0: int8 [1, 1004, 16], tensor 66 of tcn_dynamic.tflite",
         "output 0: int8 [1, 502, 16], tensor 67 of tcn_dynamic.tflite",
     )
-    assert [o.name for o in open_model(command.directory / "five.tflite").operators] == [
+    assert [o.name for o in open_model(inner.directory / "five.tflite").operators] == [
         "SPACE_TO_BATCH_ND"
     ]
-    done = command.run(
-        PROGRAM, "model", "cut", tcn_dynamic, "--op", "5-9", "--freeze", "-o", "run.tflite"
+    done = inner.pytest_tflm(
+        "model", "cut", tcn_dynamic, "--op", "5-9", "--freeze", "-o", "run.tflite"
     )
     assert done.status == 0, done.output
-    cut = open_model(command.directory / "run.tflite")
+    cut = open_model(inner.directory / "run.tflite")
     assert len(cut.operators) == 5
     assert cut.tensors[cut.operators[0].outputs[0]].shape == (2, 502, 16)
 
@@ -145,18 +143,18 @@ def test_cut(command, tcn_dynamic):
         (("lint", "MODEL", "--port", "sim", "--baud", "fast"), "'fast' is not a whole number"),
     ],
 )
-def test_mistakes_are_said(command, tcn, words, message):
-    done = command.run(PROGRAM, "model", *(tcn if word == "MODEL" else word for word in words))
+def test_mistakes_are_said(inner, tcn, words, message):
+    done = inner.pytest_tflm("model", *(tcn if word == "MODEL" else word for word in words))
     assert done.status == 1
     says(done, "pytest-tflm: ", message)
-    assert not (command.directory / "x").exists()
+    assert not (inner.directory / "x").exists()
 
 
-def test_lint_against_a_boards_memory(command, tcn):
-    fits = command.run(PROGRAM, "model", "lint", tcn, "--memory", "256k")
+def test_lint_against_a_boards_memory(inner, tcn):
+    fits = inner.pytest_tflm("model", "lint", tcn, "--memory", "256k")
     assert fits.status == 0
     says(fits, "46 operators, 28720 bytes, arena ", "the board has 262144 for both", "Nothing was")
-    small = command.run(PROGRAM, "model", "lint", tcn, "--port", "sim?memory=50k")
+    small = inner.pytest_tflm("model", "lint", tcn, "--port", "sim?memory=50k")
     assert small.status == 1
     says(
         small,
@@ -170,31 +168,34 @@ def test_lint_against_a_boards_operators(monkeypatch, capsys, tcn):
     """A board says which it has; the simulator does not know."""
 
     class Board:
-        def __init__(self, settings):
-            assert (settings.port, settings.baud) == ("/dev/ttyX", 9600)
+        def __init__(self, spec, line):
+            assert (spec.port, line.baud) == ("/dev/ttyX", 9600)
 
         def connection(self):
             identity = SimpleNamespace(memory=1 << 20, operators=("RESHAPE", "CONV_2D", "PAD"))
             return SimpleNamespace(identity=identity)
 
-        def close(self):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr("pytest_tflm.runtime.pool.Pool", Board)
+    monkeypatch.setattr("pytest_tflm.runtime.board.BoardHost", Board)
     assert cli.main(["model", "lint", str(tcn), "--port=/dev/ttyX", "--baud=9600"]) == 1
     output = capsys.readouterr().out
     assert "missing-operator: operator 8, ADD, and 7 more: there is no kernel for it" in output
     assert "PAD" not in output
 
 
-def test_lint_says_what_it_could_not_find_out(command, keras_model, model_file):
-    done = command.run(PROGRAM, "model", "lint", keras_model("hybrid"))
+def test_lint_says_what_it_could_not_find_out(inner, keras_model, model_file):
+    done = inner.pytest_tflm("model", "lint", keras_model("hybrid"))
     assert done.status == 1
     says(done, "error     hybrid-model", "unknown   its arena is not known: tflm failed")
     from tests.model import odd_models
 
-    done = command.run(
-        PROGRAM, "model", "lint", model_file("own.tflite", odd_models.custom(large=False))
+    done = inner.pytest_tflm(
+        "model", "lint", model_file("own.tflite", odd_models.custom(large=False))
     )
     says(
         done,

@@ -11,11 +11,11 @@ SIM = "--tflm-port=sim"
 LINK = "link: sent "
 
 
-def test_verbose_runs_end_with_the_counters(command, model_file):
+def test_verbose_runs_end_with_the_counters(inner, model_file):
     path = model_file("small.tflite", model_builders.conv_2d())
     words = (SIM, f"--tflm-model={path}", "--tflm-samples=3")
-    assert not command.pytest(*words).lines(LINK)
-    done = command.pytest("-v", *words)
+    assert not inner.pytest(*words).lines(LINK)
+    done = inner.pytest("-v", *words)
     assert done.status == 0, done.output
     (line,) = done.lines(LINK)
     found = re.fullmatch(
@@ -27,20 +27,22 @@ def test_verbose_runs_end_with_the_counters(command, model_file):
     assert int(found[1]) > 10
 
 
-def test_no_board_no_counters(command, model_file):
+def test_no_board_no_counters(inner, model_file):
     path = model_file("small.tflite", model_builders.conv_2d())
-    done = command.pytest("-v", "--tflm-port=/dev/nothing", f"--tflm-model={path}")
+    done = inner.pytest(
+        "-v", "--tflm-port=/dev/nothing", f"--tflm-model={path}", "--tflm-samples=2"
+    )
     assert done.status == 1, done.output
     assert not done.lines(LINK)
-    (command.directory / "test_nothing.py").write_text("def test_nothing(): pass\n")
-    done = command.pytest("-v", "test_nothing.py")
+    (inner.directory / "test_nothing.py").write_text("def test_nothing(): pass\n")
+    done = inner.pytest("-v", "test_nothing.py")
     assert done.outcomes == {"passed": 1}
     assert "tflm:" not in done.output.split("collected")[1]
 
 
-def test_the_fixture_has_them(command, model_file):
+def test_the_fixture_has_them(inner, model_file):
     path = model_file("small.tflite", model_builders.conv_2d())
-    (command.directory / "test_mine.py").write_text(
+    (inner.directory / "test_mine.py").write_text(
         textwrap.dedent(
             """
             def test_link(device, tflm_samples):
@@ -54,13 +56,13 @@ def test_the_fixture_has_them(command, model_file):
             """
         )
     )
-    done = command.pytest(SIM, f"--tflm-model={path}", "--tflm-suite=off", "test_mine.py")
+    done = inner.pytest(SIM, f"--tflm-model={path}", "--tflm-suite=off", "test_mine.py")
     assert done.outcomes == {"passed": 1}, done.output
 
 
-def test_the_simulator_does_not_time_operators(command, model_file):
+def test_the_simulator_does_not_time_operators(inner, model_file):
     path = model_file("small.tflite", model_builders.conv_2d())
-    (command.directory / "test_mine.py").write_text(
+    (inner.directory / "test_mine.py").write_text(
         textwrap.dedent(
             """
             import pytest
@@ -73,6 +75,6 @@ def test_the_simulator_does_not_time_operators(command, model_file):
             """
         )
     )
-    done = command.pytest("-v", SIM, f"--tflm-model={path}", "--tflm-samples=2")
+    done = inner.pytest("-v", SIM, f"--tflm-model={path}", "--tflm-samples=2")
     assert done.outcomes["passed"] > 2, done.output
     assert not done.lines("small.tflite: slowest")

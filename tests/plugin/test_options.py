@@ -105,7 +105,7 @@ def test_every_option_tells_its_default_and_names_in_its_help():
 
 
 def test_the_documentation_has_every_option_with_its_default():
-    usage = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
+    usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
     for option in OPTIONS:
         rows = [line for line in usage.splitlines() if line.startswith(f"| `{option.flag}=")]
         assert len(rows) == 1, option.flag

@@ -12,8 +12,8 @@ from tests.model_builders import while_loop
 FEW = ("--tflm-samples=4", "-rA")
 
 
-def over(command, tcn, profile, *words):
-    return command.pytest(f"--tflm-port=sim?faults={profile}", f"--tflm-model={tcn}", *FEW, *words)
+def over(inner, tcn, profile, *words):
+    return inner.pytest(f"--tflm-port=sim?faults={profile}", f"--tflm-model={tcn}", *FEW, *words)
 
 
 def outcomes(done):
@@ -21,23 +21,23 @@ def outcomes(done):
     return sorted(re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", done.output, re.MULTILINE))
 
 
-def test_a_lossy_line_changes_no_outcome(command, tcn):
-    clean = over(command, tcn, "clean")
+def test_a_lossy_line_changes_no_outcome(inner, tcn):
+    clean = over(inner, tcn, "clean")
     assert clean.status == 0, clean.output
     for profile in ("mixed&seed=7", "lost-runs&seed=3", "boot-text", "damaged"):
-        done = over(command, tcn, profile)
+        done = over(inner, tcn, profile)
         assert outcomes(done) == outcomes(clean), done.output
         assert done.status == 0
 
 
-def test_a_model_that_is_wrong_is_as_wrong_over_a_lossy_line(command, tcn_dynamic):
-    done = over(command, tcn_dynamic, "mixed&seed=7")
+def test_a_model_that_is_wrong_is_as_wrong_over_a_lossy_line(inner, tcn_dynamic):
+    done = over(inner, tcn_dynamic, "mixed&seed=7")
     assert set(done.outcomes) == {"passed", "failed"}, done.output
     assert done.outcomes["failed"] >= 4
 
 
-def test_a_board_that_restarts_is_an_error_and_never_a_failure(command, tcn):
-    done = over(command, tcn, "resets&seed=1", "--tflm-samples=30")
+def test_a_board_that_restarts_is_an_error_and_never_a_failure(inner, tcn):
+    done = over(inner, tcn, "resets&seed=1", "--tflm-samples=30")
     assert "failed" not in done.outcomes, done.output
     assert done.outcomes["error"] >= 1
     assert "BoardReset: " in done.output
@@ -45,8 +45,8 @@ def test_a_board_that_restarts_is_an_error_and_never_a_failure(command, tcn):
 
 
 @pytest.mark.parametrize("profile", ["mute", "echo", "foreign", "zeros", "noise", "vanish"])
-def test_what_is_no_board_is_an_error_with_a_name(command, tcn, profile):
-    done = over(command, tcn, f"{profile}&seed=1", "--tflm-timeout=2")
+def test_what_is_no_board_is_an_error_with_a_name(inner, tcn, profile):
+    done = over(inner, tcn, f"{profile}&seed=1", "--tflm-timeout=2")
     assert set(done.outcomes) <= {"error", "passed"}, done.output
     assert done.outcomes["error"] >= 1
     names = set(re.findall(r"^E   (\w+): ", done.output, re.MULTILINE))
@@ -54,8 +54,8 @@ def test_what_is_no_board_is_an_error_with_a_name(command, tcn, profile):
     assert names <= set(PROFILES[profile].errors), done.output
 
 
-def test_an_unknown_profile_is_a_wrong_setting(command, tcn):
-    done = over(command, tcn, "awful")
+def test_an_unknown_profile_is_a_wrong_setting(inner, tcn):
+    done = over(inner, tcn, "awful")
     assert "sim knows no faults='awful'. It knows: clean (nothing wrong);" in done.output
     assert done.status != 0
 
