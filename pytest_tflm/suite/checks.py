@@ -79,8 +79,8 @@ def test_outputs(
     if comparison.passed:
         return
     text = ""
+    before = [tflm_samples[i] for i in range(index)] if tflm_model.is_stream else []
     if tflm_settings.tolerance is None:
-        before = [tflm_samples[i] for i in range(index)] if tflm_model.is_stream else []
         samples = [*before, tflm_sample]
         found = state.carried(tflm_model, tflm_settings, samples, got.arrays, expected.arrays)
         if found.is_rounding:
@@ -92,10 +92,11 @@ def test_outputs(
         raise error
     from pytest_tflm.replay.record import differing
 
+    sample = tflm_model.quantize(tflm_sample)
     replay = differing(
         device,
         reference,
-        [(tflm_model.quantize(tflm_sample), got, expected)],
+        [*((tflm_model.quantize(each), None, None) for each in before), (sample, got, expected)],
         str(error),
         lsb=tflm_settings.lsb,
         float_tolerance=tflm_settings.float_tolerance,

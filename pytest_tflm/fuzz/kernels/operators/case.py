@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from pytest_tflm.fuzz.kernels.codes import draw_codes, longer, one_of, whole
+from pytest_tflm.fuzz.kernels.samples import longer
+from pytest_tflm.fuzz.patterns import codes, one_of, whole
 from pytest_tflm.model.graph import Graph
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Drawing:
         self, dtype: str, shape: Sequence[int], limits: tuple[int, int] | None = None, zero: int = 0
     ) -> NDArray[Any]:
         """Contents of a constant."""
-        return draw_codes(self.draw, dtype, shape, zero, limits)
+        return codes(self.draw, dtype, shape, zero, limits)
 
     def weights(self, shape: Sequence[int]) -> NDArray[Any]:
         """int8, symmetric: -128 is no code of a weight. Not all zero to begin with: a kernel that
