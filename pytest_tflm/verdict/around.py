@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pytest_tflm.compare.distance import same
 from pytest_tflm.errors import BoardError, InterpreterError, ModelError
 from pytest_tflm.verdict.behaviour import clipped
 from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
+from pytest_tflm.verdict.localise import chosen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,6 +155,8 @@ def changed(evidence: Evidence) -> Changed | None:
     copy = copied(evidence)
     if copy is not None and copy.is_exact:
         return None  # nothing is done around Invoke
+    if copy is not None and copy.stale_from is not None:
+        return _stale_end(evidence, copy.stale_from)
     for words, change in _known():
         if copy is not None and not copy.fits(change, model.inputs[0]):
             continue
@@ -171,9 +175,30 @@ def changed(evidence: Evidence) -> Changed | None:
                     return Changed("inputs", words, True)
         except InterpreterError:
             continue
-    if copy is None or copy.is_constant or copy.is_stale or copy.limits or copy.ignores:
+    if copy is None or copy.is_constant or copy.limits or copy.ignores:
         return None
     return Changed("inputs or outputs", copy.map, False)
+
+
+def _stale_end(evidence: Evidence, start: int) -> Changed | None:
+    """Whether the end of the first input is that of the run before, from an element on."""
+    oracle, _ = evidence.oracle
+    mixed = []
+    for before, sample in pairwise(evidence.samples):
+        flat = sample[0].ravel().copy()
+        flat[start:] = before[0].ravel()[start:]
+        mixed.append((flat.reshape(sample[0].shape), *sample[1:]))
+    if not start or not mixed or evidence.model.is_stream:
+        return None
+    try:
+        made = oracle.attempt(evidence.model, mixed).outputs()
+    except InterpreterError:
+        return None
+    if not evidence.alike(made, evidence.outputs["board"][1:]):
+        return None
+    size = evidence.samples[0][0].size
+    words = f"the last {size - start} of {size} elements are those of the run before"
+    return Changed("inputs", words, True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,16 +224,16 @@ class Copied:
         return all(same((each,), self.got[:1]) for each in self.got)
 
     @property
-    def is_stale(self) -> bool:
-        """What comes back, or the end of it, is what was sent before."""
-        start = min(
-            (int(i) for s, g in zip(self.sent, self.got, strict=True)
-             for i in np.flatnonzero((s != g).ravel())[:1]), default=0
-        )  # fmt: skip
-        pairs = zip(self.sent[:-1], self.got[1:], strict=True)
-        return not self.is_exact and all(
-            np.array_equal(s.ravel()[start:], g.ravel()[start:]) for s, g in pairs
-        )
+    def stale_from(self) -> int | None:
+        """The element from which on what comes back is what was sent before; None if it is not."""
+        pairs = list(zip(self.sent, self.got, strict=True))[1:]
+        first = [int(i) for s, g in pairs for i in np.flatnonzero((s != g).ravel())[:1]]
+        if not first:
+            return None
+        start = min(first)
+        before = zip(self.sent[:-1], self.got[1:], strict=True)
+        is_old = all(np.array_equal(s.ravel()[start:], g.ravel()[start:]) for s, g in before)
+        return start if is_old else None
 
     @property
     def limits(self) -> tuple[int, int] | None:
@@ -247,7 +272,9 @@ def copied(evidence: Evidence) -> Copied | None:
     if not evidence.board.takes_models or tensor.nbytes == 0 or tensor.dtype not in TYPES:
         return None
     ramp = np.arange(tensor.size, dtype=np.int64).reshape(tensor.shape)
-    sent = [np.asarray(sample[0]) for sample in evidence.samples[:2]]
+    step = evidence.step("board")
+    worst = chosen(evidence, step)[:2] if step is not None else [0, 1]
+    sent = [np.asarray(evidence.samples[i][0]) for i in worst if i < len(evidence.samples)]
     if tensor.dtype in ("int8", "uint8", "int16", "int32"):
         sent += [(ramp * (2 * i + 1) + 37 * i).astype(tensor.dtype) for i in range(_RAMPS)]
     try:

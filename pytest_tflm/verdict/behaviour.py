@@ -69,7 +69,9 @@ def board_repeats(evidence: Evidence) -> Repeats:
     found = _repeats(evidence, evidence.board)
     first_pass = evidence.outputs["board"]
     if evidence.model.is_stream:
-        return found
+        words = "the same inputs from a reset later"
+        again = zip(found.runs[0], first_pass, strict=True)
+        return Repeats(found.runs, tuple((words, new, old) for new, old in again))
     later = [*found.later, ("the same input later", found.runs[0][0], first_pass[0])]
     if evidence.history and evidence.board.takes_models:
         later += _replayed(evidence)

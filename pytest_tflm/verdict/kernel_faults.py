@@ -85,28 +85,30 @@ def keeps_parameters(evidence: Evidence) -> frozenset[str]:
     """The types of operators whose kernels do not look at their own parameters: with another scale
     of the input the board's answer is the same, and that of a correct kernel is not."""
     where = on_board(evidence)
-    oracle, _ = evidence.oracle
-    found = set()
-    for name, results in (where.by_type if where is not None else {}).items():
-        result = worst_of(results)
-        edited = None if result.cut is None else _another_scale(Single(result.cut.model))
-        if edited is None:
-            continue
-        from pytest_tflm.model import model_from_bytes
-
-        try:
-            other = model_from_bytes(edited, "another scale")
-            theirs = oracle.attempt(other, result.inputs).outputs()
-            mine = evidence.board.attempt(other, result.inputs).outputs()
-        except (BoardError, InterpreterError, ModelError):
-            continue
-        if not gap_of(theirs, result.trusted).is_none and gap_of(mine, result.alone).is_none:
-            found.add(name)
-    return frozenset(found)
+    return frozenset(
+        name
+        for name, results in (where.by_type if where is not None else {}).items()
+        if all(_ignores_scale(evidence, worst_of(results), by) for by in (2.0, 0.5))
+    )
 
 
-def _another_scale(single: Single) -> bytes | None:
-    """Twice the scale of the first input, and of a bias that must fit it."""
+def _ignores_scale(evidence: Evidence, result: OperatorResult, by: float) -> bool:
+    from pytest_tflm.model import model_from_bytes
+
+    edited = None if result.cut is None else _another_scale(Single(result.cut.model), by)
+    if edited is None:
+        return False
+    try:
+        other = model_from_bytes(edited, "another scale")
+        theirs = evidence.oracle[0].attempt(other, result.inputs).outputs()
+        mine = evidence.board.attempt(other, result.inputs).outputs()
+    except (BoardError, InterpreterError, ModelError):
+        return False
+    return not evidence.alike(theirs, result.trusted) and evidence.alike(mine, result.alone)
+
+
+def _another_scale(single: Single, by: float) -> bytes | None:
+    """The scale of the first input multiplied, and that of a bias that must fit it."""
     table = unpack(single.model.data)
     graph = table.subgraphs[0]
     operator = graph.operators[0]
@@ -117,7 +119,7 @@ def _another_scale(single: Single) -> bytes | None:
             if place != bias:
                 return None
             continue
-        quantization.scale = [2 * float(scale) for scale in quantization.scale]
+        quantization.scale = [by * float(scale) for scale in quantization.scale]
     return pack(table)
 
 

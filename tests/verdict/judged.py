@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_tflm.model import Model, model_from_bytes
 from pytest_tflm.record.samples import RandomSamples
@@ -11,6 +13,9 @@ from pytest_tflm.runtime.hosts import Hosts
 from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.verdict.row import Row
 from pytest_tflm.verdict.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from pytest_tflm.runtime.base import Arrays, Host
 
 
 def judged(
@@ -22,8 +27,12 @@ def judged(
     resolver: str = "builtin_ref",
     float_model: Path | None = None,
     codes: Sequence[object] | None = None,
+    history: Sequence[Arrays] = (),
+    before: bytes | None = None,
+    takes_models: bool = True,
 ) -> Verdict:
-    """The verdict over random samples (a count) or the ones given."""
+    """The verdict over random samples (a count) or the ones given. ``before`` is a model that the
+    board has loaded first; ``takes_models``: whether the verdict may send it others."""
     if isinstance(model, bytes):
         model = model_from_bytes(model, "network.tflite")
     if isinstance(samples, int):
@@ -32,4 +41,20 @@ def judged(
     with Hosts() as hosts:
         board = RuntimeSpec.of_board(port) if port else None
         row = Row.made(hosts, board, RuntimeSpec.of_interpreter(runtime, resolver))
-        return judge(model, samples, row, float_model=float_model, codes=codes)
+        if row.board is not None and before is not None:
+            row.board.load(model_from_bytes(before, "before.tflite"))
+        if row.board is not None and not takes_models:
+            row = replace(row, board=_Fixed(row.board))
+        return judge(model, samples, row, history=history, float_model=float_model, codes=codes)
+
+
+class _Fixed:
+    """A board that is said to take no models."""
+
+    takes_models = False
+
+    def __init__(self, board: Host) -> None:
+        self._board = board
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._board, name)

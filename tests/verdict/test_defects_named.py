@@ -10,23 +10,16 @@ import pytest
 from judged import judged
 
 from pytest_tflm.model import model_from_bytes
+from pytest_tflm.model.graph import pack, unpack
 from pytest_tflm.simulator.defects.catalogue import DEFECTS
 from pytest_tflm.verdict.lines import verdict_lines
 from tests.runtime.state_models import svdf
+from tests.simulator.bad_boards import averaging, convolution
 
 FOUND_ELSEWHERE = {
     "crash": "an error with a name (tests/command), and no verdict",
-    "one-element": "shows with one input code in one place: for the fuzzer to find",
 }
 """Defects that are no verdict's to name."""
-
-NOT_NAMED_YET = {
-    "bias-bit", "bias-truncated", "cached-by-prefix", "cached-by-sum", "input-byte-swapped",
-    "input-end-zeroed", "input-requantised", "input-sign-flipped", "max-for-average",
-    "parameters-kept", "shift-below", "tail-stale",
-    "tensors-overlap", "undilated",
-}  # fmt: skip
-"""Defects that the verdict cannot name so far, or that nobody has tried."""
 
 WHOLE = {
     "zeros": network_models.image_network,
@@ -38,6 +31,13 @@ WHOLE = {
     "drift": network_models.image_network,
     "random": network_models.image_network,
     "saturation": network_models.image_network,
+    "tail-stale": network_models.image_network,
+    "input-requantised": network_models.image_network,
+    "input-end-zeroed": network_models.image_network,
+    "input-sign-flipped": network_models.image_network,
+    "input-byte-swapped": lambda: convolution("CONV_2D", dtype="int16"),
+    "tensors-overlap": network_models.image_network,
+    "bias-bit": network_models.image_network,
     "outputs-swapped": network_models.two_outputs,
     "state-kept": svdf,
     "weight-changed": lambda: network_models.long_chain(12),
@@ -66,6 +66,7 @@ KERNELS = {
     "misaligned": ("CONV_2D", (0, 3)),
     "scratch-overlap": ("ADD", (2,)),
     "saturation": ("ADD", (2,)),
+    "shift-below": ("CONV_2D", (0, 3)),
     "negative-codes": ("ADD", (2,)),
     "wrong-scale": ("ADD", (2,)),
     "permuted": ("CONV_2D", (0, 3)),
@@ -92,10 +93,89 @@ def level_samples(data: bytes, level: float) -> np.ndarray:
     return np.clip(noise, -128, 127).astype(np.int8)
 
 
+def large_biases() -> bytes:
+    """A FULLY_CONNECTED whose biases need 17 bits and more."""
+    table = unpack(convolution("FULLY_CONNECTED"))
+    (graph,) = table.subgraphs
+    bias = graph.tensors[graph.operators[0].inputs[2]]
+    values = np.linspace(-90000, 90000, bias.shape[0]).astype(np.int32)
+    table.buffers[bias.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+    return pack(table)
+
+
+ALIKE = {
+    # The second input of a pair is answered like the first: what they have in common.
+    "cached-by-prefix": ("begin with the same 100 bytes", lambda x: np.append(x[:100], ~x[100:])),
+    "cached-by-sum": ("have the same sum", lambda x: x[::-1].copy()),
+}
+PATTERNS = {
+    "undilated": (
+        lambda: convolution("CONV_2D", dilation=(2, 2), stride=(1, 1)),
+        "a dilation of 1",
+    ),
+    "bias-truncated": (large_biases, "the lowest 16 bits of its bias"),
+    "max-for-average": (lambda: averaging("MEAN"), "the maximum in place of the average"),
+    "negative-codes": (model_builders.add_int8, "an input element"),
+    "wrong-scale": (model_builders.conv_2d, "times the right one"),
+    "permuted": (model_builders.conv_2d, "its channels are rotated by one"),
+    "off-by-one": (model_builders.conv_2d, "+1 LSB off"),
+    "bias-lost": (lambda: convolution("CONV_2D"), "without its bias"),
+}
+"""What the wrong elements of a kernel have in common, in the words of the verdict."""
+
+
 def test_there_is_a_case_for_every_defect() -> None:
-    others = {"lost-version", "only-first-operator", "input-reused"}
-    assert set(DEFECTS) == {*WHOLE, *KERNELS, *SINGLE, *others, *FOUND_ELSEWHERE, *NOT_NAMED_YET}
-    assert len(DEFECTS) >= 25
+    others = {"lost-version", "only-first-operator", "input-reused", "one-element"}
+    others |= {"parameters-kept", *ALIKE, *PATTERNS}
+    assert set(DEFECTS) == {*WHOLE, *KERNELS, *SINGLE, *others, *FOUND_ELSEWHERE}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_outputs_that_are_kept_are_called_stale_and_when(name: str) -> None:
+    when, change = ALIKE[name]
+    drawn = np.random.default_rng(5).integers(-128, 128, (3, 192)).astype(np.int8)
+    pairs = [each for x in drawn for each in (x, change(x))]
+    samples = [x.reshape(1, 8, 8, 3) for x in pairs]
+    port = f"sim?defect={name}"
+    verdict = judged(network_models.image_network(), port, samples=samples, runtime="tflm")
+    assert verdict.names == ("stale-outputs",), "\n".join(verdict_lines(verdict))
+    assert when in verdict.accusations[0].sentence
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_what_a_kernel_does_wrong_is_said(name: str) -> None:
+    make, words = PATTERNS[name]
+    verdict = judged(make(), f"sim?defect={name}", runtime="tflm")
+    assert verdict.names == ("kernel-differs",), "\n".join(verdict_lines(verdict))
+    assert words in verdict.accusations[0].sentence
+
+
+def test_a_kernel_that_keeps_the_parameters_of_another_model_is_called_that() -> None:
+    verdict = judged(
+        network_models.image_network(),
+        "sim?defect=parameters-kept:ADD",
+        before=model_builders.add_int8(),
+        runtime="tflm",
+    )
+    assert verdict.names == ("state-between-models",), "\n".join(verdict_lines(verdict))
+    assert verdict.accusations[0].operators == (2,)
+    alone = judged(network_models.image_network(), "sim?defect=parameters-kept:ADD", runtime="tflm")
+    assert alone.is_equal
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tensors-overlap", "tensor 3 ('first') then holds bytes of tensor 6 ('deep')"),
+        ("bias-bit", "constant 'first bias' of CONV_2D (operator 0)"),
+        ("input-requantised", "c becomes c / scale + zero point"),
+        ("input-end-zeroed", "the last byte is 0"),
+        ("tail-stale", "The last 3 of 10 elements of output 0"),
+    ],
+)
+def test_which_one_it_is_is_said(name: str, words: str) -> None:
+    verdict = judged(network_models.image_network(), f"sim?defect={name}", runtime="tflm")
+    assert words in verdict.accusations[0].sentence
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -147,12 +227,25 @@ def test_an_input_that_invoke_uses_again_is_a_note() -> None:
     assert judged(model, "sim?defect=input-reused").is_equal
 
 
-def test_what_shows_with_one_input_alone_is_unknown() -> None:
+def test_one_output_that_is_changed_is_no_kernels_fault() -> None:
     drawn = np.random.default_rng(5).integers(-128, 126, (7, 1, 8, 8, 3)).astype(np.int8)
     samples = [*drawn, drawn[0].copy()]
     samples[-1].ravel()[417 % samples[-1].size] = 127
     verdict = judged(network_models.image_network(), "sim?defect=one-element", samples=samples)
+    assert verdict.names == ("input-changed",), "\n".join(verdict_lines(verdict))
+    assert verdict.accusations[0].operators == ()
+
+
+def test_what_is_unknown_names_what_was_excluded() -> None:
+    # With the operators of a board that takes no models, nothing can be told of its kernels.
+    verdict = judged(
+        network_models.image_network(), "sim?defect=off-by-one:ADD", takes_models=False
+    )
     assert verdict.names == ("unknown",), "\n".join(verdict_lines(verdict))
+    assert {"constant-outputs", "stale-tail", "input-changed"} <= set(verdict.evidence.excluded)
+    assert "Excluded: constant-outputs, stale-outputs, stale-tail" in (
+        verdict.accusations[0].sentence
+    )
 
 
 def test_two_defects_at_once_are_both_named() -> None:

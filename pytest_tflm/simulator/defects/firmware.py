@@ -265,7 +265,7 @@ class _InputReused(DefectiveEngine):
 @defect(
     "one-element",
     says="one output code is 40 higher when one input element has its highest code",
-    cause="unknown",
+    cause="input-changed",
     shows="models of which an input has that code there",
     number=417,
     number_is="index of the element (modulo the first input's size)",

@@ -90,7 +90,10 @@ def _is_explained(evidence: Evidence) -> bool:
     if evidence.outcome("board") != "differs":
         return False
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
-    return behaviour.stale(evidence) is not None or (behaviour.stale_tail(got, want) is not None)
+    if behaviour.stale(evidence) is not None or behaviour.stale_tail(got, want) is not None:
+        return True
+    copy = around.copied(evidence)
+    return copy is not None and copy.stale_from is not None
 
 
 # The board's outputs as a whole: no further run.
@@ -132,7 +135,10 @@ def _stale(evidence: Evidence) -> Iterator[Match]:
     found = behaviour.stale(evidence)
     if found is None:
         return
+    copy = around.copied(evidence)
     if found.count == found.samples:
+        if copy is not None and copy.stale_from:
+            return  # the end alone, and the rest is the same for all samples
         yield Match(
             f"Each output is exactly that of the sample before it ({found.count} of "
             f"{found.samples} compared): the board is one inference behind."
@@ -159,7 +165,8 @@ def _stale(evidence: Evidence) -> Iterator[Match]:
 def _stale_tail(evidence: Evidence) -> Iterator[Match]:
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
     found = behaviour.stale_tail(got, want)
-    if found is not None:
+    copy = around.copied(evidence)
+    if found is not None and (copy is None or copy.stale_from != 0):
         yield Match(
             f"The last {found.count} of {found.size} elements of output {found.output} are exactly "
             "those of the run before, and all others are right: outputs are read too early, or "
@@ -313,25 +320,37 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
 )
 def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
     found = _in_the_arena(evidence)
-    if found is None or found.written < 0 or found.is_one_value:
+    if found is None or found.is_one_value:
         return
-    tensors = evidence.model.tensors
-    written = f"tensor {found.written} ({tensors[found.written].name!r})"
+    at = f"operator {found.operator}, {found.name}"
     if found.is_known:
-        yield Match(
-            f"The model's first operators, run together, go wrong at operator {found.operator}, "
-            f"{found.name}: {written} then holds bytes of tensor {found.by} "
-            f"({tensors[found.by].name!r}). Both are needed at once, and share memory. Each "
-            "operator alone is right.",
-            (found.operator,),
+        words = (
+            f"The model's first operators, run together, go wrong at {at}: "
+            f"{_tensor(evidence, found.written)} then holds bytes of "
+            f"{_tensor(evidence, found.by)}. Both are needed at once, and share memory."
+        )
+    elif found.written >= 0:
+        words = (
+            f"{_tensor(evidence, found.written)} is right until {at}, runs, and wrong afterwards, "
+            "though it is still needed: that operator's output or scratch memory overlaps it."
         )
     else:
-        yield Match(
-            f"{written} is right until operator {found.operator}, {found.name}, runs, and wrong "
-            "afterwards, though it is still needed: that operator's output or scratch memory "
-            "overlaps it. Each operator alone is right.",
-            (found.operator,),
+        operator = evidence.model.operators[found.operator]
+        inputs = [
+            i for i in operator.inputs if i >= 0 and not evidence.model.tensors[i].is_constant
+        ]
+        words = (
+            f"The model's first operators, run together, go wrong at {at}, though its inputs are "
+            f"right before: two of its inputs ({', '.join(_tensor(evidence, i) for i in inputs)}), "
+            f"its output ({_tensor(evidence, operator.outputs[0])}) and its scratch memory overlap."
         )
+    yield Match(f"{words} Each operator alone is right.", (found.operator,))
+
+
+def _tensor(evidence: Evidence, index: int) -> str:
+    """A tensor by its number and the first of its names."""
+    name = evidence.model.tensors[index].name.split(";")[0]
+    return f"tensor {index} ({name[:60]!r})"
 
 
 def _in_the_arena(evidence: Evidence) -> memory.Overlap | None:
@@ -362,11 +381,15 @@ def _memory_altered(evidence: Evidence) -> Iterator[Match]:
     found = _in_the_arena(evidence)
     if found is not None and found.is_known:
         return
-    bytes_right = "" if known is False else ", and neither are the model's bytes, read back"
+    bytes_right = (
+        " (this firmware does not show the model's memory: a constant may be another one there)"
+        if known is False
+        else "; the model's bytes, read back, are right"
+    )
     yield Match(
         f"The whole model differs on the board, and none of its {len(where.operators)} operators "
         f"does when it runs alone; the chain of them does not make the outputs{bytes_right}: the "
-        f"arena or the model is changed by something.{_place(found)}",
+        f"arena{' or the model' * (known is False)} is changed by something.{_place(found)}",
         () if found is None else (found.operator,),
     )
 

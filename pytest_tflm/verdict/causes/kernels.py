@@ -107,10 +107,11 @@ def _overflow(evidence: Evidence, result: OperatorResult) -> str | None:
     f"Restarting the board before each model avoids it. {_REPORT}",
 )
 def _between_models(evidence: Evidence, result: OperatorResult) -> str | None:
-    if result.operator.name not in keeps_parameters(evidence):
+    is_computed = any(each.operator == result.operator.index for each in computed(evidence))
+    if is_computed or result.operator.name not in keeps_parameters(evidence):
         return None
     return (
-        "its outputs do not depend on its own parameters: with twice the scale of its input the "
+        "its outputs do not depend on its own parameters: with another scale of its input the "
         "board answers the same. It has kept those of a model that was loaded before"
     )
 
