@@ -207,24 +207,24 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "port",
         "PORT",
-        "the board: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, rfc2217://HOST:PORT, "
-        "auto for the one USB port where a board answers, sim for the simulator (sim?arena=64k "
-        "limits its arena), or qemu:IMAGE.elf for an emulated Cortex-M4 board",
+        "Board to test: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, "
+        "rfc2217://HOST:PORT, auto (the one USB port where a board answers), sim (the simulator; "
+        "sim?arena=64k limits its arena), or qemu:IMAGE.elf (an emulated Cortex-M4)",
         _text,
         "",
     ),
-    Option("baud", "N", "baud of a serial port", _baud, "115200"),
+    Option("baud", "N", "Baud rate of a serial port", _baud, "115200"),
     Option(
         "line_baud",
         "N",
-        "baud to change to once the board has answered, where port and board can; 0 to stay",
+        "Baud rate to change to once the board has answered, if port and board can (0: no change)",
         _baud_or_stay,
         "0",
     ),
     Option(
         "model",
         "FILE",
-        "a .tflite file to test; may be given several times",
+        "Model to test, a .tflite file. Repeat it for several models",
         _path,
         "",
         repeatable=True,
@@ -242,7 +242,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "resolver",
         "NAME",
-        f"op resolver of a litert or tensorflow reference: {', '.join(RESOLVERS)}",
+        f"Op resolver of a litert or tensorflow reference: {', '.join(RESOLVERS)}",
         _one_of(RESOLVERS),
         DEFAULT_RESOLVER,
         choices=RESOLVERS,
@@ -251,8 +251,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "tolerance",
         "N",
-        "LSBs that an integer output may differ from the reference. auto: 1, or more where every "
-        "operator by itself is within rounding of the reference's",
+        "LSBs that an integer output may differ from the reference. auto: 1, or more if the "
+        "difference is rounding of single operators, carried through the model",
         _lsb_or_auto,
         "auto",
         marker=True,
@@ -260,8 +260,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "float_tolerance",
         "X",
-        "how far a float output may differ, as a share of the output's largest magnitude (or of 1 "
-        "if that is smaller)",
+        "Difference that a float output may have, as a share of the output's largest magnitude (of "
+        "1 if that is smaller)",
         _positive_number,
         "1e-4",
         marker=True,
@@ -269,18 +269,20 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "samples",
         "FILE|N",
-        "inputs: a .npz or .npy file, or a count of random ones; by default MODEL_samples.npz "
-        "beside the model if there is one, otherwise 32 random ones",
+        "Inputs: a .npz or .npy file, or a number of random samples. Default: MODEL_samples.npz "
+        "beside the model, or 32 random samples without that file",
         _text,
         "",
         marker=True,
     ),
-    Option("seed", "N", "seed of random inputs", _integer(0, 2**32 - 1), "0", marker=True),
-    Option("timeout", "SECONDS", "how long a silent board is waited for", _positive_number, "10"),
+    Option("seed", "N", "Seed of random inputs", _integer(0, 2**32 - 1), "0", marker=True),
+    Option(
+        "timeout", "SECONDS", "Seconds to wait for an unresponsive board", _positive_number, "10"
+    ),
     Option(
         "suite",
         "on|off",
-        "whether --tflm-model adds the checks that come with this plugin to the run",
+        "Add the tests that come with this plugin to the run, for each --tflm-model",
         _on_off,
         "on",
         choices=("on", "off"),
@@ -288,9 +290,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "verdict",
         "|".join(VERDICTS),
-        "whether a failing test says why, once for each model: the cause and what to do (brief), "
-        "with "
-        "all the evidence (full), or nothing (off)",
+        "Explanation of a failing test, once for each model: cause and remedy (brief), all "
+        "evidence (full), or none (off)",
         _one_of(VERDICTS),
         "full",
         choices=VERDICTS,
@@ -298,7 +299,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "float_model",
         "FILE",
-        "the model before it was quantised, to tell in a verdict what quantising cost",
+        "Model before quantisation, to measure the cost of quantisation in a verdict",
         _path,
         "",
         marker=True,
@@ -306,24 +307,23 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "fuzz",
         "N",
-        "how many generated inputs --tflm-model's checks try on each model, beside its samples; 0 "
-        "for none",
+        "Generated inputs to try on each model, beside its samples (0: off)",
         _integer(0, 10_000_000),
         "0",
     ),
     Option(
         "conformance",
         "N",
-        "how many generated models of each operator that a model uses --tflm-model's checks try on "
-        "the board, bit for bit against TFLM on this machine; 0 for none",
+        "Random single-operator models to run per operator type, compared bit for bit with "
+        "host TFLM (0: off)",
         _integer(0, 1_000_000),
         "0",
     ),
     Option(
         "save",
         "DIR",
-        "a folder for what was found: each finding as a .tflm-replay file, which pytest runs "
-        "again. Findings of fuzzing are kept in .pytest_cache/tflm without it",
+        "Folder for findings, .tflm-replay files that pytest runs again. Without it, findings of "
+        "fuzzing go to .pytest_cache/tflm",
         _path,
         "",
     ),
@@ -340,6 +340,11 @@ def settings_from(
     values: dict[str, Any] = {}
     for option in OPTIONS:
         texts, source = list(command_line(option)), option.flag
+        if option.name == "port" and len(texts) > 1:
+            raise SettingsError(
+                f"{source} was given {len(texts)} times ({', '.join(texts)}). One run tests one "
+                "board: give one port."
+            )
         if not texts and environment.get(option.environment):
             text = environment[option.environment]
             texts = text.split(os.pathsep) if option.repeatable else [text]

@@ -65,7 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
 
     def command_line(option: Option) -> list[str]:
-        return config.getoption(option.ini) or []
+        value: Any = config.getoption(option.ini) or []
+        return [value] if isinstance(value, str) else [str(each) for each in value]
 
     def ini(option: Option) -> list[str]:
         value = config.getini(option.ini)

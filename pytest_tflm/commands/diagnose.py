@@ -109,6 +109,7 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
             row,
             float_model=options.float_model,
             codes=codes,
+            float_tolerance=settings.float_tolerance,
             progress=_progress(),
         )
 

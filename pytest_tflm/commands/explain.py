@@ -22,17 +22,16 @@ def add(commands: Any) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from pytest_tflm.verdict.causes import CATALOGUE, UNKNOWN
+    from pytest_tflm.verdict.causes import CATALOGUE
     from pytest_tflm.verdict.pages import page
 
-    known = {cause.name: cause for cause in (*CATALOGUE, UNKNOWN)}
     if options.cause is None:
-        width = max(map(len, known))
-        for name, cause in known.items():
+        width = max(map(len, CATALOGUE))
+        for name, cause in CATALOGUE.items():
             print(f"{name:{width}}  {cause.title}")
         return 0
-    if options.cause not in known:
-        near = difflib.get_close_matches(options.cause, known, 1)
+    if options.cause not in CATALOGUE:
+        near = difflib.get_close_matches(options.cause, CATALOGUE, 1)
         hint = f" Is it {near[0]}?" if near else " pytest-tflm explain lists those that there are."
         raise SettingsError(f"there is no cause {options.cause!r}.{hint}")
     print(page(options.cause))

@@ -34,7 +34,8 @@ def _add_lint(verbs: Any) -> None:
         "lint",
         help="say what is known to go wrong with a model",
         description="Look for what makes a board compute something else than Python, or nothing. "
-        "The model is run once in LiteRT, for the shapes that it has, and its arena is measured. "
+        "The model is run once in LiteRT, for the shapes that it has, and once in TFLM of this "
+        "machine, which shows what TFLM refuses; its arena is measured. "
         "The status is 1 if there is an error among what is found.",
     )
     lint.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
@@ -52,13 +53,14 @@ def _add_repair(verbs: Any) -> None:
         "repair",
         help="write a model that TFLM computes as TFLite does",
         description="freeze writes the shapes that tensors have in a run; fold-dilation makes one "
-        "dilated convolution of SPACE_TO_BATCH_ND, convolution and BATCH_TO_SPACE_ND. Done is what "
-        "the model calls for. It is written only if the TFLite interpreter's reference kernels "
-        "give the same bits for it as for the original, over random and extreme inputs.",
+        "dilated convolution of SPACE_TO_BATCH_ND, convolution and BATCH_TO_SPACE_ND; densify "
+        "writes the zeros of sparse weights. By default, the command applies what the model "
+        "needs. It writes the result only if the TFLite interpreter's reference kernels give the "
+        "same bits for it as for the original, over random and extreme inputs.",
     )
     repair.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     repair.add_argument(
-        "--only", choices=("freeze", "fold-dilation"), help="this one, called for or not"
+        "--only", choices=("freeze", "fold-dilation", "densify"), help="this one, called for or not"
     )
     add_output(repair)
     repair.set_defaults(run=_repair)
@@ -93,11 +95,12 @@ def _lint(options: argparse.Namespace) -> int:
     from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
     from pytest_tflm.runtime.arena import arena_needed
     from pytest_tflm.runtime.interpreter import interpreter
+    from pytest_tflm.runtime.trial import try_on_tflm
     from pytest_tflm.verdict.repaired import run_shapes
 
     memory, operators = _memory(options)
     model = open_model(options.model)
-    shapes = arena = None
+    shapes = arena = refusal = None
     unknown = []
     try:
         with interpreter("litert") as litert:
@@ -105,11 +108,20 @@ def _lint(options: argparse.Namespace) -> int:
     except (InterpreterError, SampleError) as error:
         unknown.append(f"stored shapes were not compared with a run's: {error}")
     try:
-        arena = arena_needed(model)
+        refusal = try_on_tflm(model)
+    except (InterpreterError, SampleError) as error:
+        unknown.append(f"not tried on TFLM: {error}")
+    try:
+        arena = arena_needed(model) if refusal is None else None
     except InterpreterError as error:
         unknown.append(f"its arena is not known: {error}")
     findings = lint(
-        model, shapes=shapes, arena=arena, memory=memory, operators=operators or TFLM_OPERATORS
+        model,
+        shapes=shapes,
+        arena=arena,
+        memory=memory,
+        operators=operators or TFLM_OPERATORS,
+        refusal=refusal,
     )
     needs = f"{model.size} bytes"
     if arena is not None:
@@ -124,7 +136,8 @@ def _lint(options: argparse.Namespace) -> int:
     for sentence in unknown:
         print(f"{'unknown':{_WIDTH}}{sentence}")
     if not findings:
-        print("Nothing was found.")
+        tried = "; TFLM of this machine prepared and ran it" if arena is not None else ""
+        print(f"Nothing was found{tried}.")
     return int(any(finding.severity == ERROR for finding in findings))
 
 

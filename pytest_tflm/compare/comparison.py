@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.compare.distance import differences
+from pytest_tflm.compare.distance import allowance, differences
 from pytest_tflm.errors import SampleError
 
 if TYPE_CHECKING:
@@ -127,20 +127,10 @@ def compare(
                 f"output {index} is {_describe(ours)} from {got_name} and {_describe(theirs)} from "
                 f"{expected_name}: they cannot be outputs of the same model."
             )
-        allowed = _allowed(theirs, lsb, float_tolerance)
+        allowed = allowance(theirs, float_tolerance) if theirs.dtype.kind == "f" else lsb
         apart = differences(ours, theirs)
         compared.append(TensorComparison(index, tensors[index], ours, theirs, apart, allowed))
     return Comparison(tuple(compared), got_name, expected_name, lsb, float_tolerance)
-
-
-def _allowed(expected: NDArray[Any], lsb: int, float_tolerance: float) -> float:
-    """The largest magnitude of a difference that passes: LSBs, or the unit of a float tensor."""
-    import numpy as np
-
-    if expected.dtype.kind != "f":
-        return lsb
-    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-    return float_tolerance * max(1.0, float(finite.max()) if finite.size else 0.0)
 
 
 def _parts(

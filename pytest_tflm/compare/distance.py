@@ -129,8 +129,20 @@ class Gap:
         return f"{self.elements} of {self.total} elements, {' and '.join(sizes)}"
 
 
-def gap_of(got: Iterable[Arrays], expected: Iterable[Arrays]) -> Gap:
-    """The gap between two runs over the same samples."""
+def allowance(expected: NDArray[Any], tolerance: float) -> float:
+    """How far a float may be from ``expected``: ``tolerance`` times its largest finite magnitude,
+    or times 1 if that is smaller; in the tensor's own unit."""
+    import numpy as np
+
+    finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
+    return tolerance * max(1.0, float(finite.max()) if finite.size else 0.0)
+
+
+def gap_of(
+    got: Iterable[Arrays], expected: Iterable[Arrays], *, float_tolerance: float = 0.0
+) -> Gap:
+    """The gap between two runs over the same samples. Floats that are no farther apart than
+    :func:`allowance` says do not count."""
     import numpy as np
 
     elements = total = lsb = 0
@@ -143,6 +155,8 @@ def gap_of(got: Iterable[Arrays], expected: Iterable[Arrays]) -> Gap:
             if a.tobytes() == b.tobytes():
                 continue
             apart = np.abs(differences(a, b))
+            if float_tolerance and apart.dtype.kind == "f":
+                apart[apart <= allowance(b, float_tolerance)] = 0
             elements += int(np.count_nonzero(apart))
             if apart.dtype.kind == "f":
                 real = max(real, float(apart.max()))
@@ -153,21 +167,38 @@ def gap_of(got: Iterable[Arrays], expected: Iterable[Arrays]) -> Gap:
 
 @dataclass(frozen=True)
 class RunGap:
-    """How two runs over the same samples differ: in ``differing`` of ``samples``, by ``gap``."""
+    """How two runs over the same samples differ: in ``differing`` of ``samples``, by ``gap``.
+    ``within`` is the part of the largest magnitude that floats may have differed by all the same;
+    0 if none did."""
 
     samples: int
     differing: int
     gap: Gap
+    within: float = 0.0
 
     def describe(self) -> str:
         """``differ in 3 of 16 samples: 62 of 16000 elements, at most 1 LSB``."""
         count = f"{self.samples} sample{'s' * (self.samples != 1)}"
+        if not self.differing and self.within:
+            return f"equal over {count}, floats within {self.within:g} of the largest magnitude"
         if not self.differing:
             return f"equal, bit for bit, over {count}"
         return f"differ in {self.differing} of {count}: {self.gap.describe()}"
 
 
-def run_gap(got: Sequence[Arrays], expected: Sequence[Arrays]) -> RunGap:
-    """The gap between two runs, and in how many samples there is one."""
-    differing = sum(not gap_of([a], [b]).is_none for a, b in zip(got, expected, strict=True))
-    return RunGap(len(got), differing, gap_of(got, expected))
+def run_gap(
+    got: Sequence[Arrays], expected: Sequence[Arrays], *, float_tolerance: float = 0.0
+) -> RunGap:
+    """The gap between two runs, and in how many samples there is one; ``float_tolerance`` as
+    :func:`gap_of` takes it."""
+    gaps = [
+        gap_of([a], [b], float_tolerance=float_tolerance)
+        for a, b in zip(got, expected, strict=True)
+    ]
+    is_exact = not float_tolerance or gap_of(got, expected).is_none
+    return RunGap(
+        len(got),
+        sum(not gap.is_none for gap in gaps),
+        gap_of(got, expected, float_tolerance=float_tolerance),
+        0.0 if is_exact else float_tolerance,
+    )

@@ -134,6 +134,10 @@ class Channel:
         """``size`` bytes of a region."""
         return self.need(self._read(region, index, size), f"read region {region.name}")
 
+    def read(self, region: Region, size: int, offset: int) -> bytes | Failure:
+        """``size`` bytes of a region from ``offset`` on; or the refusal."""
+        return self._read(region, 0, size, offset)
+
     def error_text(self) -> str:
         """The board's text on its last failure; empty if it has none."""
         reply = self._read(Region.ERROR)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_tflm.link.outbox import Ticket
 
 _T = TypeVar("_T")
+_MODEL_PIECE = 1 << 18
+"""Bytes of the model's memory that are read at a time."""
 
 
 class Connection:
@@ -176,6 +178,24 @@ class Connection:
             self.channel.read_region(Region.INPUT, index, tensor.nbytes)
             for index, tensor in enumerate(self.model().inputs)
         )
+
+    def read_model(self) -> bytes:
+        """The prepared model as it lies in the board's memory now. Raises NotSupported if the
+        board's firmware does not show it."""
+        loaded, channel = self.model(), self.channel
+        data = b""
+        while len(data) < loaded.size:
+            reply = channel.read(
+                Region.MODEL, min(_MODEL_PIECE, loaded.size - len(data)), len(data)
+            )
+            if isinstance(reply, Failure) and reply.status == Status.NOT_SUPPORTED:
+                raise NotSupported(
+                    f"{self.name}: the firmware of board {self.identity.board} does not show the"
+                    " model's memory",
+                    details=self.details(),
+                )
+            data += channel.need(reply, "read the model's memory")
+        return data
 
     def reset_state(self) -> None:
         """Put the model's variables back to their initial values."""

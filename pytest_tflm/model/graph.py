@@ -180,13 +180,16 @@ def unpack(data: bytes) -> Any:
     """The bytes of a .tflite file as a ``ModelT``, to bend and pack again.
 
     What lies behind the flatbuffer (data of buffers, custom options) is taken into it, for packing
-    would move it.
+    would move it. Lists that are not stored are empty.
     """
     model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    for buffer in model.buffers or ():
+    model.buffers = model.buffers or []
+    model.operatorCodes = model.operatorCodes or []
+    for buffer in model.buffers:
         take_in_buffer(buffer, data)
-    for graph in model.subgraphs or ():
-        for operator in graph.operators or ():
+    for graph in model.subgraphs:
+        graph.operators = graph.operators or []
+        for operator in graph.operators:
             take_in_options(operator, data)
     return model
 

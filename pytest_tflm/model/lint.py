@@ -11,12 +11,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_tflm.model.refusal import activations, known_reason, lacks_kernel, reason_for
 from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
 from pytest_tflm.model.transform.dilation import find_chains
 from pytest_tflm.model.transform.freeze import wrong_shapes
 
 if TYPE_CHECKING:
     from pytest_tflm.model.model import Model
+    from pytest_tflm.model.refusal import Reason, Refusal
     from pytest_tflm.model.tensor import Operator, Tensor
 
     Shapes = Mapping[int, tuple[int, ...]]
@@ -30,17 +32,19 @@ SEVERITIES = (ERROR, WARNING, NOTE)
 CAUSE_PAGES = frozenset({"stored-shapes", "space-to-batch-padding", "hybrid-model", "magnified"})
 
 _FIXED = "convert with a fixed batch size (keras.Input(…, batch_size=1))"
-_WEIGHED = {
-    "BATCH_MATMUL",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "FULLY_CONNECTED",
-    "SVDF",
-    "TRANSPOSE_CONV",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-}
 # Which input is the bias of these.
 _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
+# What stands between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND, and leaves the batch as it is.
+_KEEPS_BATCH = {
+    "ADD",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "EXPAND_DIMS",
+    "RELU",
+    "RELU6",
+    "RESHAPE",
+    "SQUEEZE",
+}
 _QUANTISED = {"int4", "int8", "uint8", "int16"}
 
 
@@ -73,16 +77,19 @@ def lint(
     arena: int | None = None,
     memory: int | None = None,
     operators: Collection[str] = TFLM_OPERATORS,
+    refusal: Refusal | None = None,
 ) -> list[Finding]:
     """What there is to say about ``model``, the gravest first. It runs nothing.
 
     ``shapes``: the shape of each tensor in a run, by its index; without them, stored shapes are
-    checked at SPACE_TO_BATCH_ND alone. ``arena`` and ``memory`` in bytes: what the model needs
-    beside its own size, and what the board has for both. ``operators``: those that the board has.
+    checked from SPACE_TO_BATCH_ND to BATCH_TO_SPACE_ND alone. ``arena`` and ``memory`` in bytes:
+    what the model needs beside its own size, and what the board has for both. ``operators``: those
+    that the board has.
+    ``refusal``: what TFLM said when it was tried, if it said anything.
     """
     findings = [
         *_missing_operators(model, operators),
-        *_hybrid(model),
+        *_refused(model),
         *_stored_shapes(model, shapes),
         *_padding(model, shapes),
         *_memory(model, arena, memory),
@@ -92,6 +99,8 @@ def lint(
         *_float_interface(model),
         *_softmax(model),
     ]
+    known = {finding.name for finding in findings}
+    findings += [each for each in _trial(model, refusal, operators) if each.name not in known]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
@@ -121,33 +130,67 @@ def _missing_operators(model: Model, operators: Collection[str]) -> Iterator[Fin
         if name not in operators:
             users = [operator for operator in model.operators if operator.name == name]
             where = f"{_at(users[0])}{_and_more(len(users))}" if users else f"{name} in a subgraph"
+            sentence, remedy = _no_kernel(name)
             yield Finding(
                 "missing-operator",
                 ERROR,
-                f"{where}: there is no kernel for it",
-                "change the model so that it is converted to other operators, or register a kernel "
-                "of your own in the firmware",
+                f"{where}: {sentence}",
+                remedy,
                 operator=users[0].index if users else None,
             )
 
 
-def _hybrid(model: Model) -> Iterator[Finding]:
-    found = []
-    for operator in model.operators:
-        if operator.name in _WEIGHED and len(operator.inputs) > 1 and min(operator.inputs[:2]) >= 0:
-            given, weights = (model.tensors[i] for i in operator.inputs[:2])
-            if given.dtype == "float32" and weights.is_constant and weights.dtype in _QUANTISED:
-                found.append(operator)
-    if found:
-        weights = model.tensors[found[0].inputs[1]]
-        yield Finding(
-            "hybrid-model",
-            ERROR,
-            f"{_at(found[0])}{_and_more(len(found))}: float32 activations with {weights.dtype} "
-            "weights (dynamic-range quantisation), which TFLM does not run",
-            "convert to full int8, with converter.representative_dataset set",
-            operator=found[0].index,
+def _no_kernel(name: str) -> tuple[str, str]:
+    """What it means that there is no kernel for this operator, and what to do."""
+    if name == "ethos-u":
+        return (
+            "the model was compiled for Ethos-U by Vela, and needs that NPU and its driver",
+            "give the model that went into Vela",
         )
+    if name.startswith("Flex"):
+        return (
+            "an operator of TensorFlow itself, which no microcontroller has a kernel for",
+            "convert without tf.lite.OpsSet.SELECT_TF_OPS in converter.target_spec.supported_ops, "
+            "and replace what the converter then names",
+        )
+    return (
+        "there is no kernel for it",
+        "change the model so that it is converted to other operators, or register a kernel of your "
+        "own in the firmware",
+    )
+
+
+def _refused(model: Model) -> Iterator[Finding]:
+    """What TFLM does not run as it should, as the file tells: one finding for each kind."""
+    found: dict[str, list[tuple[Operator, Reason]]] = {}
+    for operator in model.operators:
+        reason = known_reason(model, operator)
+        if reason is not None:
+            found.setdefault(reason.name, []).append((operator, reason))
+    for name, places in found.items():
+        operator, reason = places[0]
+        yield Finding(
+            name,
+            ERROR,
+            f"{_at(operator)}{_and_more(len(places))}: {reason.sentence}",
+            reason.remedy or _repair(model, "convert without sparsity, or write the zeros out"),
+            operator=operator.index,
+        )
+
+
+def _trial(model: Model, refusal: Refusal | None, operators: Collection[str]) -> Iterator[Finding]:
+    """What TFLM said when it was tried."""
+    if refusal is None or (
+        lacks_kernel(refusal) and not set(model.operator_names) <= set(operators)
+    ):
+        return
+    reason = reason_for(model, refusal)
+    place = "TFLM of this machine"
+    if refusal.operator is not None:
+        place = _at(model.operators[refusal.operator])
+    yield Finding(
+        reason.name, ERROR, f"{place}: {reason.sentence}", reason.remedy, operator=refusal.operator
+    )
 
 
 def _stored_shapes(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
@@ -178,15 +221,28 @@ def _stored_shapes(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
 
 
 def _wrong_batches(model: Model) -> Iterator[tuple[Operator, Tensor, tuple[int, ...]]]:
-    """Where SPACE_TO_BATCH_ND stores another batch than its block makes, by arithmetic alone."""
+    """Where SPACE_TO_BATCH_ND stores another batch than its block makes, by arithmetic alone, and
+    what then has another batch behind it, up to BATCH_TO_SPACE_ND."""
+    batches: dict[int, int] = {}  # in a run, where that is not the stored one
     for operator in model.operators:
-        if operator.name == "SPACE_TO_BATCH_ND":
-            given, block = model.tensors[operator.inputs[0]], model.constant(operator.inputs[1])
-            made = model.tensors[operator.outputs[0]]
-            if block is not None and given.shape and made.shape:
-                batch = given.shape[0] * int(block.prod())
-                if made.shape[0] != batch:
-                    yield operator, made, (batch, *made.shape[1:])
+        if not (operator.inputs and operator.outputs and operator.inputs[0] >= 0):
+            continue
+        given, made = model.tensors[operator.inputs[0]], model.tensors[operator.outputs[0]]
+        if not given.shape or not made.shape:
+            continue
+        batch = batches.get(given.index, given.shape[0])
+        if operator.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
+            block = model.constant(operator.inputs[1])
+            if block is None or not (count := int(block.prod())):
+                continue
+            real = batch * count if operator.name == "SPACE_TO_BATCH_ND" else batch // count
+        elif given.index in batches and operator.name in _KEEPS_BATCH:
+            real = batch
+        else:
+            continue
+        if made.shape[0] != real:
+            batches[made.index] = real
+            yield operator, made, (real, *made.shape[1:])
 
 
 def _padding(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
@@ -234,10 +290,9 @@ def _missing_bias(model: Model) -> Iterator[Finding]:
         place = _BIASES.get(operator.name)
         if place is None or not operator.inputs:
             continue
-        # TRANSPOSE_CONV has the shape of its output first.
-        given = operator.inputs[2 if operator.name == "TRANSPOSE_CONV" else 0]
+        given = activations(model, operator)
         has_bias = len(operator.inputs) > place and operator.inputs[place] >= 0
-        if given >= 0 and model.tensors[given].dtype == "int16" and not has_bias:
+        if given is not None and given.dtype == "int16" and not has_bias:
             found.append(operator)
     if found:
         yield Finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,10 @@ _ABOUT_THE_MODEL = (ArenaTooSmall, ModelRejected, ModelTooLarge, OperatorMissing
 _LAST_BREATH = 0.5
 """Seconds that a process which closed its port may take to end, so that its end can be told."""
 _REOPENINGS = 5
+_LAST_RUN = 64
+"""Inputs that are kept of what a model without state has run."""
+_BYTES_OF_A_STREAM = 32 << 20
+"""Of what a model with state has run."""
 
 
 class BoardHost:
@@ -284,6 +289,8 @@ class BoardRuntime:
         self.model = model
         self.name = host.name
         self._checked: LoadedModel | None = None
+        self._ran: deque[bytes] = deque()
+        self._has_forgotten = False
         self._ready()
 
     @property
@@ -323,22 +330,56 @@ class BoardRuntime:
         if not self.takes_models:
             raise self._wrong(loaded)
         self._checked = None
+        self._forget()
         loaded = self._connection.load(self.model.data, self.host.report(self.model))
         self._check_tensors(loaded)
         self._checked = loaded
 
+    @property
+    def history(self) -> tuple[Arrays, ...]:
+        """What it has run, in order, the last at the end: of a model with state everything since
+        its state was last reset (nothing, if that is too much to keep), else the last inputs."""
+        if self.model.is_stream and self._has_forgotten:
+            return ()
+        return tuple(_arrays(data, self.model.inputs) for data in self._ran)
+
     def run(self, sample: object) -> Outputs:
         self._ready()
-        return self._outputs(self._connection.run(self._pack(sample)))
+        packed = self._pack(sample)
+        result = self._connection.run(packed)
+        self._remember(packed)
+        return self._outputs(result)
 
     def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
         self._ready()
-        for result in self._connection.run_many(self._pack(sample) for sample in samples):
+        packed = deque[bytes]()
+
+        def sent() -> Iterator[bytes]:
+            for sample in samples:
+                packed.append(self._pack(sample))
+                yield packed[-1]
+
+        for result in self._connection.run_many(sent()):
+            self._remember(packed.popleft())
             yield self._outputs(result)
 
     def reset_state(self) -> None:
         self._ready()
         self._connection.reset_state()
+        if self.model.is_stream:
+            self._forget()
+
+    def _remember(self, packed: bytes) -> None:
+        size = sum(tensor.nbytes for tensor in self.model.inputs)
+        most = _BYTES_OF_A_STREAM // max(1, size) if self.model.is_stream else _LAST_RUN
+        self._ran.append(packed)
+        if len(self._ran) > most:
+            self._ran.popleft()
+            self._has_forgotten = True
+
+    def _forget(self) -> None:
+        self._ran.clear()
+        self._has_forgotten = False
 
     def operator_times(self) -> list[OperatorTime]:
         """By the board's clock. Raises NotSupported on a board that does not measure them, such as
@@ -358,6 +399,11 @@ class BoardRuntime:
     def read_inputs(self) -> Arrays:
         self._ready()
         return _arrays(self._connection.read_inputs(), self.model.inputs)
+
+    def read_model(self) -> bytes:
+        """The model as it lies in the board's memory now. NotSupported by older firmware."""
+        self._ready()
+        return self._connection.read_model()
 
     def close(self) -> None:
         """The board keeps the model until it gets another one."""
@@ -385,6 +431,7 @@ class BoardRuntime:
         if loaded is None or not self._is_mine(loaded):
             if not self._connection.identity.takes_models:
                 raise self._wrong(loaded)
+            self._forget()
             try:
                 loaded = self._connection.load(self.model.data, self.host.report(self.model))
             except _ABOUT_THE_MODEL as error:

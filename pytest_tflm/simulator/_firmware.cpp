@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -175,6 +176,11 @@ class PythonEngine final : public pytest_tflm::Engine {
       arena_size_ = nb::cast<uint32_t>(loaded.attr("arena_size"));
       take(loaded.attr("inputs"), &inputs_);
       take(loaded.attr("outputs"), &outputs_);
+      nb::object memory = loaded.attr("memory");
+      if (!memory.is_none()) {  // what lies there is no longer what was sent
+        const nb::bytes bytes = nb::cast<nb::bytes>(memory);
+        if (bytes.size() == model_.size()) std::memcpy(model_.data(), bytes.c_str(), bytes.size());
+      }
       loaded_ = true;
     });
   }

@@ -68,6 +68,8 @@ class Verdicts:
         from pytest_tflm.verdict.verdict import judge
 
         row = Row.made(self._hosts, settings.board, settings.reference)
+        # What the device has run, before anything else is run on it.
+        history = self._hosts.board(settings.board).load(model).history if settings.board else ()
         order = [failed] if failed >= 0 else []
         order += [i for i in range(min(len(samples), SAMPLES)) if i != failed]
         chosen: list[object] = [samples[i] for i in order]
@@ -77,6 +79,8 @@ class Verdicts:
             model,
             chosen[:SAMPLES],
             row,
+            history=history,
             float_model=settings.float_model,
+            float_tolerance=settings.float_tolerance,
             progress=self._progress,
         )

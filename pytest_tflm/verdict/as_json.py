@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_tflm.compare.distance import Gap
-    from pytest_tflm.verdict.evidence import OperatorResult, Rung
+    from pytest_tflm.verdict.evidence import OperatorResult, Step
     from pytest_tflm.verdict.verdict import Verdict
 
-FORMAT = 1
+FORMAT = 2
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
@@ -29,11 +29,9 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "runtimes": evidence.names,
         "versions": evidence.versions,
         "equal": verdict.is_equal,
-        "steps": [_rung(rung) for rung in evidence.rungs],
-        "facts": [
-            {"name": fact.key, "operator": fact.operator, **_plain(fact.values)}
-            for fact in evidence.facts
-        ],
+        "steps": [_step(step) for step in evidence.steps],
+        "facts": [{"name": name, **_plain(fact)} for name, fact in evidence.facts()],
+        "excluded": evidence.excluded,
         "causes": [
             {
                 "name": each.name,
@@ -50,15 +48,15 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _rung(rung: Rung) -> dict[str, Any]:
+def _step(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "name": rung.key,
-        "title": rung.title,
-        "outcome": rung.outcome,
-        "text": rung.text,
-        "gap": _gap(rung.gap),
+        "name": step.key,
+        "title": step.title,
+        "outcome": step.outcome,
+        "text": step.text,
+        "gap": _gap(step.gap),
     }
-    where = rung.localisation
+    where = step.localisation
     if where is not None:
         found["operators"] = [_operator(result) for result in where.operators]
         found["operators_explain_it"] = where.explains
@@ -82,7 +80,8 @@ def _gap(gap: Gap | None) -> dict[str, Any] | None:
     return {
         "elements": gap.elements,
         "of": gap.total,
-        "largest": gap.largest,
+        "lsb": gap.lsb,
+        "real": gap.real,
         "shapes": [list(shape) for shape in gap.shapes] if gap.shapes else None,
     }
 
@@ -90,7 +89,7 @@ def _gap(gap: Gap | None) -> dict[str, Any] | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         return [_plain(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))

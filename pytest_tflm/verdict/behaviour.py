@@ -3,7 +3,7 @@ known fault of firmware would answer. Each finding predicts the board's outputs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.compare.distance import gap_of, same
-from pytest_tflm.runtime.base import outputs_of
-from pytest_tflm.verdict.evidence import Fact
+from pytest_tflm.errors import NotSupported
+from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
 from pytest_tflm.verdict.positions import limits
 
 if TYPE_CHECKING:
@@ -20,118 +20,319 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Arrays, Host
 
 REPETITIONS = 4
-WITNESSES = 4
+_WITNESSES = 4
 """Samples with which it is tried whether the end of the input matters."""
+_REPLAYED = 64
+"""How many of the inputs before the failure are run again, of a model without state."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Repeats:
-    """What :func:`repeats` saw. ``outputs``: one sample, again and again."""
+    """``runs`` is one sample again and again, or for a stream all samples from a reset. ``later``
+    pairs the outputs of equal inputs, the later ones first: after other inputs, or in the order in
+    which the run had them."""
 
-    outputs: tuple[Arrays, ...]
-    after_others: tuple[Arrays, Arrays]
-    after_reset: tuple[Arrays, Arrays] | None
+    runs: tuple[tuple[Arrays, ...], ...]
+    later: tuple[tuple[str, Arrays, Arrays], ...]
 
     @property
     def is_steady(self) -> bool:
         """All of them were equal."""
-        return (
-            all(same(each, self.outputs[0]) for each in self.outputs)
-            and same(*self.after_others)
-            and (self.after_reset is None or same(*self.after_reset))
-        )
+        return not self.text
 
     @property
     def text(self) -> str:
         """What differed, in words; empty if nothing did."""
         parts = []
-        if not all(same(each, self.outputs[0]) for each in self.outputs):
-            gap = gap_of(self.outputs[1:], [self.outputs[0]] * (len(self.outputs) - 1))
-            parts.append(f"one input run {len(self.outputs)} times: {gap.describe()}")
-        if not same(*self.after_others):
-            gap = gap_of([self.after_others[0]], [self.after_others[1]])
-            parts.append(f"the same input after other inputs: {gap.describe()}")
-        if self.after_reset is not None and not same(*self.after_reset):
-            gap = gap_of([self.after_reset[0]], [self.after_reset[1]])
-            parts.append(f"the same inputs after a reset of the state: {gap.describe()}")
+        again = gap_of(
+            [arrays for run in self.runs[1:] for arrays in run],
+            [arrays for _ in self.runs[1:] for arrays in self.runs[0]],
+        )
+        if not again.is_none or not all(_same_run(run, self.runs[0]) for run in self.runs):
+            what = "one input" if len(self.runs[0]) == 1 else "the same inputs"
+            parts.append(f"{what} run {len(self.runs)} times: {again.describe()}")
+        for words in dict.fromkeys(words for words, _, _ in self.later):
+            pairs = [(a, b) for each, a, b in self.later if each == words and not same(a, b)]
+            if pairs:
+                gap = gap_of([a for a, _ in pairs], [b for _, b in pairs])
+                parts.append(f"{words}: {gap.describe()}")
         return "; ".join(parts)
 
 
-def repeats(target: Host, model: Model, samples: Sequence[Arrays]) -> Repeats:
-    """Run the first sample several times, then after the others, from the initial state each; and
-    for a model with state two samples in a row, with a reset and then once more."""
-    runtime = target.load(model)
-    stateful = model.is_stream
-
-    def run(sample: Arrays) -> Arrays:
-        if stateful:
-            runtime.reset_state()
-        return runtime.run(sample).arrays
-
-    first = [run(samples[0]) for _ in range(REPETITIONS)]
-    for other in samples[1:]:
-        run(other)
-    after = run(samples[0])
-    pair = None
-    if stateful:
-        runtime.reset_state()
-        before = _sequence(runtime, samples)
-        runtime.reset_state()
-        again = _sequence(runtime, samples)
-        pair = (again, before)
-    return Repeats(tuple(first), (after, first[0]), pair)
+def _same_run(first: Sequence[Arrays], second: Sequence[Arrays]) -> bool:
+    return all(same(a, b) for a, b in zip(first, second, strict=True))
 
 
-def _sequence(runtime: Any, samples: Sequence[Arrays]) -> Arrays:
-    outputs: list[Any] = []
-    for sample in samples[:3]:
-        outputs += runtime.run(sample).arrays
-    return tuple(outputs)
+@experiment
+def board_repeats(evidence: Evidence) -> Repeats:
+    """Whether the board repeats itself: again, after other inputs, in the order of the run."""
+    found = _repeats(evidence, evidence.board)
+    first_pass = evidence.outputs["board"]
+    if evidence.model.is_stream:
+        return found
+    later = [*found.later, ("the same input later", found.runs[0][0], first_pass[0])]
+    if evidence.history and evidence.board.takes_models:
+        later += _replayed(evidence)
+    return Repeats(found.runs, tuple(later))
 
 
-def unsteady_facts(seen: Repeats) -> Iterator[Fact]:
-    """What kind of unsteady a board is."""
-    outputs = [_flat(each) for each in seen.outputs]
+@experiment
+def tflm_repeats(evidence: Evidence) -> Repeats:
+    """The same of host TFLM."""
+    assert evidence.row.tflm is not None
+    return _repeats(evidence, evidence.row.tflm)
+
+
+def _repeats(evidence: Evidence, host: Host) -> Repeats:
+    model, samples = evidence.model, evidence.samples
+    if model.is_stream:
+        runs = [tuple(host.attempt(model, samples).outputs()) for _ in range(REPETITIONS)]
+        return Repeats(tuple(runs), ())
+    made = host.attempt(model, [*[samples[0]] * REPETITIONS, *samples[1:], samples[0]]).outputs()
+    return Repeats(
+        tuple((arrays,) for arrays in made[:REPETITIONS]),
+        (("the same input after other inputs", made[-1], made[0]),),
+    )
+
+
+def _replayed(evidence: Evidence) -> list[tuple[str, Arrays, Arrays]]:
+    """What the run gave the board last, in its order, after the model was sent anew: each input
+    that was there before, with what it gave then."""
+    evidence.board.load(evidence.model).reload()
+    history = evidence.history[-_REPLAYED:]
+    made = evidence.board.attempt(evidence.model, history).outputs()
+    first: dict[bytes, Arrays] = {}
+    pairs = []
+    for sample, arrays in zip(history, made, strict=True):
+        before = first.setdefault(b"".join(a.tobytes() for a in sample), arrays)
+        if before is not arrays:
+            pairs.append(("the same input in the order of the tests", arrays, before))
+    return pairs
+
+
+@dataclass(frozen=True)
+class Unsteady(Fact):
+    """Equal inputs gave other outputs; ``drifts``: with each run, always moving the same way, by at
+    most ``step`` LSB a run. ``order``: only after other inputs."""
+
+    text: str
+    runs: int
+    drifts: bool
+    order: bool
+    step: int = 0
+
+
+@experiment
+def unsteady(evidence: Evidence) -> Unsteady | None:
+    """What kind of unsteady the board is, where host TFLM is not."""
+    seen = board_repeats(evidence)
+    if seen.is_steady or is_unsteady_by_design(evidence):
+        return None
+    outputs = [_flat(run) for run in seen.runs]
     steps = [b - a for a, b in pairwise(outputs)]
-    changing = [step for step in steps if step.any()]
-    signs = {int(s) for step in changing for s in np.sign(step) if s}
-    if len(changing) == len(steps) and len(signs) == 1:
-        largest = max(int(np.abs(step).max()) for step in steps)
-        yield Fact("drift", {"step": largest, "runs": len(outputs)})
-    elif changing:
-        gap = gap_of(seen.outputs[1:], [seen.outputs[0]] * (len(outputs) - 1))
-        yield Fact("unsteady", {"gap": gap.describe(), "runs": len(outputs)})
+    signs = {int(s) for step in steps for s in np.sign(step) if s}
+    drifts = all(step.any() for step in steps) and len(signs) == 1
+    largest = max(int(np.abs(step).max()) for step in steps) if drifts else 0
+    order = not any(step.any() for step in steps)
+    return Unsteady(seen.text, len(outputs), drifts, order, largest)
+
+
+def is_unsteady_by_design(evidence: Evidence) -> bool:
+    """Host TFLM does not repeat itself on this model either."""
+    if evidence.row.tflm is None or "tflm" not in evidence.outputs:
+        return False
+    return not tflm_repeats(evidence).is_steady
+
+
+@dataclass(frozen=True)
+class StateKept(Fact):
+    """The board, told to reset its state before each of ``samples`` inputs, answers exactly as a
+    correct one that is never told; ``gap`` to one that is."""
+
+    gap: str
+    samples: int
+
+
+@experiment
+def state_kept(evidence: Evidence) -> StateKept | None:
+    """Whether a reset leaves the model's state as it is."""
+    model, samples = evidence.model, evidence.samples[:4]
+    runtime = evidence.board.load(model)
+    if not model.is_stream or not evidence.board.takes_models:
+        return None
+    runtime.reload()
+    mine = []
+    for sample in samples:
+        runtime.reset_state()
+        mine.append(runtime.run(sample).arrays)
+    oracle, _ = evidence.oracle
+    never = oracle.attempt(model, samples).outputs()
+    always = oracle.attempt(model, samples, reset_between=True).outputs()
+    if evidence.alike(mine, always) or not evidence.alike(mine, never):
+        return None
+    return StateKept(gap_of(mine, always).describe(), len(samples))
+
+
+@dataclass(frozen=True)
+class InputReused(Fact):
+    """``changed`` of ``size`` bytes of the input tensors are others after Invoke."""
+
+    changed: int
+    size: int
+
+
+@experiment
+def input_reused(evidence: Evidence) -> InputReused | None:
+    """Whether Invoke leaves something else in the input tensors than was written there."""
+    sample = evidence.samples[0]
+    runtime = evidence.board.load(evidence.model)
+    runtime.run(sample)
+    try:
+        left = runtime.read_inputs()
+    except NotSupported:
+        return None
+    size = sum(array.nbytes for array in sample)
+    changed = sum(
+        int(np.count_nonzero(np.frombuffer(a.tobytes(), "u1") != np.frombuffer(b.tobytes(), "u1")))
+        for a, b in zip(sample, left, strict=True)
+    )
+    return InputReused(changed, size) if changed else None
+
+
+@dataclass(frozen=True)
+class Constant(Fact):
+    """All ``samples`` give the same outputs, which have these ``values`` (the first four)."""
+
+    values: tuple[float, ...]
+    samples: int
+
+
+def constant(got: Sequence[Arrays]) -> Constant | None:
+    """Whether all outputs are the same."""
+    if len(got) < 2 or any(not same(each, got[0]) for each in got):
+        return None
+    values = sorted({float(v) for array in got[0] for v in np.unique(array)})
+    return Constant(tuple(int(v) if v.is_integer() else v for v in values[:4]), len(got))
+
+
+@dataclass(frozen=True)
+class Stale(Fact):
+    """``count`` of ``samples`` outputs are those of the run before. If that is not all of them, it
+    is where the input and the one before it begin with ``prefix`` equal bytes or more, or
+    (``by_sum``) where their bytes have one sum; 0 and False if neither tells."""
+
+    count: int
+    samples: int
+    prefix: int = 0
+    by_sum: bool = False
+
+
+def stale(evidence: Evidence) -> Stale | None:
+    """Whether each wrong output is that of the input before it."""
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    runs = range(len(got))
+    old = [i > 0 and same(got[i], got[i - 1]) and not same(want[i], got[i]) for i in runs]
+    behind = [i > 0 and same(got[i], want[i - 1]) for i in runs]
+    if len(got) > 2 and all(behind[1:]):
+        return Stale(len(got) - 1, len(got) - 1)
+    right = [evidence.alike([g], [w]) for g, w in zip(got, want, strict=True)]
+    if not any(old) or not all(a or b for a, b in zip(old, right, strict=True)):
+        return None
+    data = [b"".join(a.tobytes() for a in sample) for sample in evidence.samples]
+    shared = [0, *(_shared(a, b) for a, b in pairwise(data))]
+    sums = [None, *(sum(a) == sum(b) for a, b in pairwise(data))]
+    least = min(n for n, is_old in zip(shared, old, strict=True) if is_old)
+    most = max((n for n, is_old in zip(shared, old, strict=True) if not is_old), default=0)
+    by_sum = all(is_equal or not is_old for is_equal, is_old in zip(sums, old, strict=True))
+    prefix = least if least > most else 0
+    return Stale(sum(old), len(got) - 1, prefix, by_sum and not prefix)
+
+
+def _shared(first: bytes, second: bytes) -> int:
+    """How many bytes two inputs begin with in common."""
+    differing = np.flatnonzero(np.frombuffer(first, "u1") != np.frombuffer(second, "u1"))
+    return int(differing[0]) if len(differing) else len(first)
+
+
+@dataclass(frozen=True)
+class StaleTail(Fact):
+    """The last ``count`` of ``size`` elements of output ``output`` are those of the run before."""
+
+    output: int
+    count: int
+    size: int
+
+
+def stale_tail(got: Sequence[Arrays], want: Sequence[Arrays]) -> StaleTail | None:
+    """Whether the end of an output, and nothing else, is that of the sample before."""
+    for output in range(len(got[0])):
+        ours = np.stack([each[output].ravel() for each in got])
+        theirs = np.stack([each[output].ravel() for each in want])
+        if not _equal(ours[1:], theirs[1:]).all():
+            break
     else:
-        yield Fact("unsteady", {"gap": seen.text, "runs": len(outputs)})
+        return None
+    differing = np.flatnonzero(~_equal(ours[1:], theirs[1:]).all(axis=0))
+    start, size = int(differing[0]), ours.shape[1]
+    before = [_equal(ours[1:, start:], each[:-1, start:]).all() for each in (theirs, ours)]
+    if start == 0 or not any(before) or len(got) < 3:
+        return None
+    # One element that happens to be what it was is no tail.
+    if int((~_equal(theirs[1:, start:], theirs[:-1, start:])).sum()) < 3:
+        return None
+    return StaleTail(output, size - start, size)
 
 
-def whole_facts(
-    model: Model, got: Sequence[Arrays], want: Sequence[Arrays], target: Host
-) -> Iterator[Fact]:
-    """Known faults of firmware that explain each output of a board (``got``) exactly, given those
-    of a correct one (``want``); samples in the order in which they ran."""
-    if (fact := _constant(got, want)) is not None:
-        yield fact
-        return
-    if len(got) > 2 and all(same(a, b) for a, b in zip(got[1:], want[:-1], strict=True)):
-        yield Fact("stale", {"samples": len(got) - 1})
-        return
-    if (order := _exchanged(got, want)) is not None:
-        yield Fact("exchanged", {"order": order})
-        return
+def _equal(a: Any, b: Any) -> Any:
+    return (a == b) | ((a != a) & (b != b))
+
+
+def exchanged(got: Sequence[Arrays], want: Sequence[Arrays]) -> list[int] | None:
+    """Which output each output really is, if that explains all; None else."""
+    count = len(got[0])
+    order = []
+    for index in range(count):
+        fits = [
+            other
+            for other in range(count)
+            if all(same((g[index],), (w[other],)) for g, w in zip(got, want, strict=True))
+        ]
+        if not fits:
+            return None
+        order.append(index if index in fits else fits[0])
+    return order if order != list(range(count)) else None
+
+
+def clipped(got: Sequence[Arrays], want: Sequence[Arrays]) -> tuple[int, int] | None:
+    """The lowest and highest code, if clipping to them makes the board's outputs."""
     pairs = [(g, w) for a, b in zip(got, want, strict=True) for g, w in zip(a, b, strict=True)]
-    if all(g.shape == w.shape for g, w in pairs):
-        found = limits(pairs)
-        if found is not None and found != _type_limits(pairs):
-            yield Fact("clipped", {"low": found[0], "high": found[1], "where": "outputs"})
+    if any(g.shape != w.shape or g.dtype.kind not in "iu" for g, w in pairs):
+        return None
+    found = limits(pairs)
+    info = np.iinfo(str(pairs[0][0].dtype))
+    return found if found != (int(info.min), int(info.max)) else None
 
 
-def ignored_input(
-    model: Model, samples: Sequence[Arrays], board: Host, oracle: Host
-) -> Fact | None:
-    """The end of the input that a board's outputs do not depend on, while they should: the fact
-    ``ignored`` with the first ignored ``element`` and how many are (``count`` of ``size``)."""
-    probe = _Probe(model, samples[:WITNESSES], board, oracle)
+@dataclass(frozen=True)
+class Ignored(Fact):
+    """The board's outputs do not depend on the last ``count`` of ``size`` elements of ``input``."""
+
+    input: str
+    count: int
+    size: int
+
+    @property
+    def element(self) -> int:
+        """The first that is ignored."""
+        return self.size - self.count
+
+
+@experiment
+def ignored_input(evidence: Evidence) -> Ignored | None:
+    """The end of an input that the board's outputs do not depend on, while they should."""
+    model, samples = evidence.model, evidence.samples[:_WITNESSES]
+    oracle, _ = evidence.oracle
+    probe = _Probe(model, samples, evidence.board, oracle)
     for position, tensor in enumerate(samples[0]):
         if tensor.size < 2 or tensor.dtype.kind not in "iu":
             continue
@@ -144,9 +345,7 @@ def ignored_input(
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if probe.ignores(position, middle) else (middle, high)
-        name = model.inputs[position].name
-        values = {"input": name, "element": high, "count": size - high, "size": size}
-        return Fact("ignored", values)
+        return Ignored(model.inputs[position].name, size - high, size)
     return None
 
 
@@ -166,10 +365,10 @@ class _Probe:
             for mask in (0x55, 0x2A)
         ]
         flat = [arrays for pair in pairs for arrays in pair]
-        mine = outputs_of(self.board, self.model, flat)
+        mine = self.board.attempt(self.model, flat).outputs()
         if any(not same(a, b) for a, b in zip(mine[::2], mine[1::2], strict=True)):
             return False
-        theirs = outputs_of(self.oracle, self.model, flat)
+        theirs = self.oracle.attempt(self.model, flat).outputs()
         changes = sum(not same(a, b) for a, b in zip(theirs[::2], theirs[1::2], strict=True))
         return 3 * changes >= 2 * len(pairs)
 
@@ -183,41 +382,8 @@ def _changed(sample: Arrays, position: int, start: int, mask: int) -> Arrays:
     return tuple(arrays)
 
 
-def _constant(got: Sequence[Arrays], want: Sequence[Arrays]) -> Fact | None:
-    if len(got) < 2 or any(not same(each, got[0]) for each in got):
-        return None
-    if all(same(each, want[0]) for each in want):
-        return None
-    values = {
-        int(v) if float(v).is_integer() else float(v) for array in got[0] for v in np.unique(array)
-    }
-    return Fact("constant", {"values": sorted(values)[:4], "samples": len(got)})
-
-
-def _exchanged(got: Sequence[Arrays], want: Sequence[Arrays]) -> list[int] | None:
-    """Which output each output really is, if that explains all; None else."""
-    count = len(got[0])
-    order = []
-    for index in range(count):
-        fits = [
-            other
-            for other in range(count)
-            if all(
-                g[index].shape == w[other].shape and g[index].tobytes() == w[other].tobytes()
-                for g, w in zip(got, want, strict=True)
-            )
-        ]
-        if not fits:
-            return None
-        order.append(index if index in fits else fits[0])
-    return order if order != list(range(count)) else None
-
-
-def _type_limits(pairs: Sequence[tuple[Any, Any]]) -> tuple[int, int]:
-    info = np.iinfo(pairs[0][0].dtype)
-    return int(info.min), int(info.max)
-
-
-def _flat(arrays: Arrays) -> Any:
+def _flat(run: Sequence[Arrays]) -> Any:
+    arrays = [array for each in run for array in each]
     kind = np.float64 if any(a.dtype.kind == "f" for a in arrays) else np.int64
-    return np.concatenate([a.ravel().astype(kind) for a in arrays])
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(np.concatenate([a.ravel().astype(kind) for a in arrays]))

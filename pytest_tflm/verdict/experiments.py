@@ -1,149 +1,157 @@
-"""Experiments: runs that tell one cause from another, beyond comparing neighbours."""
+"""Experiments with the model file and the interpreters of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.compare.distance import gap_of
+import numpy as np
+
+from pytest_tflm.compare.distance import Gap, gap_of
 from pytest_tflm.errors import InterpreterError, ModelError, NotSupported
-from pytest_tflm.runtime.base import outputs_of
-from pytest_tflm.verdict.evidence import Evidence, Fact
+from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
 
 if TYPE_CHECKING:
-    from pytest_tflm.runtime.base import Arrays, Host
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 
-def stored_shapes(evidence: Evidence, builtin_ref: Host) -> dict[int, tuple[int, ...]]:
-    """Operators whose outputs' real shapes are not the stored ones (fact ``stored shape``). Gives
-    the real ones; nothing if all are as stored. Found out once."""
+@dataclass(frozen=True)
+class StoredShape(Fact):
+    """An operator makes a tensor of the shape ``real``, and the file stores ``stored`` for it."""
+
+    operator: int
+    name: str
+    real: tuple[int, ...]
+    stored: tuple[int, ...]
+
+
+@experiment
+def shapes_of_a_run(evidence: Evidence) -> dict[int, tuple[int, ...]]:
+    """The shape that each tensor has in TFLite; nothing if TFLite does not run the model."""
     model = evidence.model
-    shapes = builtin_ref.observe(model, evidence.samples[:1])[0].shapes
-    if evidence.fact("stored shape"):
-        return shapes
-    found = False
+    try:
+        return evidence.row.builtin_ref.observe(model, evidence.samples[:1])[0].shapes
+    except InterpreterError:
+        return {}
+
+
+@experiment
+def stored_shapes(evidence: Evidence) -> tuple[StoredShape, ...]:
+    """The operators whose outputs' real shapes are not the stored ones."""
+    model, shapes = evidence.model, shapes_of_a_run(evidence)
+    found = []
     for operator in model.operators:
         for index in operator.outputs:
             real, stored = shapes.get(index), model.tensors[index].shape
             if real is not None and real != stored:
-                found = True
-                values = {
-                    "operator": operator.index,
-                    "name": operator.name,
-                    "real": list(real),
-                    "stored": list(stored),
-                }
-                evidence.facts.append(Fact("stored shape", values, operator.index))
+                found.append(StoredShape(operator.index, operator.name, real, stored))
                 break
-    return shapes if found else {}
+    return tuple(found)
 
 
-def frozen(
-    evidence: Evidence,
-    tflm: Host,
-    builtin_ref: Host,
-    outputs: Mapping[str, Sequence[Arrays]],
-) -> None:
-    """Whether TFLM is right once the real shapes are written into the file (fact ``frozen``)."""
+@experiment
+def frozen(evidence: Evidence) -> Gap | None:
+    """How host TFLM differs from BUILTIN_REF once the real shapes are written into the file; None
+    if that is not known."""
     from pytest_tflm.model import model_from_bytes
     from pytest_tflm.model.transform.freeze import freeze
 
-    model = evidence.model
-    shapes = stored_shapes(evidence, builtin_ref)
-    if not shapes:
-        return
+    model, tflm = evidence.model, evidence.row.tflm
+    if not stored_shapes(evidence) or tflm is None:
+        return None
     try:
-        real = model_from_bytes(freeze(model, shapes), f"{model.name} with real shapes")
-        got = outputs_of(tflm, real, evidence.samples)
+        data = freeze(model, shapes_of_a_run(evidence))
+        real = model_from_bytes(data, f"{model.name} with real shapes")
+        got = tflm.attempt(real, evidence.samples).outputs()
+        want = evidence.outputs.get("builtin_ref")
+        want = want or evidence.row.builtin_ref.attempt(model, evidence.samples).outputs()
     except (ModelError, InterpreterError):
-        return
-    evidence.facts.append(Fact("frozen", {"gap": gap_of(got, outputs["builtin_ref"])}))
+        return None
+    return evidence.gap(got, want)
 
 
-def without_delegates(evidence: Evidence, reference: Host, plain: Host) -> None:
-    """Which operators that differ under ``reference`` also differ on ``plain``, without delegates
-    (fact ``differs without delegates``), and whether observing changes the reference
-    (``observed``)."""
-    rung = evidence.rung("resolver")
-    if rung is None or rung.localisation is None:
-        return
-    if reference.spec.resolver == "builtin_without_default_delegates":
-        for result in rung.localisation.differing:
-            evidence.facts.append(Fact("differs without delegates", operator=result.operator.index))
-        return
-    for result in rung.localisation.differing:
-        if result.cut is None:
-            continue
-        made = outputs_of(plain, result.cut.model, result.inputs)
-        if not gap_of(made, result.trusted).is_none:
-            evidence.facts.append(Fact("differs without delegates", operator=result.operator.index))
-    seen = reference.observe(evidence.model, evidence.samples)
-    watched = gap_of([each.outputs.arrays for each in seen], rung.suspect)
-    if not watched.is_none:
-        evidence.facts.append(Fact("observed", {"gap": watched.describe()}))
-
-
-def reloaded(evidence: Evidence, board: Host, want: Sequence[Arrays]) -> None:
-    """Whether the board is right after the model was sent once more (fact ``reloaded``)."""
-    board.load(evidence.model).reload()
-    got = outputs_of(board, evidence.model, evidence.samples)
-    evidence.facts.append(Fact("reloaded", {"cured": gap_of(got, want).is_none}))
-
-
-def state_kept(evidence: Evidence, board: Host, oracle: Host) -> list[Fact]:
-    """Whether the board, told to reset its state before each of a few inputs, answers exactly as a
-    correct one that is never told (fact ``state kept``)."""
-    samples = evidence.samples[:4]
-    runtime = board.load(evidence.model)
-    runtime.reload()
-    mine = []
-    for sample in samples:
-        runtime.reset_state()
-        mine.append(runtime.run(sample).arrays)
-    host = oracle.load(evidence.model)
-
-    def on_host(*, reset: bool) -> list[Arrays]:
-        host.reset_state()
-        made = []
-        for sample in samples:
-            if reset:
-                host.reset_state()
-            made.append(host.run(sample).arrays)
-        return made
-
-    never, always = on_host(reset=False), on_host(reset=True)
-    if gap_of(mine, always).is_none or not gap_of(mine, never).is_none:
-        return []
-    return [Fact("state kept", {"gap": gap_of(mine, always).describe(), "samples": len(samples)})]
-
-
-def reused_input(evidence: Evidence, board: Host) -> list[Fact]:
-    """Whether Invoke left something else in the input tensors than was written there (fact ``input
-    reused``)."""
-    sample = evidence.samples[0]
-    runtime = board.load(evidence.model)
-    runtime.run(sample)
-    try:
-        left = runtime.read_inputs()
-    except NotSupported:
-        return []
-    size = sum(array.nbytes for array in sample)
-    changed = sum(
-        x != y
-        for a, b in zip(sample, left, strict=True)
-        for x, y in zip(a.tobytes(), b.tobytes(), strict=True)
+@experiment
+def differs_without_delegates(evidence: Evidence) -> frozenset[int]:
+    """The operators that differ from BUILTIN_REF under the reference's resolver, and also without
+    delegates (indices)."""
+    step = evidence.step("resolver")
+    assert step is not None
+    assert step.localisation is not None
+    differing = step.localisation.differing
+    if evidence.row.reference.spec.resolver == "builtin_without_default_delegates":
+        return frozenset(result.operator.index for result in differing)
+    plain = evidence.row.without_delegates
+    return frozenset(
+        result.operator.index
+        for result in differing
+        if result.cut is not None
+        and not evidence.alike(
+            plain.attempt(result.cut.model, result.inputs).outputs(), result.trusted
+        )
     )
-    return [Fact("input reused", {"changed": changed, "size": size})] if changed else []
 
 
-def kernels(evidence: Evidence, key: str, board: Host, oracle: Host) -> None:
-    """Which known faults of kernels compute exactly what the board's operators compute (facts
-    ``computes``)."""
-    from pytest_tflm.verdict import kernel_faults
+@experiment
+def changed_by_observing(evidence: Evidence) -> str:
+    """How the reference's outputs differ from its own when all its tensors are kept; empty if they
+    do not."""
+    reference, step = evidence.row.reference, evidence.step("resolver")
+    if step is None or reference.spec.is_board:
+        return ""
+    try:
+        seen = reference.observe(evidence.model, evidence.samples, reset_between=False)
+    except (InterpreterError, NotSupported):
+        return ""
+    gap = gap_of([each.outputs.arrays for each in seen], step.suspect)
+    return "" if gap.is_none else gap.describe()
 
-    rung = evidence.rung(key)
-    if rung is None or rung.localisation is None:
-        return
-    for result in rung.localisation.differing:
-        for fact in kernel_faults.explanations(result, board, oracle):
-            evidence.facts.append(fact)
+
+@dataclass(frozen=True)
+class FirstNaN(Fact):
+    """The first operator on ``who`` that makes a NaN or an infinity of inputs without; ``operator``
+    is -1 if sample ``sample`` holds one itself."""
+
+    who: str
+    operator: int
+    name: str
+    sample: int
+
+
+@experiment
+def first_nan(evidence: Evidence) -> FirstNaN | None:
+    """Where a NaN or an infinity comes from, if any outputs have one; None if that is not known."""
+    wild = [
+        (key, number)
+        for key, outputs in evidence.outputs.items()
+        for number, arrays in enumerate(outputs)
+        if _is_wild(arrays)
+    ]
+    if not wild:
+        return None
+    key, number = wild[0]
+    if _is_wild(evidence.samples[number]):
+        return FirstNaN("", -1, "", number)
+    for step in evidence.steps:
+        where = step.localisation
+        for result in where.operators if where is not None and step.key == "board" else ():
+            for i, (given, made) in enumerate(zip(result.inputs, result.alone, strict=False)):
+                if not _is_wild(given) and _is_wild(made):
+                    operator = result.operator
+                    return FirstNaN(
+                        where.suspect if where else "", operator.index, operator.name, i
+                    )
+    if key == "board":
+        return None
+    host, _ = evidence.oracle
+    seen = host.observe(evidence.model, evidence.samples[: number + 1], reset_between=False)
+    tensors = seen[-1].tensors
+    for operator in evidence.model.operators:
+        if _is_wild(tensors[i] for i in operator.outputs if i in tensors):
+            return FirstNaN(host.name, operator.index, operator.name, number)
+    return None
+
+
+def _is_wild(arrays: Iterable[NDArray[Any]]) -> bool:
+    return any(a.dtype.kind == "f" and not np.isfinite(a).all() for a in arrays)

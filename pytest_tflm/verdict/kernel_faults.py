@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_tflm.compare.distance import gap_of
-from pytest_tflm.errors import TflmError
-from pytest_tflm.model.arithmetic.accumulators import accumulators
-from pytest_tflm.model.arithmetic.requantise import requantisation
+from pytest_tflm.errors import BoardError, InterpreterError, ModelError, TflmError
+from pytest_tflm.model.arithmetic.accumulators import accumulators, windows
+from pytest_tflm.model.arithmetic.requantise import ACCUMULATING, requantisation
 from pytest_tflm.model.arithmetic.single import NO_ACTIVATION, SAME, Single
 from pytest_tflm.model.graph import pack, unpack
-from pytest_tflm.runtime.base import outputs_of
-from pytest_tflm.verdict.evidence import Fact, OperatorResult
+from pytest_tflm.verdict.evidence import Evidence, Fact, OperatorResult, experiment, worst_of
+from pytest_tflm.verdict.localise import on_board
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,31 +25,125 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Arrays, Host
 
 _VALID = 1
+_PADS = "if it padded with code 0, where the zero point is meant"
 _WORD = 4
 """Bytes that kernels load at a time."""
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
-def explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator[Fact]:
-    """Facts ``computes`` for one operator that differs on ``board``; ``oracle`` has right kernels.
+@dataclass(frozen=True)
+class Computes(Fact):
+    """Operator ``operator`` of the board computes exactly what a kernel with the fault ``cause``
+    does, which is said in ``words``."""
 
-    ``as`` in a fact's values is the name of the cause, ``words`` says what it is.
-    """
+    operator: int
+    cause: str
+    words: str
+
+
+@experiment
+def computed(evidence: Evidence) -> tuple[Computes, ...]:
+    """What known faults explain the operators that differ alone on the board."""
+    where = on_board(evidence)
+    if where is None:
+        return ()
+    oracle, _ = evidence.oracle
+    return tuple(
+        Computes(result.operator.index, name, words)
+        for result in where.differing
+        for name, words in _explanations(result, evidence.board, oracle)
+    )
+
+
+def _explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator[tuple[str, str]]:
+    """Names of causes that fit one operator exactly, with what it computes; ``oracle`` has right
+    kernels."""
     cut = result.cut
     if cut is None or (result.gap is not None and result.gap.shapes):
         return
     single = Single(cut.model)
-    index = result.operator.index
-    for name, edit in _EDITS:
+    for name, words, edit in _EDITS:
         edited = edit(single, result.inputs)
         if edited is None:
             continue
         data, inputs = edited
         if _is_made(oracle, data, inputs, result.alone):
-            yield Fact("computes", {"as": name, "words": name}, index)
+            yield name, f"exactly what it would compute {words}"
+    if (maximum := _maximum(result, single)) is not None:
+        yield "kernel-differs", maximum
     yield from _by_accumulators(result, single)
     if _is_cured_by_width(result, single, board):
-        yield Fact("computes", {"as": "alignment", "words": "alignment"}, index)
+        yield (
+            "alignment",
+            "only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
+            "the same operator is equal",
+        )
+
+
+@experiment
+def keeps_parameters(evidence: Evidence) -> frozenset[str]:
+    """The types of operators whose kernels do not look at their own parameters: with another scale
+    of the input the board's answer is the same, and that of a correct kernel is not."""
+    where = on_board(evidence)
+    oracle, _ = evidence.oracle
+    found = set()
+    for name, results in (where.by_type if where is not None else {}).items():
+        result = worst_of(results)
+        edited = None if result.cut is None else _another_scale(Single(result.cut.model))
+        if edited is None:
+            continue
+        from pytest_tflm.model import model_from_bytes
+
+        try:
+            other = model_from_bytes(edited, "another scale")
+            theirs = oracle.attempt(other, result.inputs).outputs()
+            mine = evidence.board.attempt(other, result.inputs).outputs()
+        except (BoardError, InterpreterError, ModelError):
+            continue
+        if not gap_of(theirs, result.trusted).is_none and gap_of(mine, result.alone).is_none:
+            found.add(name)
+    return frozenset(found)
+
+
+def _another_scale(single: Single) -> bytes | None:
+    """Twice the scale of the first input, and of a bias that must fit it."""
+    table = unpack(single.model.data)
+    graph = table.subgraphs[0]
+    operator = graph.operators[0]
+    bias = operator.inputs[2] if single.name in _WITH_WEIGHTS and len(operator.inputs) > 2 else -1
+    for place in (operator.inputs[0], bias):
+        quantization = graph.tensors[place].quantization if place >= 0 else None
+        if quantization is None or quantization.scale is None or not len(quantization.scale):
+            if place != bias:
+                return None
+            continue
+        quantization.scale = [2 * float(scale) for scale in quantization.scale]
+    return pack(table)
+
+
+def _maximum(result: OperatorResult, single: Single) -> str | None:
+    """A maximum in place of an average."""
+    source, output = single.inputs[0] if single.inputs else None, single.outputs[0]
+    if source is None or source.scale is None or output.scale is None:
+        return None
+    ratio = source.scale / output.scale
+    for arrays, made in zip(result.inputs, result.alone, strict=True):
+        x = arrays[0].astype(np.float64)
+        if single.name == "AVERAGE_POOL_2D":
+            seen = windows(single, x, padding=-np.inf)
+            most = None if seen is None else np.max(np.stack(seen), axis=0)
+        elif single.name == "MEAN" and single.inputs[1] is not None:
+            axes = single.model.constant(single.inputs[1].index)
+            most = None if axes is None else x.max(axis=tuple(int(a) for a in axes.ravel()))
+        else:
+            return None
+        if most is None or most.size != made[0].size:
+            return None
+        codes = _half_away((most - (source.zero_point or 0)) * ratio) + (output.zero_point or 0)
+        low, high = output.code_range
+        if np.abs(np.clip(codes, low, high).ravel() - made[0].astype(np.int64).ravel()).max() > 1:
+            return None
+    return "what it would compute if it took the maximum in place of the average"
 
 
 def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequence[Arrays]) -> bool:
@@ -56,7 +151,7 @@ def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequen
     from pytest_tflm.model import model_from_bytes
 
     try:
-        made = outputs_of(target, model_from_bytes(data, "changed"), inputs)
+        made = target.attempt(model_from_bytes(data, "changed"), inputs).outputs()
     except TflmError:
         return False
     return gap_of(made, wanted).is_none
@@ -139,16 +234,59 @@ def _pads_with_0(single: Single, inputs: Sequence[Arrays], *, behind_alone: bool
     return pack(table), wider
 
 
-_EDITS: tuple[tuple[str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
-    ("per-channel-ignored", _one_scale),
-    ("zero-point-ignored", _no_zero_point),
-    ("activation-ignored", _no_activation),
-    ("padding-value", _pads_with_0),
-    ("padding-value", functools.partial(_pads_with_0, behind_alone=True)),
+def _undilated(single: Single, inputs: Sequence[Arrays]) -> Edited:
+    """A dilation of 1."""
+    window = single.window
+    if window is None or window.dilation == (1, 1):
+        return None
+    table = unpack(single.model.data)
+    options = table.subgraphs[0].operators[0].builtinOptions
+    options.dilationHFactor = options.dilationWFactor = 1
+    return pack(table), inputs
+
+
+def _bias(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Single, Any], Edited]:
+    """Another bias."""
+
+    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
+        bias = single.inputs[2] if single.name in ACCUMULATING and single.inputs[2:] else None
+        stored = None if bias is None else single.model.constant(bias.index)
+        if bias is None or stored is None or stored.dtype.kind != "i":
+            return None
+        other = change(stored.astype(np.int64)).astype(stored.dtype)
+        if np.array_equal(other, stored):
+            return None
+        table = unpack(single.model.data)
+        place = table.subgraphs[0].tensors[bias.index].buffer
+        table.buffers[place].data = np.frombuffer(other.tobytes(), np.uint8)
+        return pack(table), inputs
+
+    return edit
+
+
+_EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
+    ("per-channel-ignored", "with the scale of channel 0 for all channels", _one_scale),
+    ("zero-point-ignored", "with an input zero point of 0", _no_zero_point),
+    ("activation-ignored", "without its fused activation", _no_activation),
+    ("padding-value", _PADS, _pads_with_0),
+    ("padding-value", _PADS, functools.partial(_pads_with_0, behind_alone=True)),
+    ("kernel-differs", "with a dilation of 1", _undilated),
+    ("kernel-differs", "without its bias", _bias(np.zeros_like)),
+    (
+        "kernel-differs",
+        "with the lowest 16 bits of its bias, which needs more",
+        _bias(lambda bias: ((bias + (1 << 15)) & 0xFFFF) - (1 << 15)),
+    ),
+    (
+        "kernel-differs",
+        "with a bias that saturates at 16 bits",
+        _bias(lambda bias: np.clip(bias, -(1 << 15), (1 << 15) - 1)),
+    ),
 )
+"""The cause, what the kernel computes in words, and the model that does so with right kernels."""
 
 
-def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
+def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[tuple[str, str]]:
     """What another requantisation, or an accumulator that is too narrow, would have made."""
     cut, steps = result.cut, requantisation(single)
     if cut is None or steps is None:
@@ -158,7 +296,6 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
         return
     known = [each for each in sums if each is not None]
     made = [arrays[0] for arrays in result.alone]
-    index = result.operator.index
 
     def is_made(codes: Callable[[NDArray[np.int64]], NDArray[Any]]) -> bool:
         return all(
@@ -167,8 +304,7 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
         )
 
     if not steps.is_wide and is_made(lambda each: steps.codes(each, single_rounding=True)):
-        words = "a kernel that rounds once"
-        yield Fact("computes", {"as": "single-rounding", "words": words}, index)
+        yield "rounding", "exactly as a kernel that rounds once"
     for kind in (np.float64, np.float32):
         for rounding in (np.rint, _half_away, _half_up):
             reals = steps.reals.astype(kind)
@@ -177,8 +313,7 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
                     rounding(each.astype(reals.dtype) * reals).astype(np.int64)
                 )
             ):
-                words = "a kernel that requantises in float"
-                yield Fact("computes", {"as": "float-requantised", "words": words}, index)
+                yield "rounding", "exactly as a kernel that requantises in float"
                 break
     for bits in range(31, 11, -1):
         half = 1 << (bits - 1)
@@ -191,8 +326,7 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
 
             if is_made(narrow):
                 where = f"exactly what an accumulator makes that {how} at {bits} bits"
-                values = {"as": "accumulator-overflow", "words": "", "where": where}
-                yield Fact("computes", values, index)
+                yield "accumulator-overflow", where
                 return
     sizes = [np.abs(each.reshape(got.shape)) for each, got in zip(known, made, strict=True)]
     equal = [got == want[0] for got, want in zip(made, result.trusted, strict=True)]
@@ -202,8 +336,7 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[Fact]:
     most = max((int(each.max()) for each in right if each.size), default=0)
     if least > most > 0:
         where = f"the elements that differ are those with the largest accumulators, from {least} on"
-        values = {"as": "accumulator-overflow", "words": "", "where": where}
-        yield Fact("computes", values, index)
+        yield "accumulator-overflow", where
 
 
 def _half_away(values: NDArray[Any]) -> NDArray[Any]:

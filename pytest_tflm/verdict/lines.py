@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_tflm.verdict.causes import Accusation
-    from pytest_tflm.verdict.evidence import Localisation, OperatorResult, Rung
+    from pytest_tflm.verdict.evidence import Localisation, OperatorResult, Step
     from pytest_tflm.verdict.verdict import Verdict
 
 _WIDTH = 100
@@ -24,8 +24,8 @@ def verdict_lines(verdict: Verdict, level: str = "full") -> list[str]:
     with what to do about each."""
     lines: list[str] = []
     if level == "full":
-        for rung in verdict.evidence.rungs:
-            lines += _rung_lines(rung)
+        for step in verdict.evidence.steps:
+            lines += _step_lines(step)
         lines.append("")
     if not verdict.accusations:
         lines += _wrapped(_nothing(verdict), "")
@@ -50,22 +50,19 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def _nothing(verdict: Verdict) -> str:
-    names = verdict.evidence.names
+    evidence = verdict.evidence
     if verdict.is_equal:
-        who = [names[key] for key in ("board", "tflm", "builtin_ref", "reference") if key in names]
-        same = ", ".join(dict.fromkeys(who))
-        samples = counted(len(verdict.evidence.samples), "sample")
-        return (
-            f"{same} give the same outputs, bit for bit, for {samples}. A test that fails all the "
-            "same compares them with something else, or fails with other samples."
-        )
+        ran = [evidence.names[key] for key in evidence.outputs]
+        same = ", ".join(dict.fromkeys(ran))
+        samples = counted(len(evidence.samples), "sample")
+        return f"{same} give the same outputs for {samples}."
     return "what differs could not be looked into: see the steps with a question mark."
 
 
-def _rung_lines(rung: Rung) -> Iterator[str]:
-    yield from _wrapped(f"{rung.title}: {rung.text}", f"{_MARKS[rung.outcome]} ")
-    if rung.localisation is not None:
-        for line in _where_lines(rung.localisation):
+def _step_lines(step: Step) -> Iterator[str]:
+    yield from _wrapped(f"{step.title}: {step.text}", f"{_MARKS[step.outcome]} ")
+    if step.localisation is not None:
+        for line in _where_lines(step.localisation):
             yield from [f"    {line}"] if line.startswith(" ") else _wrapped(line, "    ")
 
 
@@ -73,15 +70,16 @@ def _where_lines(where: Localisation) -> Iterator[str]:
     count = len(where.operators)
     differing = where.differing
     if not differing and not where.note:
-        yield f"none of its {count} operators differs alone, with equal inputs"
+        yield f"none of its {count} operators differs when run in isolation on identical inputs"
     elif differing:
-        yield f"{len(differing)} of {count} operators differ alone, with equal inputs:"
+        number = f"{len(differing)} of {count}"
+        yield f"{number} operators differ when run in isolation on identical inputs:"
     yield from _table(differing)
     first = where.first_visible
     if first is not None and (not differing or first is not differing[0]):
         yield f"in the whole model first seen behind {first.title}"
     if where.explains is False:
-        yield "the operators in a chain do not make the outputs of the whole model"
+        yield "running the operators one after another does not reproduce the model's outputs"
     problems = [result for result in where.operators if result.problem]
     if problems:
         yield f"not compared: {problems[0].title}: {problems[0].problem}" + (
@@ -95,7 +93,7 @@ def _table(differing: tuple[OperatorResult, ...]) -> Iterator[str]:
     """Operators that differ: alone, and what the chain had become behind them."""
     if not differing:
         return
-    rows = [("operator", "alone", "behind it in the chain")]
+    rows = [("operator", "alone", "accumulated")]
     for result in differing[:_OPERATORS_SHOWN]:
         chained = result.chained.short() if result.chained is not None else "not known"
         alone = result.gap.short() if result.gap is not None else ""
@@ -125,16 +123,13 @@ def _accusation_lines(kind: str, accusations: list[Accusation]) -> Iterator[str]
 def _acquittal(verdict: Verdict) -> str:
     """That the board is right, where it is and something else differs."""
     evidence = verdict.evidence
-    rung = evidence.rung("board")
+    step = evidence.step("board")
     unsteady = evidence.differs("determinism")
-    if rung is None or rung.outcome != "equal" or unsteady or verdict.is_equal:
+    if step is None or step.outcome != "equal" or unsteady or verdict.is_equal:
         return ""
-    if "tflm" not in evidence.names:
+    if "tflm" not in evidence.outputs:
         return ""
-    return (
-        f"The board is right: {rung.title} is equal, bit for bit, over "
-        f"{counted(len(rung.suspect), 'sample')}."
-    )
+    return f"The board is right: {step.title} is {step.text}."
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

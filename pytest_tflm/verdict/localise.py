@@ -1,34 +1,107 @@
-"""Where two targets part: every operator alone with equal inputs, and the chain of all of them."""
+"""Where two hosts part: every operator alone with equal inputs, and the chain of all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_tflm.compare.distance import Gap, gap_of, same
-from pytest_tflm.errors import TflmError
-from pytest_tflm.runtime.base import outputs_of
-from pytest_tflm.verdict.evidence import Localisation, OperatorResult
+from pytest_tflm.errors import BoardError, InterpreterError, ModelError, TflmError
+from pytest_tflm.verdict.evidence import (
+    Evidence,
+    Localisation,
+    OperatorResult,
+    Progress,
+    Step,
+    experiment,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Operator
     from pytest_tflm.runtime.base import Arrays, Host, Observation
 
-Progress = Callable[[str, int, int], None]
+SAMPLES_LOCALISED = 4
+"""How many samples are followed operator by operator: those that differ most. Of a stream, all
+samples up to the first that differs are."""
+_MOST_BYTES = 64 << 20
+"""Of observed tensors, of a stream."""
+
+
+def chosen(evidence: Evidence, step: Step) -> list[int]:
+    """The samples that are followed operator by operator."""
+    apart = [evidence.gap([a], [b]) for a, b in zip(step.suspect, step.trusted, strict=True)]
+    if evidence.model.is_stream:
+        first = next((i for i, gap in enumerate(apart) if not gap.is_none), 0)
+        size = max(1, sum(t.nbytes for t in evidence.model.tensors if not t.is_constant))
+        return list(range(min(first + SAMPLES_LOCALISED, len(apart), 1 + _MOST_BYTES // size)))
+    # Also where nothing differs: an unsteady TFLM is looked into all the same.
+    order = sorted(range(len(apart)), key=lambda i: (-apart[i].largest, -apart[i].elements, i))
+    return order[:SAMPLES_LOCALISED]
+
+
+@experiment
+def observed(evidence: Evidence) -> list[Observation]:
+    """What the board's oracle has in every tensor, for the samples of the board's step that are
+    followed."""
+    step = evidence.step("board")
+    assert step is not None
+    samples = [evidence.samples[i] for i in chosen(evidence, step)]
+    return evidence.oracle[0].observe(evidence.model, samples, reset_between=False)
+
+
+@experiment
+def on_board(evidence: Evidence) -> Localisation | None:
+    """Each operator alone on the board, and the chain of them; None if the board takes no
+    models."""
+    step = evidence.step("board")
+    if step is None or not evidence.board.takes_models:
+        return None
+    _localised(evidence, step, evidence.board, evidence.oracle[0], observed(evidence), real=False)
+    return step.localisation
+
+
+def on_hosts(evidence: Evidence, step: Step, suspect: Host, trusted: Host) -> None:
+    """The same of two interpreters, with the shapes of the run."""
+    samples = [evidence.samples[i] for i in chosen(evidence, step)]
+    seen = trusted.observe(evidence.model, samples, reset_between=False)
+    _localised(evidence, step, suspect, trusted, seen, real=True)
+
+
+def _localised(
+    evidence: Evidence,
+    step: Step,
+    suspect: Host,
+    trusted: Host,
+    seen: Sequence[Observation],
+    *,
+    real: bool,
+) -> None:
+    step.localisation = localise(
+        evidence.model,
+        suspect,
+        trusted,
+        seen,
+        [step.suspect[i] for i in chosen(evidence, step)],
+        real_shapes=real,
+        float_tolerance=evidence.float_tolerance,
+        progress=evidence.progress,
+    )
 
 
 @dataclass(frozen=True)
 class _Sides:
+    model: Model
     suspect: Host
     trusted: Host
-    model: Model
     shapes: Mapping[int, tuple[int, ...]] | None
+    float_tolerance: float
+
+    def gap(self, got: Sequence[Arrays], expected: Sequence[Arrays]) -> Gap:
+        return gap_of(got, expected, float_tolerance=self.float_tolerance)
 
 
 def localise(
@@ -39,21 +112,24 @@ def localise(
     whole: Sequence[Arrays],
     *,
     real_shapes: bool,
+    float_tolerance: float = 0.0,
     progress: Progress | None = None,
 ) -> Localisation:
     """Compare operator by operator over the samples that ``seen`` observed.
 
-    ``seen`` is the trusted target's run of the whole model, one observation for each sample: what
+    ``seen`` is the trusted host's run of the whole model, one observation for each sample: what
     each operator is given. ``whole`` holds the suspect's outputs of the whole model for the same
-    samples. Each operator is cut out and run on both targets with the shapes of the run if
+    samples. Each operator is cut out and run on both hosts with the shapes of the run if
     ``real_shapes``, else with the stored ones. Two runs for each operator on the suspect, of models
-    no larger than the operator, whatever the model's size.
+    no larger than the operator, whatever the model's size. Floats that differ by less than
+    ``float_tolerance`` of the largest magnitude are equal.
 
-    An operator that cannot be cut, or that a target refuses, is named and passed by; a suspect
-    whose link breaks ends it, with what is known until then.
+    An operator that cannot be cut, or that a host refuses, is named and passed by; a suspect whose
+    link breaks ends it, with what is known until then.
     """
-    shapes = seen[0].shapes if real_shapes else None
-    sides = _Sides(suspect, trusted, model, shapes)
+    sides = _Sides(
+        model, suspect, trusted, seen[0].shapes if real_shapes else None, float_tolerance
+    )
     # What the suspect's own chain holds: starts as the inputs, which are equal.
     chain = [{t.index: o.tensors[t.index] for t in model.inputs} for o in seen]
     results: list[OperatorResult] = []
@@ -68,13 +144,11 @@ def localise(
             break
     if progress is not None:
         progress("", 1, 1)
-    outputs = frozenset(tensor.index for tensor in model.outputs)
     explains = None
     if not note and not any(result.problem for result in results):
-        explains = all(
-            same(tuple(chain[i][t.index] for t in model.outputs), whole[i])
-            for i in range(len(seen))
-        )
+        ends = [tuple(tensors[t.index] for t in model.outputs) for tensors in chain]
+        explains = sides.gap(ends, whole).is_none
+    outputs = frozenset(tensor.index for tensor in model.outputs)
     return Localisation(suspect.name, trusted.name, tuple(results), explains, outputs, note)
 
 
@@ -84,7 +158,6 @@ def _one(
     seen: Sequence[Observation],
     chain: list[dict[int, NDArray[np.generic]]],
 ) -> OperatorResult:
-    from pytest_tflm.errors import BoardError, InterpreterError, ModelError
     from pytest_tflm.model.transform.cut import cut_operator
 
     result = OperatorResult(operator)
@@ -97,9 +170,8 @@ def _one(
             tuple(c.get(i, o.tensors[i]) for i in cut.inputs)
             for c, o in zip(chain, seen, strict=True)
         ]
-        trusted = outputs_of(sides.trusted, cut.model, given)
-        inherited = [i for i in range(len(seen)) if not same(own[i], given[i])]
-        made = outputs_of(sides.suspect, cut.model, [*given, *(own[i] for i in inherited)])
+        trusted = sides.trusted.attempt(cut.model, given).outputs()
+        alone, ends = _runs(sides, cut.model, given, own)
     except (ModelError, InterpreterError, BoardError, KeyError) as error:
         problem = (
             f"tensor {error} was not seen in the run"
@@ -107,23 +179,31 @@ def _one(
             else error.headline
         )
         return replace(result, problem=problem)
-    alone = made[: len(given)]
-    ends = list(alone)
-    for position, outputs in zip(inherited, made[len(given) :], strict=True):
-        ends[position] = outputs
-    for i, outputs in enumerate(ends):
-        chain[i].update(zip(cut.outputs, outputs, strict=True))
-    observed = [tuple(o.tensors[i] for i in cut.outputs if i in o.tensors) for o in seen]
+    for tensors, outputs in zip(chain, ends, strict=True):
+        tensors.update(zip(cut.outputs, outputs, strict=True))
+    should = [tuple(o.tensors[i] for i in cut.outputs if i in o.tensors) for o in seen]
+    is_whole = all(len(a) == len(b) for a, b in zip(ends, should, strict=True))
     return replace(
         result,
         trusted=tuple(trusted),
         alone=tuple(alone),
-        gap=gap_of(alone, trusted),
-        chained=_chained(ends, observed),
+        gap=sides.gap(alone, trusted),
+        chained=sides.gap(ends, should) if is_whole else None,
     )
 
 
-def _chained(ends: Sequence[Arrays], observed: Sequence[Arrays]) -> Gap | None:
-    if any(len(a) != len(b) for a, b in zip(ends, observed, strict=True)):
-        return None
-    return gap_of(list(ends), observed)
+def _runs(
+    sides: _Sides, model: Model, given: Sequence[Arrays], own: Sequence[Arrays]
+) -> tuple[list[Arrays], list[Arrays]]:
+    """What the suspect makes of the inputs given, and of those that its own chain holds."""
+    host = sides.suspect
+    inherited = [i for i in range(len(given)) if not same(own[i], given[i])]
+    if model.is_stream:  # each of the two is a stream from its beginning
+        alone = host.attempt(model, given).outputs()
+        return alone, host.attempt(model, own).outputs() if inherited else alone
+    made = host.attempt(model, [*given, *(own[i] for i in inherited)]).outputs()
+    alone = made[: len(given)]
+    ends = list(alone)
+    for position, outputs in zip(inherited, made[len(given) :], strict=True):
+        ends[position] = outputs
+    return alone, ends

@@ -135,6 +135,68 @@ def limits(pairs: Sequence[Pair]) -> tuple[int, int] | None:
     return (low, high) if clipped >= 4 and farthest > 1 else None
 
 
+def channels(mask: NDArray[np.bool_]) -> list[int]:
+    """The channels (last axis) that hold all differences, where that is a set worth telling: no
+    more than three quarters of at least four, and in each of them most elements differ; empty
+    else."""
+    if mask.ndim < 2 or mask.shape[-1] < 4:
+        return []
+    shares = mask.reshape(-1, mask.shape[-1]).mean(axis=0)
+    found = np.flatnonzero(shares)
+    if not len(found) or 4 * len(found) > 3 * mask.shape[-1] or shares[found].min() < 0.5:
+        return []
+    return [int(channel) for channel in found]
+
+
+def offset(pairs: Sequence[Pair]) -> int:
+    """By how many LSBs all elements are off that are not at the end of their range; 0 if they are
+    not all off by one number."""
+    found = set()
+    for ours, theirs in pairs:
+        if ours.dtype.kind not in "iu":
+            return 0
+        info = np.iinfo(ours.dtype)
+        inner = (ours > info.min) & (ours < info.max)
+        found |= set(np.unique(ours[inner].astype(np.int64) - theirs[inner]).tolist())
+    return int(found.pop()) if len(found) == 1 else 0
+
+
+def ratio(pairs: Sequence[Pair], zero_point: int) -> float:
+    """What the outputs' distance from the zero point is multiplied by, to within rounding; 0 if it
+    is no one number, or too little to tell."""
+    if not pairs or any(ours.dtype.kind not in "iu" for ours, _ in pairs):
+        return 0.0
+    info = np.iinfo(pairs[0][0].dtype)
+    ours = np.concatenate([o.ravel() for o, _ in pairs]).astype(np.float64)
+    theirs = np.concatenate([t.ravel() for _, t in pairs]).astype(np.float64)
+    inner = (ours > info.min) & (ours < info.max) & (theirs > info.min) & (theirs < info.max)
+    y, x = ours[inner] - zero_point, theirs[inner] - zero_point
+    if len(x) < 8 or np.abs(x).max() < 16:
+        return 0.0
+    found = float((x * y).sum() / (x * x).sum())
+    return found if np.abs(y - found * x).max() <= 1.01 and abs(found - 1) > 0.02 else 0.0
+
+
+def permutation(pairs: Sequence[Pair]) -> str:
+    """How the right values are in other places, in words; empty if they are not."""
+    if not pairs or any(not np.array_equal(np.sort(o, None), np.sort(t, None)) for o, t in pairs):
+        return ""
+    if len(np.unique(pairs[0][1])) < 4:
+        return ""
+    ours = np.stack([o for o, _ in pairs])
+    theirs = np.stack([t for _, t in pairs])
+    names = {0: "batches", theirs.ndim - 2: "channels"}
+    for axis in range(1, theirs.ndim):
+        name = names.get(axis - 1, "rows" if axis == 2 else "columns" if axis == 3 else "elements")
+        size = theirs.shape[axis]
+        for shift in (1, -1):
+            if np.array_equal(ours, np.roll(theirs, shift, axis)):
+                return f"its {name} are rotated by one"
+        if size > 1 and np.array_equal(ours, np.flip(theirs, axis)):
+            return f"its {name} are in the reverse order"
+    return "the right values in other places"
+
+
 def whole_rows(mask: NDArray[np.bool_]) -> str:
     """In words: how the differences lie. For a report, where no cause explains them."""
     total, count = mask.size, int(mask.sum())

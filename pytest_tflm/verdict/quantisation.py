@@ -10,14 +10,13 @@ import numpy as np
 from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import InterpreterError, ModelError, SampleError
 from pytest_tflm.model.quantise import sample_values
-from pytest_tflm.runtime.base import outputs_of
-from pytest_tflm.verdict.evidence import Evidence, Fact, Rung
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Host
+    from pytest_tflm.verdict.evidence import Evidence, Outcome
 
     Reals = list[tuple[NDArray[np.float32], ...]]
 
@@ -50,21 +49,21 @@ def reals_of(model: Model, samples: Sequence[Arrays]) -> Reals:
     ]
 
 
-def harness_rung(evidence: Evidence, reals: Reals, builtin_ref: Host) -> None:
+def harness_step(evidence: Evidence, reals: Reals, builtin_ref: Host) -> None:
     """Whether the codes that were sent are what TFLite's own QUANTIZE makes of the samples."""
     from pytest_tflm.model import model_from_bytes
 
     try:
         quantize = model_from_bytes(_quantize_model(evidence.model), "QUANTIZE of the inputs")
-        wanted = outputs_of(builtin_ref, quantize, reals)
+        wanted = builtin_ref.attempt(quantize, reals).outputs()
     except (InterpreterError, ModelError):
         return  # an input type that QUANTIZE does not make: nothing to compare with
     gap = gap_of(list(evidence.samples), wanted)
     text = f"the samples' codes are those of TFLite's QUANTIZE ({gap.total} elements)"
     if not gap.is_none:
         text = f"the samples' codes are not those of TFLite's QUANTIZE: {gap.describe()}"
-    outcome = "equal" if gap.is_none else "differs"
-    evidence.rungs.append(Rung("samples", "from float samples to codes", outcome, text))  # type: ignore[arg-type]
+    outcome: Outcome = "equal" if gap.is_none else "differs"
+    evidence.add("samples", "from float samples to codes", outcome, text)
 
 
 def _quantize_model(model: Model) -> bytes:
@@ -83,7 +82,7 @@ def _quantize_model(model: Model) -> bytes:
     return graph.finish(inputs, outputs)
 
 
-RULES: tuple[tuple[str, Callable[[Any, int, int, int], Any]], ...] = (
+_RULES: tuple[tuple[str, Callable[[Any, int, int, int], Any]], ...] = (
     ("rounded half to even (numpy.round)", lambda x, z, lo, hi: np.clip(np.rint(x) + z, lo, hi)),
     (
         "truncated toward zero (a cast to int)",
@@ -107,8 +106,8 @@ def _half_away(x: Any) -> Any:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
 
-def quantised_by(tensor: Tensor, reals: NDArray[np.float32], codes: NDArray[Any]) -> str | None:
-    """How ``codes`` were made of ``reals`` for ``tensor``, in words, by the first of :data:`RULES`
+def _quantised_by(tensor: Tensor, reals: NDArray[np.float32], codes: NDArray[Any]) -> str | None:
+    """How ``codes`` were made of ``reals`` for ``tensor``, in words, by the first of :data:`_RULES`
     that makes them; ``""`` if as TFLite does it, None if by no rule that is known here."""
     from pytest_tflm.model.quantise import quantize_array
 
@@ -116,45 +115,44 @@ def quantised_by(tensor: Tensor, reals: NDArray[np.float32], codes: NDArray[Any]
         return ""
     low, high = tensor.code_range
     scaled = (reals / np.float32(tensor.scale)).astype(np.float64)
-    for words, rule in RULES:
+    for words, rule in _RULES:
         made = rule(scaled, tensor.zero_point or 0, low, high)
         if np.array_equal(made.astype(np.int64), codes.astype(np.int64)):
             return words
     return None
 
 
-def codes_rung(evidence: Evidence, reals: Reals, codes: Sequence[object]) -> None:
-    """How another program (the user's own) made ``codes`` of the same samples (fact ``codes``)."""
+def codes_step(evidence: Evidence, reals: Reals, codes: Sequence[object]) -> None:
+    """How another program (the user's own) made ``codes`` of the same samples."""
     model = evidence.model
     theirs = [model.quantize(each) for each in codes[: len(reals)]]
     count = len(theirs)
     gap = gap_of(theirs, list(evidence.samples[:count]))
     if gap.is_none:
         text = f"the codes given are those of TFLite's QUANTIZE ({gap.total} elements)"
-        evidence.rungs.append(Rung("codes", "the codes that were given", "equal", text))
+        evidence.add("codes", "the codes that were given", "equal", text)
         return
     rules = set()
     for position, tensor in enumerate(model.inputs):
         values = np.stack([sample[position] for sample in reals[:count]])
-        rules.add(quantised_by(tensor, values, np.stack([each[position] for each in theirs])))
+        rules.add(_quantised_by(tensor, values, np.stack([each[position] for each in theirs])))
     how = " and ".join(sorted(rule for rule in rules if rule)) or "made by no rule known here"
-    evidence.facts.append(Fact("codes", {"how": how, "gap": gap.describe()}))
     text = f"{how}: {gap.describe()}"
-    evidence.rungs.append(Rung("codes", "the codes that were given", "differs", text))
+    evidence.add("codes", "the codes that were given", "differs", text)
 
 
-def float_rung(
+def float_step(
     evidence: Evidence, reals: Reals, model: Model, builtin_ref: Host, outputs: list[Arrays]
 ) -> None:
     """What quantising cost: ``outputs`` of the quantised model, in real values, against a float
-    model of the same graph (fact ``float model``)."""
+    model of the same graph."""
     title = "the quantised model against the float one"
     try:
         shaped = [
             tuple(a.reshape(t.shape) for a, t in zip(sample, model.inputs, strict=True))
             for sample in reals
         ]
-        wanted = outputs_of(builtin_ref, model, shaped)
+        wanted = builtin_ref.attempt(model, shaped).outputs()
         wanted = [model.dequantize(arrays) for arrays in wanted]
         got = [evidence.model.dequantize(arrays) for arrays in outputs]
         apart = np.concatenate(
@@ -166,10 +164,10 @@ def float_rung(
         )
     except (ValueError, SampleError) as error:
         text = f"{model.name} does not take the same samples: {error}".splitlines()[0]
-        evidence.rungs.append(Rung("float", title, "cannot", text))
+        evidence.add("float", title, "cannot", text)
         return
     except InterpreterError as error:
-        evidence.rungs.append(Rung("float", title, "cannot", str(error).splitlines()[0]))
+        evidence.add("float", title, "cannot", str(error).splitlines()[0])
         return
     scale = next((t.scale for t in evidence.model.outputs if t.scale), None)
     largest, mean = float(apart.max()), float(apart.mean())
@@ -178,6 +176,4 @@ def float_rung(
         f"largest difference {largest:.4g}, mean {mean:.4g} in real units{steps}: what quantising "
         "cost, on any machine"
     )
-    evidence.facts.append(Fact("float model", {"text": text, "name": model.name}))
-    outcome = "equal" if largest == 0 else "differs"
-    evidence.rungs.append(Rung("float", title, outcome, text))  # type: ignore[arg-type]
+    evidence.add("float", title, "equal" if largest == 0 else "differs", text)

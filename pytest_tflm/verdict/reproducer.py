@@ -13,10 +13,10 @@ from pytest_tflm.verdict.lines import verdict_lines
 
 if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Arrays
-    from pytest_tflm.verdict.evidence import OperatorResult, Rung
+    from pytest_tflm.verdict.evidence import OperatorResult, Step
     from pytest_tflm.verdict.verdict import Verdict
 
-MOST_OPERATORS = 8
+_MOST_OPERATORS = 8
 
 
 def save(verdict: Verdict, folder: Path) -> list[Path]:
@@ -33,15 +33,15 @@ def save(verdict: Verdict, folder: Path) -> list[Path]:
         written.append(_text(folder / "verdict.txt", "\n".join(verdict_lines(verdict)) + "\n"))
         text = json.dumps(as_json(verdict), indent=1) + "\n"
         written.append(_text(folder / "verdict.json", text))
-        for rung in verdict.evidence.rungs:
-            if rung.localisation is None:
+        for step in verdict.evidence.steps:
+            if step.localisation is None:
                 continue
             worst = sorted(
-                rung.localisation.differing,
+                step.localisation.differing,
                 key=lambda r: (-(r.gap.largest if r.gap else 0.0), r.operator.index),
             )
-            for result in worst[:MOST_OPERATORS]:
-                written += _operator(folder, verdict, rung, result)
+            for result in worst[:_MOST_OPERATORS]:
+                written += _operator(folder, verdict, step, result)
     except OSError as error:
         raise SettingsError(f"{folder} cannot be written: {error.strerror or error}") from None
     return written
@@ -52,12 +52,12 @@ def _text(path: Path, text: str) -> Path:
     return path
 
 
-def _operator(folder: Path, verdict: Verdict, rung: Rung, result: OperatorResult) -> list[Path]:
+def _operator(folder: Path, verdict: Verdict, step: Step, result: OperatorResult) -> list[Path]:
     import numpy as np
 
     if result.cut is None:
         return []
-    stem = f"{rung.key}-{result.operator.index}-{result.operator.name}"
+    stem = f"{step.key}-{result.operator.index}-{result.operator.name}"
     model = folder / f"{stem}.tflite"
     model.write_bytes(result.cut.model.data)
     arrays = folder / f"{stem}.npz"
@@ -72,7 +72,7 @@ def _operator(folder: Path, verdict: Verdict, rung: Rung, result: OperatorResult
     }
     np.savez_compressed(arrays, **named)  # type: ignore[arg-type]
     report = folder / f"{stem}.md"
-    return [model, arrays, _text(report, _report(verdict, rung, result, stem))]
+    return [model, arrays, _text(report, _report(verdict, step, result, stem))]
 
 
 def _alike(samples: tuple[Arrays, ...]) -> bool:
@@ -82,10 +82,10 @@ def _alike(samples: tuple[Arrays, ...]) -> bool:
     )
 
 
-def _report(verdict: Verdict, rung: Rung, result: OperatorResult, stem: str) -> str:
+def _report(verdict: Verdict, step: Step, result: OperatorResult, stem: str) -> str:
     import numpy as np
 
-    where, gap, cut = rung.localisation, result.gap, result.cut
+    where, gap, cut = step.localisation, result.gap, result.cut
     assert where is not None
     assert gap is not None
     assert cut is not None
@@ -122,12 +122,12 @@ def _script(stem: str) -> list[str]:
     return [
         "import numpy as np",
         "from pytest_tflm import open_model",
-        "from pytest_tflm.runtime.interpreter import InterpreterRuntime",
+        "from pytest_tflm.runtime.interpreter import interpreter",
         "",
         f'model, arrays = open_model("{stem}.tflite"), np.load("{stem}.npz")',
         'sample = [arrays[f"input_{i}"][0] for i in range(len(model.inputs))]',
         'for kind in ("litert", "tflm"):',
-        "    with InterpreterRuntime(kind, model) as runtime:",
-        "        print(runtime.name, runtime.run(sample)[0].ravel()[:16])",
+        "    with interpreter(kind) as host:",
+        "        print(host.name, host.load(model).run(sample)[0].ravel()[:16])",
         'print("suspect", arrays["suspect_0"][0].ravel()[:16])',
     ]

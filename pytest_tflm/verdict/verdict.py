@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_tflm.errors import TflmError
 from pytest_tflm.verdict.causes import Accusation, accusations
-from pytest_tflm.verdict.ladder import climb
+from pytest_tflm.verdict.evidence import FLOAT_TOLERANCE, Evidence, Progress
+from pytest_tflm.verdict.ladder import SAMPLES, climb
+from pytest_tflm.verdict.row import versions_of
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
-    from pytest_tflm.verdict.evidence import Evidence
+    from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.verdict.row import Row
 
 
@@ -28,8 +32,8 @@ class Verdict:
     def is_equal(self) -> bool:
         """Every step of the ladder that was climbed is equal, and there was one. What quantising
         cost is no difference of runtimes, and does not count."""
-        rungs = [rung for rung in self.evidence.rungs if rung.key != "float"]
-        return bool(rungs) and all(rung.outcome == "equal" for rung in rungs)
+        steps = [step for step in self.evidence.steps if step.key != "float"]
+        return bool(steps) and all(step.outcome == "equal" for step in steps)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,16 +46,45 @@ def judge(
     samples: Sequence[object],
     row: Row,
     *,
+    history: Sequence[Arrays] = (),
     float_model: Path | None = None,
     codes: Sequence[object] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    float_tolerance: float = FLOAT_TOLERANCE,
+    progress: Progress | None = None,
 ) -> Verdict:
     """Climb the ladder over ``samples`` and say what it shows.
 
+    ``history`` is what a run gave the board before, in order, with the input that failed at the
+    end: of a model with state everything since the last reset. That stream is looked at in place of
+    ``samples``, and run once more at the end, so that the board's state is what it was.
     ``float_model`` is the file of the model before it was quantised; ``codes`` what another
-    program made of the same samples, if they are float. Raises ModelError for a float model that
-    cannot be read, SampleError for samples that do not fit, and no other TflmError: what breaks on
-    the way is part of the evidence.
+    program made of the same samples, if they are float. Floats that differ by less than
+    ``float_tolerance`` of the largest magnitude are equal.
+
+    Raises ModelError for a float model that cannot be read, SampleError for samples that do not
+    fit, and no other TflmError: what breaks on the way is part of the evidence.
     """
-    evidence = climb(model, samples, row, float_model=float_model, codes=codes, progress=progress)
-    return Verdict(evidence, tuple(accusations(evidence)))
+    from pytest_tflm.model import open_model
+
+    given = list(samples[:SAMPLES])
+    stream = tuple(history) if model.is_stream else ()
+    arrays = stream or tuple(model.quantize(sample) for sample in [*history[-2:], *given][:SAMPLES])
+    evidence = Evidence(
+        model,
+        arrays,
+        row,
+        versions_of(row),
+        history=tuple(history),
+        float_tolerance=float_tolerance,
+        progress=progress,
+    )
+    other = open_model(float_model) if float_model is not None else None
+    climb(evidence, given, float_model=other, codes=codes)
+    found = tuple(accusations(evidence))
+    if stream and row.board is not None and "board" in evidence.outputs:
+        with contextlib.suppress(TflmError):  # the next test says so
+            runtime = row.board.load(model)
+            runtime.reset_state()
+            for _ in runtime.run_many(stream):
+                pass
+    return Verdict(evidence, found)

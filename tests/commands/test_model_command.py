@@ -188,10 +188,40 @@ def test_lint_against_a_boards_operators(monkeypatch, capsys, tcn):
     assert "PAD" not in output
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("rescaling-pool", "error     rescaling-pool: operator 0, AVERAGE_POOL_2D: its input and"),
+        ("int64-index", "error     int64-index: operator 0, ARG_MAX: int64 indices"),
+        ("softmax-beta", "error     softmax-beta: operator 1, SOFTMAX: beta is 0; TFLite and TFLM"),
+        ("gather", "error     refused: operator 1, GATHER: TFLM refuses it: "),
+    ],
+)
+def test_what_tflm_refuses_is_an_error(inner, model_file, name, words):
+    from tests.model import refused_models
+
+    done = inner.pytest_tflm(
+        "model", "lint", model_file(f"{name}.tflite", refused_models.data(name))
+    )
+    assert done.status == 1
+    says(done, words, "What to do: ")
+    assert "Nothing was found" not in done.output and "its arena" not in done.output
+
+
+def test_what_tflm_ran_is_said(inner, model_file):
+    from tests import model_builders
+    from tests.runtime import state_models
+
+    for data in (model_builders.chain(), state_models.running_sum()):
+        done = inner.pytest_tflm("model", "lint", model_file("healthy.tflite", data))
+        assert done.status == 0
+        says(done, "Nothing was found; TFLM of this machine prepared and ran it.")
+
+
 def test_lint_says_what_it_could_not_find_out(inner, keras_model, model_file):
     done = inner.pytest_tflm("model", "lint", keras_model("hybrid"))
     assert done.status == 1
-    says(done, "error     hybrid-model", "unknown   its arena is not known: tflm failed")
+    says(done, "error     hybrid-model", "weights (dynamic-range quantisation)")
     from tests.model import odd_models
 
     done = inner.pytest_tflm(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-SUITE_BESIDE_SAMPLES = 4  # identity, read-back, same input, order
+SUITE_BESIDE_SAMPLES = 5  # identity, read-back, same input, order, similar inputs
 
 
 def test_a_simulator_in_another_terminal_over_its_port_and_over_tcp(command, inner, tcn):

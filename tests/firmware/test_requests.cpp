@@ -98,7 +98,22 @@ TEST(a_model_that_came_with_the_firmware) {
   CHECK_EQUAL(client.ask(0x11, Bytes{2, 0} + u32(0) + text("x")), failure(11));
   CHECK_EQUAL(client.ask(0x12, u32(0)), failure(2));
   CHECK(board.engine.loaded());
+  CHECK_EQUAL(client.whole(2), model);
   CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)).size(), 17u);
+}
+
+TEST(the_memory_of_a_model_is_read_as_it_is_now) {
+  TestBoard board;
+  Client client(board);
+  CHECK_EQUAL(client.read(2, 0, 0, 1), failure(4));
+  CHECK_EQUAL(client.ask(0x12, u32(5)), Bytes{0});
+  CHECK_EQUAL(client.read(2, 0, 0, 1), failure(4));  // not prepared
+  board.engine.compiled_in(text("model"));
+  CHECK_EQUAL(client.whole(2), text("model"));
+  board.engine.model()[4] = 'x';
+  CHECK_EQUAL(client.whole(2), text("modex"));
+  CHECK_EQUAL(client.read(2, 1, 0, 1), failure(3));
+  CHECK_EQUAL(client.read(2, 0, 6, 1), failure(3));
 }
 
 TEST(a_board_without_models_says_so_in_welcome) {

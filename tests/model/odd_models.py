@@ -117,6 +117,45 @@ def loop_with_variable(*, tensor: bool = False) -> bytes:
     return pack(g.model)
 
 
+def sparse_weights(block: int = 0, *, densify: bool = False) -> tuple[bytes, Any]:
+    """float32 (1, 16) → FULLY_CONNECTED with weights (8, 16) whose zeros are not stored → float32,
+    and the weights. ``block``: the stored pieces are (1, block), 0 for single values. ``densify``:
+    a DENSIFY operator makes the weights dense."""
+    rng = np.random.default_rng(3)
+    piece = block or 1
+    dense = rng.normal(0, 1, (8, 16 // piece, piece)).astype(np.float32)
+    is_stored = rng.random((8, 16 // piece)) < 0.4
+    is_stored[3] = False  # a row of zeros
+    dense *= is_stored[..., np.newaxis]
+    g = Graph()
+    x, y = g.tensor("x", (1, 16), "float32"), g.tensor("y", (1, 8), "float32")
+    w = g.tensor("w", (8, 16), "float32", data=dense[is_stored])
+    rows = schema.DimensionMetadataT()
+    rows.format, rows.denseSize = schema.DimensionType.DENSE, 8
+    columns = schema.DimensionMetadataT()
+    columns.format = schema.DimensionType.SPARSE_CSR
+    columns.arraySegmentsType = schema.SparseIndexVector.Uint8Vector
+    columns.arraySegments = schema.Uint8VectorT()
+    columns.arraySegments.values = [0, *np.cumsum(is_stored.sum(1)).tolist()]
+    columns.arrayIndicesType = schema.SparseIndexVector.Int32Vector
+    columns.arrayIndices = schema.Int32VectorT()
+    columns.arrayIndices.values = np.nonzero(is_stored)[1].tolist()
+    sparsity = schema.SparsityParametersT()
+    sparsity.traversalOrder, sparsity.dimMetadata = [0, 1], [rows, columns]
+    if block:
+        inside = schema.DimensionMetadataT()
+        inside.format, inside.denseSize = schema.DimensionType.DENSE, block
+        sparsity.traversalOrder, sparsity.blockMap = [0, 1, 2], [1]
+        sparsity.dimMetadata.append(inside)
+    g.graph.tensors[w].sparsity = sparsity
+    used = w
+    if densify:
+        used = g.tensor("whole", (8, 16), "float32")
+        g.operator("DENSIFY", (w,), (used,), "DensifyOptions")
+    g.operator("FULLY_CONNECTED", (x, used, -1), (y,), "FullyConnectedOptions")
+    return g.finish((x,), (y,)), dense.reshape(8, 16)
+
+
 def custom(large: bool) -> bytes:
     """int8 (1, 4) → RELU → a custom operator that no interpreter has → int8. Its options are in
     the flatbuffer or, ``large``, behind it."""

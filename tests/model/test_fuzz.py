@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_tflm.errors import CannotCut, ModelError
+from pytest_tflm.errors import CannotCut, CannotRepair, ModelError
 from pytest_tflm.model import Model, model_from_bytes
 from pytest_tflm.model.lint import lint
 from pytest_tflm.model.transform.cut import cut_operator
+from pytest_tflm.model.transform.densify import densify
 from pytest_tflm.model.transform.fold_dilation import fold_dilation
 from pytest_tflm.model.transform.freeze import freeze
 from tests.model import odd_models
@@ -55,6 +56,8 @@ def use(model: Model) -> None:
     for made in (freeze(model, {}), fold_dilation(model).data):
         if made is not None:
             answer(made)
+    with contextlib.suppress(CannotRepair):
+        answer(densify(model))
 
 
 @settings(max_examples=150, deadline=None)

@@ -44,7 +44,7 @@ def test_stored_shapes_without_a_run(tcn_dynamic: Path) -> None:
     assert (finding.severity, finding.operator, finding.tensor) == ("error", 5, 67)
     assert finding.sentence.startswith(
         "operator 5, SPACE_TO_BATCH_ND: the file stores the shape [1, 502, 16], a run has "
-        "[2, 502, 16] (so with 8 tensors in all)"
+        "[2, 502, 16] (so with 32 tensors in all)"
     )
     assert finding.remedy.endswith(f"pytest-tflm model repair {tcn_dynamic} -o OUT")
     assert finding.page == "docs/causes/stored-shapes.md"
@@ -85,6 +85,32 @@ def test_missing_operators() -> None:
     model = model_from_bytes(build.while_loop())
     finding = find(model, "missing-operator", operators=["WHILE", "ADD"])
     assert finding is not None and finding.sentence.startswith("LESS in a subgraph")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "remedy"),
+    [
+        ("FlexErf", "an operator of TensorFlow itself", "SELECT_TF_OPS"),
+        ("ethos-u", "compiled for Ethos-U", "the model that went into Vela"),
+    ],
+)
+def test_operators_that_no_board_can_have(name: str, sentence: str, remedy: str) -> None:
+    parts = build.unpack(odd.custom(large=False))
+    parts.operatorCodes[1].customCode = name
+    finding = find(model_from_bytes(build.pack(parts)), "missing-operator")
+    assert finding is not None and finding.severity == "error"
+    assert sentence in finding.sentence and remedy in finding.remedy
+
+
+def test_a_transposed_convolution_is_hybrid_too() -> None:
+    """Its activations are input 2, behind the output's shape and the weights."""
+    g = build.Graph()
+    x, y = g.tensor("x", (1, 2, 2, 1), "float32"), g.tensor("y", (1, 4, 4, 1), "float32")
+    s = g.tensor("s", (4,), "int32", data=[1, 4, 4, 1])
+    w = g.tensor("w", (1, 2, 2, 1), "int8", 0.5, data=[[[[1], [2]], [[3], [4]]]])
+    g.operator("TRANSPOSE_CONV", (s, w, x), (y,), "TransposeConvOptions", strideW=2, strideH=2)
+    finding = find(model_from_bytes(g.finish((x,), (y,))), "hybrid-model")
+    assert finding is not None and "float32 activations with int8 weights" in finding.sentence
 
 
 def test_hybrid(keras_model: Any) -> None:

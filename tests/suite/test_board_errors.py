@@ -46,7 +46,7 @@ def echo_port():
 
 def test_a_port_that_does_not_exist(inner, tcn):
     done = inner.pytest("--tflm-port=/dev/ttyNOTHING", f"--tflm-model={tcn}", "--tflm-samples=2")
-    assert done.outcomes == {"error": 6}, done.output
+    assert done.outcomes == {"error": 7}, done.output
     assert done.status == 1
     says(done, "PortNotFound", "/dev/ttyNOTHING")
 
@@ -117,7 +117,7 @@ def test_an_operator_that_the_board_lacks(inner, model_file):
         "--tflm-samples=1",
     )
     says(done, "OperatorMissing", "conv.tflite", "lacks the operator CONV_2D")
-    assert done.outcomes == {"error": 5, "passed": 5}, "the other model still runs\n" + done.output
+    assert done.outcomes == {"error": 6, "passed": 6}, "the other model still runs\n" + done.output
 
 
 def test_an_arena_that_is_too_small(inner, tcn, model_file):
@@ -129,7 +129,7 @@ def test_an_arena_that_is_too_small(inner, tcn, model_file):
         "--tflm-samples=1",
     )
     says(done, "ArenaTooSmall", "tcn.tflite", "bytes are needed, the board has 8192")
-    assert done.outcomes == {"error": 5, "passed": 5}, done.output
+    assert done.outcomes == {"error": 6, "passed": 6}, done.output
 
 
 def test_a_model_larger_than_the_memory(inner, tcn):

@@ -25,7 +25,7 @@ def test_a_failing_model_is_explained_once_and_named_at_the_end(inner, tcn):
     assert "pytest-tflm explain delegate-kernels" in first
     assert others
     assert all(text.startswith("as shown with ") for text in others)
-    (line,) = done.lines("why: tcn.tflite: the resolver's delegate")
+    (line,) = done.lines("why: tcn.tflite: the delegate")
     assert "delegate-kernels" in line
     assert "--tflm-resolver=builtin_ref" in line
     assert "Traceback" not in done.output

@@ -6,28 +6,38 @@ import string
 
 import pytest
 
+from pytest_tflm.compare.distance import Gap
+from pytest_tflm.errors import NoAnswer
 from pytest_tflm.model import Operator
-from pytest_tflm.verdict.causes import CATALOGUE, UNKNOWN
+from pytest_tflm.verdict.causes import CATALOGUE
 from pytest_tflm.verdict.causes.chain import is_hidden, magnifiers
-from pytest_tflm.verdict.evidence import Gap, Localisation, OperatorResult
+from pytest_tflm.verdict.evidence import Evidence, Localisation, OperatorResult, experiment
 
 
-def test_names_are_told_once_and_make_file_names() -> None:
-    names = [cause.name for cause in (*CATALOGUE, UNKNOWN)]
-    assert len(set(names)) == len(names)
-    for name in names:
-        assert set(name) <= {*string.ascii_lowercase, *string.digits, "-"}
-
-
-@pytest.mark.parametrize("cause", [*CATALOGUE, UNKNOWN], ids=lambda cause: cause.name)
+@pytest.mark.parametrize("cause", CATALOGUE.values(), ids=list(CATALOGUE))
 def test_an_entry_is_whole(cause) -> None:
+    assert set(cause.name) <= {*string.ascii_lowercase, *string.digits, "-"}
     assert cause.title
     assert not cause.title.endswith(".")
-    assert cause.sentence.endswith((".", "}"))
-    assert cause.remedy
+    assert cause.remedy.endswith((".", ")", "tflm"))
 
 
-EQUAL, APART = Gap(0, 8, 0.0), Gap(3, 8, 2.0)
+def test_an_experiment_runs_once_and_keeps_its_error() -> None:
+    runs = []
+
+    @experiment
+    def broken(evidence: Evidence) -> int:
+        runs.append(1)
+        raise NoAnswer("nobody")
+
+    evidence = Evidence(None, (), None)
+    for _ in range(2):
+        with pytest.raises(NoAnswer):
+            broken(evidence)
+    assert len(runs) == 1
+
+
+EQUAL, APART = Gap(0, 8), Gap(3, 8, 2)
 
 
 def chain(*behind: Gap, alone: dict[int, Gap], outputs: set[int] | None = None) -> Localisation:
@@ -63,7 +73,7 @@ def test_a_way_around_what_hides_is_followed() -> None:
 
 
 def test_what_magnifies() -> None:
-    small, large = Gap(2, 8, 2.0), Gap(8, 8, 20.0)
+    small, large = Gap(2, 8, 2), Gap(8, 8, 20)
     where = chain(small, large, large, alone={0: small})
     ((result, before, after),) = magnifiers(where)
     assert (result.operator.index, before, after) == (1, 2.0, 20.0)

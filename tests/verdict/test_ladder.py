@@ -34,7 +34,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def outcomes(verdict: Verdict) -> dict[str, str]:
-    return {rung.key: rung.outcome for rung in verdict.evidence.rungs}
+    return {step.key: step.outcome for step in verdict.evidence.steps}
 
 
 def example(name: str, count: int = 8, **options) -> Verdict:
@@ -153,10 +153,11 @@ def test_a_board_that_is_too_small_is_no_difference() -> None:
 
 def test_a_sixty_operator_model_is_followed_to_its_end() -> None:
     verdict = judged(network_models.long_chain(60), None, samples=2, resolver="auto")
-    (rung,) = [rung for rung in verdict.evidence.rungs if rung.key == "resolver"]
-    assert rung.localisation is not None
-    assert rung.localisation.explains is True
-    assert len(rung.localisation.operators) == 60
+    step = verdict.evidence.step("resolver")
+    assert step is not None
+    assert step.localisation is not None
+    assert step.localisation.explains is True
+    assert len(step.localisation.operators) == 60
 
 
 def test_the_verdict_as_data_has_no_tensors_and_all_steps() -> None:
@@ -181,13 +182,11 @@ def test_what_quantising_cost_in_figures(tmp_path: Path) -> None:
     g.operator("ADD", (x, x), (y,), "AddOptions", version=2, potScaleInt16=False)
     samples = list(np.random.default_rng(0).uniform(-1, 1, (6, 1, 16)).astype(np.float32))
     verdict = judged(g.finish((x,), (y,)), None, samples=samples, float_model=path)
-    rung = verdict.evidence.rung("float")
-    assert rung is not None
-    assert rung.outcome == "differs"
-    fact = verdict.evidence.fact("float model")
-    assert fact is not None
+    step = verdict.evidence.step("float")
+    assert step is not None
+    assert step.outcome == "differs"
     # Half a step of the output, and two halves of the input's.
-    largest = float(rung.text.split("largest difference ")[1].split(",")[0])
+    largest = float(step.text.split("largest difference ")[1].split(",")[0])
     assert 0 < largest <= 0.5 * 0.05 + 0.01 + 1e-6
     assert verdict.names == ()
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_tflm.verdict.causes import CATALOGUE, UNKNOWN
+from pytest_tflm.verdict.causes import CATALOGUE as CAUSES
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "causes"
 INDEX = FOLDER / "README.md"
-CAUSES = {cause.name: cause for cause in (*CATALOGUE, UNKNOWN)}
 PAGES = {path.stem: path for path in FOLDER.glob("*.md") if path != INDEX}
 SECTIONS = ["How it looks", "How it is told", "Why it happens", "What to do", "Seen before"]
 LINK = re.compile(r"\]\(([^)#]+)\)")

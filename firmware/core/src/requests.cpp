@@ -85,17 +85,17 @@ Plan Requests::look_at(const Frame& request) {
 
 Status Requests::find_region(uint8_t region, uint8_t index, bool to_write) const {
   const uint32_t kWritten = 1 << kModel | 1 << kInput;
-  const uint32_t kRead = ~(1u << kModel);
   if (region > kTimes) return kOutOfRange;
-  if (((to_write ? kWritten : kRead) >> region & 1) == 0) return kNotSupported;
-  if (region == kModel) {
+  if (to_write && (kWritten >> region & 1) == 0) return kNotSupported;
+  if (region == kModel && to_write) {
     if (!engine_.takes_models()) return kNotSupported;
-    if (open_size_ == 0) return kNoModel;
-  } else if (region == kTimes) {
+    return open_size_ == 0 ? kNoModel : index == 0 ? kOk : kOutOfRange;
+  }
+  if (region == kTimes) {
     uint32_t bytes;
     if (engine_.operator_times(&bytes) == nullptr) return kNotSupported;
   }
-  const uint32_t kOfModel = 1 << kLoaded | 1 << kInput | 1 << kOutput | 1 << kTimes;
+  const uint32_t kOfModel = 1 << kLoaded | 1 << kModel | 1 << kInput | 1 << kOutput | 1 << kTimes;
   if ((kOfModel >> region & 1) != 0 && !engine_.loaded()) return kNoModel;
   uint8_t count = 1;
   if (region == kInput) count = engine_.input_count();
@@ -223,9 +223,11 @@ void Requests::write_region(uint8_t region, uint8_t index, WindowWriter& to) {
     const char* const text = engine_failed_ ? engine_.error() : nullptr;
     size = static_cast<uint32_t>(text_length(text, kErrorText));
     data = text;
+  } else if (region == kModel) {
+    data = engine_.model();
+    size = engine_.model_size();
   } else if (region == kTimes) {
     data = engine_.operator_times(&size);
-
   } else {
     const Tensor tensor = region == kInput ? engine_.input(index) : engine_.output(index);
     return to.put(tensor.data, tensor.bytes);

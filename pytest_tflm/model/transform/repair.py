@@ -1,8 +1,9 @@
 """Which repairs a model calls for, and what they make of it.
 
 *freeze* where stored shapes are not those of a run; *fold-dilation* where SPACE_TO_BATCH_ND is the
-reason, or pads. Nothing is run here: whether the repaired model computes what the original did is
-for :mod:`pytest_tflm.runtime.repaired` to find out.
+reason, or pads; *densify* where weights are stored without their zeros. Nothing is run here:
+whether the repaired model computes what the original did is for
+:mod:`pytest_tflm.runtime.repaired` to find out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_tflm.model.model import model_from_bytes
+from pytest_tflm.model.transform.densify import densify, sparse_tensors
 from pytest_tflm.model.transform.fold_dilation import fold_dilation
 from pytest_tflm.model.transform.freeze import dynamic_tensors, freeze, wrong_shapes
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 FREEZE = "freeze"
 FOLD_DILATION = "fold-dilation"
-REPAIRS = (FREEZE, FOLD_DILATION)
+DENSIFY = "densify"
+REPAIRS = (FREEZE, FOLD_DILATION, DENSIFY)
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,22 @@ def plan_repairs(model: Model, shapes: Shapes, only: str | None = None) -> Plan:
     wrong = wrong_shapes(model, shapes)
     steps: list[Step] = []
     repaired = model
-    if only != FOLD_DILATION and (wrong or (only and dynamic_tensors(model))):
+    if only in (None, FREEZE) and (wrong or (only and dynamic_tensors(model))):
         repaired = model_from_bytes(freeze(model, shapes), model.name)
         steps.append(Step(FREEZE, (_frozen(model, shapes),)))
     left: tuple[str, ...] = ()
-    if only != FREEZE:
+    if only in (None, FOLD_DILATION):
         folded = fold_dilation(repaired, shapes if repaired is model else None)
         pads = any(chain.sees_padding for chain in folded.chains)
         left = tuple(_left(model, each) for each in folded.left if each.pads)
         if folded.data is not None and (only or wrong or pads):
             steps.append(Step(FOLD_DILATION, tuple(_folded(repaired, c) for c in folded.chains)))
             repaired = model_from_bytes(folded.data, model.name)
+    sparse = sparse_tensors(repaired) if only in (None, DENSIFY) else ()
+    if sparse:
+        names = ", ".join(f"'{repaired.tensors[index].name}'" for index in sparse)
+        steps.append(Step(DENSIFY, (f"the zeros of {names} were written out",)))
+        repaired = model_from_bytes(densify(repaired), model.name)
     return Plan(repaired if steps else None, tuple(steps), left)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def _constants(model: bytes, dtype: int, *, biases: bool = False) -> list[range]
     says="one byte of the memory that holds models is bad, behind the first 4096: the weight that"
     " lies there is another one. The first model that reaches so far decides on the byte: a weight"
     " of its last operator that has weights there",
-    cause="memory-altered",
+    cause="constant-changed",
     shows="models with int8 weights behind their first 4096 bytes",
 )
 class _WeightChanged(DefectiveEngine):
@@ -87,7 +88,7 @@ class _WeightChanged(DefectiveEngine):
             changed = bytearray(model)
             changed[self._bad] ^= 0x80
             model = bytes(changed)
-        return super().prepare(model)
+        return replace(super().prepare(model), memory=model)
 
 
 @defect(
@@ -113,7 +114,7 @@ class _BiasBit(DefectiveEngine):
             changed = bytearray(model)
             changed[span[len(span) // 8 * 4] + 1] ^= 1 << 6  # little-endian
             model = bytes(changed)
-        return super().prepare(model)
+        return replace(super().prepare(model), memory=model)
 
 
 @defect(

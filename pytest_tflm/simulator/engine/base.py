@@ -52,12 +52,14 @@ class EngineTensor:
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A model that was prepared. ``arena_used`` (None: not known) and ``arena_size`` are bytes."""
+    """A model that was prepared. ``arena_used`` (None: not known) and ``arena_size`` are bytes.
+    ``memory`` is what lies where the model was put, if that is not what was sent."""
 
     arena_used: int | None
     arena_size: int
     inputs: tuple[EngineTensor, ...]
     outputs: tuple[EngineTensor, ...]
+    memory: bytes | None = None
 
 
 class Engine(Protocol):

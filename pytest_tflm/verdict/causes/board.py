@@ -2,198 +2,433 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pytest_tflm.compare.distance import gap_of
-from pytest_tflm.verdict.causes.cause import Cause, Match
+from pytest_tflm.verdict import around, behaviour, memory
+from pytest_tflm.verdict.causes.cause import (
+    Match,
+    Stage,
+    accused_kernels,
+    cause,
+    is_everywhere,
+)
+from pytest_tflm.verdict.localise import on_board
 
 if TYPE_CHECKING:
-    from pytest_tflm.verdict.evidence import Evidence, OperatorResult
+    from pytest_tflm.verdict.evidence import Evidence
 
-
-def fact(key: str, rung: str = "board") -> Callable[[Evidence], Iterable[Match]]:
-    """Matches what an experiment has established."""
-
-    def match(evidence: Evidence) -> Iterable[Match]:
-        return [Match(found.values, rung=rung) for found in evidence.facts_of(key)]
-
-    return match
-
-
-def _unsteady(evidence: Evidence) -> Iterable[Match]:
-    if evidence.fact("stale") or evidence.fact("state kept"):
-        return []  # that is why it does not repeat itself
-    return fact("unsteady", "determinism")(evidence)
-
-
-def _memory_altered(evidence: Evidence) -> Iterable[Match]:
-    """The operators, alone and in a chain, do not make the outputs of the whole model: the memory
-    is not what it should be."""
-    rung = evidence.rung("board")
-    if rung is None or rung.localisation is None or rung.outcome != "differs":
-        return []
-    where = rung.localisation
-    pairs = zip(rung.suspect, rung.trusted, strict=True)
-    differing = sum(not gap_of([a], [b]).is_none for a, b in pairs)
-    if where.explains is not False or 2 * differing < len(rung.suspect):
-        return []  # memory that is wrong shows with most inputs
-    alone = f"none of its {len(where.operators)} operators does when it runs alone"
-    if where.differing:
-        if not all(_has_constants(evidence, result) for result in where.differing):
-            return []
-        alone = (
-            f"alone, {len(where.differing)} of its {len(where.operators)} operators differ, all of "
-            "them with constants, but otherwise than within the model"
-        )
-    reloaded = evidence.fact("reloaded")
-    after = ""
-    if reloaded is not None:
-        after = (
-            "; after the model was sent again the outputs are right"
-            if reloaded.values["cured"]
-            else "; sending the model again does not change that"
-        )
-    return [Match({"alone": alone, "after": after}, rung="board")]
-
-
-def _has_constants(evidence: Evidence, result: OperatorResult) -> bool:
-    tensors = evidence.model.tensors
-    return any(i >= 0 and tensors[i].is_constant for i in result.operator.inputs)
-
-
-def _input_reused(evidence: Evidence) -> Iterable[Match]:
-    if all(rung.outcome == "equal" for rung in evidence.rungs):
-        return []  # as it should be, and nobody asks
-    return fact("input reused", "link")(evidence)
-
-
-def _outputs_alone(evidence: Evidence) -> Iterable[Match]:
-    return [Match(rung="board")] if evidence.fact("takes no models") else []
-
-
-CAUSES = (
-    Cause(
-        "wrong-model",
-        "the board runs another model",
-        fact("wrong model", "identity"),
-        "The board has another model than {model}: {error}",
-        "Flash the firmware again with this model (pytest-tflm firmware BOARD --model {model}), or "
-        "give the model that the board has.",
-    ),
-    Cause(
-        "input-altered",
-        "Invoke saw another input than was sent",
-        fact("input altered", "link"),
-        "The input tensor was changed on the board between its arrival and Invoke: {error}",
-        "Look for what else writes into the arena: another buffer, an interrupt, a stack that "
-        "grows into it. Preprocessing in the firmware is such a change, too.",
-        "tensorflow/tflite-micro#2290, tensorflow/tensorflow#35117",
-    ),
-    Cause(
-        "constant-outputs",
-        "the board answers the same whatever the input",
-        fact("constant"),
-        "All {samples} samples give the same outputs on the board (codes {values}), where a "
-        "correct board gives different ones.",
-        "Invoke may not run, fail unnoticed, or the outputs be read before it or from elsewhere. "
-        "Check Invoke's status; with ESP-NN, make sure its wrappers are of the same release as "
-        "TFLM.",
-        "espressif/esp-tflite-micro#108 (a stale FULLY_CONNECTED wrapper gave zeros)",
-    ),
-    Cause(
-        "stale-outputs",
-        "the board answers for the input before",
-        fact("stale"),
-        "Each output is exactly that of the sample before it ({samples} of {samples} compared): "
-        "the board is one inference behind.",
-        "Write the whole input tensor before every Invoke, also if it is the same, and read the "
-        "outputs after it; double buffering exchanged the wrong way looks like this.",
-    ),
-    Cause(
-        "outputs-swapped",
-        "the board's outputs are in another order",
-        fact("exchanged"),
-        "The board's outputs are the right ones in another order: output i holds what should be "
-        "output {order}[i].",
-        "Read output tensors by the model's order (interpreter->output(i)), not by name or "
-        "address.",
-        "tensorflow/tensorflow#33303 (the converter changes the order)",
-    ),
-    Cause(
-        "input-truncated",
-        "the board does not use the whole input",
-        fact("ignored"),
-        "The board's outputs do not depend on the last {count} of {size} elements of input "
-        "{input!r} (from element {element} on), and they should.",
-        "The last part of the input does not arrive in the tensor: check the length that the "
-        "firmware copies, and the last batch of a batched transfer. In a model that computes "
-        "several batches at once, a kernel that computes the first alone looks the same.",
-        "arduino/ArduinoCore-mbed#129 (64-byte chunks lost), espressif/arduino-esp32#5727",
-    ),
-    Cause(
-        "drifting-outputs",
-        "the board's outputs drift with each run",
-        fact("drift", "determinism"),
-        "One input, run {runs} times, gives other outputs each time, always moving the same way "
-        "(by up to {step} LSB a run), where host TFLM repeats itself.",
-        "Something in the firmware keeps adding up: an input that is scaled in place, a filter's "
-        "state, a tensor that Invoke uses again. Write the whole input before every Invoke.",
-        "espressif/esp-tflite-micro#67, tensorflow/tflite-micro#2260",
-    ),
-    Cause(
-        "nondeterministic-board",
-        "the board does not repeat itself",
-        _unsteady,
-        "One input, run {runs} times, does not give the same outputs ({gap}), where host TFLM "
-        "repeats itself.",
-        "Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
-        "shared, another task or interrupt, a stack overflow, an unstable supply or clock.",
-        "espressif/esp-tflite-micro#67, tensorflow/tflite-micro PR#1548 (arena not aligned)",
-    ),
-    Cause(
-        "state-not-reset",
-        "the model's state is not reset",
-        fact("state kept", "determinism"),
-        "{model} has variables, and the board, told to reset them before each of {samples} inputs, "
-        "answers exactly as a correct one that never resets them ({gap}).",
-        "Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; older "
-        "releases reset to 0 where the zero point is meant.",
-        "tensorflow/tflite-micro PR#1750",
-    ),
-    Cause(
-        "memory-altered",
-        "the board's memory is changed while the model runs",
-        _memory_altered,
-        "The whole model differs on the board; {alone}, and the chain of them does not make the "
-        "outputs either{after}: the model's bytes or its arena are changed by something.",
-        "Look for what shares memory with the model or the arena: a stack that grows into it, "
-        "DMA, a "
-        "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes "
-        "says), a model array that is not aligned to 16 bytes or not const.",
-        "espressif/esp-tflite-micro#6 (scratch over the output), espressif/esp-nn#8 (writes out of "
-        "bounds), tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low)",
-    ),
-    Cause(
-        "input-reused",
-        "Invoke uses the input's memory for other tensors",
-        _input_reused,
-        "After Invoke the input tensor of the board does not hold the input any more ({changed} of "
-        "{size} bytes are others). TFLM may do that: it plans memory for tensors that are not "
-        "needed any more. pytest-tflm writes all inputs before each Invoke.",
-        "Firmware of your own must do so as well: fill the whole input tensor before every Invoke, "
-        "also where only a part of it is new.",
-        "tensorflow/tflite-micro#2290",
-        is_note=True,
-    ),
-    Cause(
-        "outputs-alone",
-        "the board takes no models, so only its outputs are known",
-        _outputs_alone,
-        "The firmware has its model compiled in and takes none over the link: operators cannot be "
-        "run alone on it.",
-        "Flash firmware that takes models (pytest-tflm firmware {board_name} without --model) to "
-        "have the operators compared.",
-        is_note=True,
-    ),
+_MODEL_READER = (
+    "Look for what shares memory with the model or the arena: a stack that grows into it, DMA, a "
+    "scratch buffer, an arena that is too small (give it some KB more than arena_used_bytes says), "
+    "a model array that is not aligned to 16 bytes or not const."
 )
+
+
+# Whether equal inputs give equal outputs.
+
+
+@cause(
+    "drifting-outputs",
+    "the board's outputs drift with each run",
+    Stage.REPEATS,
+    remedy="Something in the firmware keeps adding up: an input that is scaled in place, a "
+    "filter's state, a tensor that Invoke uses again. Write the whole input before every Invoke.",
+    citation="espressif/esp-tflite-micro#67, tensorflow/tflite-micro#2260",
+)
+def _drifting(evidence: Evidence) -> Iterator[Match]:
+    seen = behaviour.unsteady(evidence)
+    if seen is not None and seen.drifts and not _is_explained(evidence):
+        yield Match(
+            f"The same input, run {seen.runs} times, gives other outputs each time, always moving "
+            f"the same way (by up to {seen.step} LSB a run); host TFLM repeats itself.",
+            step="determinism",
+        )
+
+
+@cause(
+    "state-not-reset",
+    "the model's state is not reset",
+    Stage.REPEATS,
+    remedy="Call interpreter->Reset() (ResetVariableTensors in older TFLM) between sequences; "
+    "older releases reset to 0 where the zero point is meant.",
+    citation="tensorflow/tflite-micro PR#1750",
+)
+def _state_not_reset(evidence: Evidence) -> Iterator[Match]:
+    kept = behaviour.state_kept(evidence) if behaviour.unsteady(evidence) is not None else None
+    if kept is not None:
+        yield Match(
+            f"{evidence.model.name} has state. The board is told to reset it before each of "
+            f"{kept.samples} inputs, and answers exactly as a correct one that is never told "
+            f"({kept.gap}).",
+            step="determinism",
+        )
+
+
+@cause(
+    "nondeterministic-board",
+    "the board does not repeat itself",
+    Stage.REPEATS,
+    remedy="Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
+    "shared, another task or interrupt, a stack overflow, an unstable supply or clock; after other "
+    "inputs alone: something that the firmware or a kernel sets up once.",
+    citation="espressif/esp-tflite-micro#67, tensorflow/tflite-micro PR#1548 (arena not aligned)",
+)
+def _unsteady(evidence: Evidence) -> Iterator[Match]:
+    seen = behaviour.unsteady(evidence)
+    if seen is None or seen.drifts or _is_explained(evidence):
+        return
+    if behaviour.state_kept(evidence) is None:
+        yield Match(
+            f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself.",
+            step="determinism",
+        )
+
+
+def _is_explained(evidence: Evidence) -> bool:
+    """Outputs of the run before are why a board does not repeat itself."""
+    if evidence.outcome("board") != "differs":
+        return False
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    return behaviour.stale(evidence) is not None or (behaviour.stale_tail(got, want) is not None)
+
+
+# The board's outputs as a whole: no further run.
+
+
+@cause(
+    "constant-outputs",
+    "the board's output does not depend on its input",
+    Stage.OUTPUTS,
+    remedy="Invoke may not run, fail unnoticed, or the outputs be read before it or from "
+    "elsewhere. Check Invoke's status; with ESP-NN, make sure its wrappers are of the same "
+    "release as TFLM.",
+    citation="espressif/esp-tflite-micro#108 (a stale FULLY_CONNECTED wrapper gave zeros)",
+)
+def _constant(evidence: Evidence) -> Iterator[Match]:
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    found = behaviour.constant(got)
+    if found is None:
+        return
+    copy = around.copied(evidence)
+    codes = ", ".join(f"{value:g}" for value in found.values)
+    correct = "are other ones too, though always the same" if behaviour.constant(want) else "vary"
+    yield Match(
+        f"All {found.samples} samples give the same outputs on the board (codes {codes}). Those of "
+        f"a correct board {correct}.",
+        is_symptom=copy is None or not copy.is_constant,
+    )
+
+
+@cause(
+    "stale-outputs",
+    "the board answers for an earlier input",
+    Stage.OUTPUTS,
+    remedy="Write the whole input tensor before every Invoke, also if it is the same, and read the "
+    "outputs after it. Double buffering exchanged the wrong way looks like this, and so does a "
+    "cache that does not look at the whole input.",
+)
+def _stale(evidence: Evidence) -> Iterator[Match]:
+    found = behaviour.stale(evidence)
+    if found is None:
+        return
+    if found.count == found.samples:
+        yield Match(
+            f"Each output is exactly that of the sample before it ({found.count} of "
+            f"{found.samples} compared): the board is one inference behind."
+        )
+        return
+    when = "there is no pattern in when"
+    if found.prefix:
+        when = f"where the two inputs begin with the same {found.prefix} bytes or more"
+    elif found.by_sum:
+        when = "where the bytes of the two inputs have the same sum"
+    yield Match(
+        f"{found.count} of {found.samples} outputs are exactly those of the sample before: {when}. "
+        "Outputs are kept and given again."
+    )
+
+
+@cause(
+    "stale-tail",
+    "the end of the outputs is that of the run before",
+    Stage.OUTPUTS,
+    remedy="The firmware reads the outputs before they are complete, or copies too few bytes of "
+    "them: wait for Invoke (and for the accelerator's or DMA's end), and copy output->bytes bytes.",
+)
+def _stale_tail(evidence: Evidence) -> Iterator[Match]:
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    found = behaviour.stale_tail(got, want)
+    if found is not None:
+        yield Match(
+            f"The last {found.count} of {found.size} elements of output {found.output} are exactly "
+            "those of the run before, and all others are right: outputs are read too early, or "
+            "not copied to their end."
+        )
+
+
+@cause(
+    "outputs-swapped",
+    "the board's outputs are in another order",
+    Stage.OUTPUTS,
+    remedy="Read output tensors by the model's order (interpreter->output(i)), not by name or "
+    "address.",
+    citation="tensorflow/tensorflow#33303 (the converter changes the order)",
+)
+def _exchanged(evidence: Evidence) -> Iterator[Match]:
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    order = behaviour.exchanged(got, want)
+    if order is not None:
+        yield Match(
+            "The board's outputs are the right ones in another order: output i holds what should "
+            f"be output {order}[i]."
+        )
+
+
+@cause(
+    "saturated-outputs",
+    "outputs saturate too early",
+    Stage.OUTPUTS,
+    remedy="The activation's range is computed wrongly, or outputs are narrowed in the firmware.",
+    citation="pytorch/executorch PR#18462, espressif/esp-nn#23",
+)
+def _saturated(evidence: Evidence) -> Iterator[Match]:
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    found = behaviour.clipped(got, want) if behaviour.constant(got) is None else None
+    if found is None:
+        return
+    copy = around.copied(evidence)
+    yield Match(
+        f"The board's outputs equal those of a correct one but for codes below {found[0]} and "
+        f"above {found[1]}, which are clipped.",
+        is_symptom=copy is None or copy.limits is None,
+    )
+
+
+# What is done to inputs and outputs.
+
+
+@cause(
+    "input-changed",
+    "inputs or outputs are changed around Invoke",
+    Stage.AROUND,
+    remedy="Look at what the firmware does between the link and Invoke: preprocessing that is "
+    "meant for raw values (quantising, an offset), a copy with another type or byte order, a "
+    "terminator written behind a buffer. The link delivers codes, ready for the input tensor.",
+    citation="tensorflow/tensorflow#35117",
+)
+def _input_changed(evidence: Evidence) -> Iterator[Match]:
+    found = around.changed(evidence)
+    if found is None:
+        return
+    if found.is_proven:
+        yield Match(
+            f"Between the link and the model, {found.what} are changed: {found.how}. A correct "
+            "board, given that, computes exactly the board's outputs."
+        )
+        return
+    how = found.how or "in no way that is known here"
+    yield Match(
+        "A model that only copies its input comes back changed from the board: "
+        f"{how}. The kernels are not to blame."
+    )
+
+
+@cause(
+    "input-truncated",
+    "the board does not use the whole input",
+    Stage.INPUTS,
+    remedy="The last part of the input does not arrive in the tensor: check the length that the "
+    "firmware copies, and the last batch of a batched transfer. In a model that computes several "
+    "batches at once, a kernel that computes the first alone looks the same.",
+    citation="arduino/ArduinoCore-mbed#129 (64-byte chunks lost), espressif/arduino-esp32#5727",
+)
+def _truncated(evidence: Evidence) -> Iterator[Match]:
+    got = evidence.outputs["board"]
+    if behaviour.constant(got) is not None or behaviour.unsteady(evidence) is not None:
+        return
+    found = behaviour.ignored_input(evidence)
+    if found is not None:
+        copy = around.copied(evidence)
+        yield Match(
+            f"The board's outputs do not depend on the last {found.count} of {found.size} elements "
+            f"of input {found.input!r} (from element {found.element} on), and they should.",
+            is_symptom=copy is None or not copy.ignores,
+        )
+
+
+@cause(
+    "all-operators-differ",
+    "all operators differ when they run alone",
+    Stage.OPERATORS,
+    remedy="Look at what the firmware does with inputs before Invoke and with outputs after it: "
+    "each model that is sent shows it, also one that only copies. A kernel library that was built "
+    "for another processor looks the same.",
+)
+def _everywhere(evidence: Evidence) -> Iterator[Match]:
+    where = on_board(evidence)
+    if where is not None and is_everywhere(where):
+        yield Match(
+            f"{len(where.differing)} of {len(where.operators)} operators differ when they run "
+            f"alone on equal inputs ({', '.join(where.by_type)}), of {len(where.by_type)} types: "
+            "inputs or outputs are changed around Invoke, in no way that is known here."
+        )
+
+
+# Memory.
+
+
+@cause(
+    "constant-changed",
+    "a constant of the model is another one in the board's memory",
+    Stage.MEMORY,
+    remedy="Flash the firmware, or send the model, again. If it is the same byte again, that "
+    f"memory is bad or something writes there. {_MODEL_READER}",
+    citation="tensorflow/tflite-micro#890",
+)
+def _constant_changed(evidence: Evidence) -> Iterator[Match]:
+    found = memory.model_memory(evidence)
+    if not isinstance(found, memory.ModelChanged):
+        return
+    model = evidence.model
+    where = f"at byte {found.offset} (0x{found.found:02x}, and 0x{found.expected:02x} in the file)"
+    if found.tensor >= 0:
+        users = [f"{model.operators[k].name} (operator {k})" for k in found.operators]
+        where = f"constant {found.name!r} of {' and '.join(users) or 'no operator'}, {where}"
+    yield Match(
+        f"The model was read back from the board's memory: {found.count} of {found.size} bytes are "
+        f"not the file's, the first in {where}. Its CRC-32 was right when it was loaded.",
+        found.operators,
+    )
+
+
+@cause(
+    "tensors-overlap",
+    "two tensors overlap in the board's arena",
+    Stage.MEMORY,
+    remedy="The memory planner, or an offline plan in the model's metadata, gives two tensors that "
+    "are needed at once the same memory. Use TFLM's GreedyMemoryPlanner as it was released; "
+    "LinearMemoryPlanner shares nothing, which tells.",
+    citation="tensorflow/tflite-micro#913",
+)
+def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
+    found = _in_the_arena(evidence)
+    if found is None or found.written < 0 or found.is_one_value:
+        return
+    tensors = evidence.model.tensors
+    written = f"tensor {found.written} ({tensors[found.written].name!r})"
+    if found.is_known:
+        yield Match(
+            f"The model's first operators, run together, go wrong at operator {found.operator}, "
+            f"{found.name}: {written} then holds bytes of tensor {found.by} "
+            f"({tensors[found.by].name!r}). Both are needed at once, and share memory. Each "
+            "operator alone is right.",
+            (found.operator,),
+        )
+    else:
+        yield Match(
+            f"{written} is right until operator {found.operator}, {found.name}, runs, and wrong "
+            "afterwards, though it is still needed: that operator's output or scratch memory "
+            "overlaps it. Each operator alone is right.",
+            (found.operator,),
+        )
+
+
+def _in_the_arena(evidence: Evidence) -> memory.Overlap | None:
+    """Where the model's parts go wrong, if the operators and the model's bytes are right."""
+    if isinstance(memory.model_memory(evidence), memory.ModelChanged):
+        return None
+    where = on_board(evidence)
+    if where is None or where.differing or where.explains is not False:
+        return None
+    return memory.overlap(evidence)
+
+
+@cause(
+    "memory-altered",
+    "the board's memory is changed while the model runs",
+    Stage.MEMORY,
+    remedy=_MODEL_READER,
+    citation="espressif/esp-tflite-micro#6 (scratch over the output), espressif/esp-nn#8 (writes "
+    "out of bounds), tensorflow/tflite-micro#890, #2738 (arena_used_bytes too low)",
+)
+def _memory_altered(evidence: Evidence) -> Iterator[Match]:
+    where = on_board(evidence)
+    known = memory.model_memory(evidence)
+    if isinstance(known, memory.ModelChanged) or where is None or where.explains is not False:
+        return
+    if where.differing:
+        return  # a kernel is accused
+    found = _in_the_arena(evidence)
+    if found is not None and found.is_known:
+        return
+    bytes_right = "" if known is False else ", and neither are the model's bytes, read back"
+    yield Match(
+        f"The whole model differs on the board, and none of its {len(where.operators)} operators "
+        f"does when it runs alone; the chain of them does not make the outputs{bytes_right}: the "
+        f"arena or the model is changed by something.{_place(found)}",
+        () if found is None else (found.operator,),
+    )
+
+
+def _place(found: memory.Overlap | None) -> str:
+    """Where in the model the memory goes wrong."""
+    if found is None:
+        return " The model cut into parts is right: it shows only where the whole model lies."
+    at = f"operator {found.operator}, {found.name}"
+    if found.written < 0:
+        return f" The model's first operators, run together, go wrong at {at}."
+    return f" Tensor {found.written} is right until {at}, runs, and wrong afterwards."
+
+
+# Notes.
+
+
+@cause(
+    "input-reused",
+    "Invoke uses the input's memory for other tensors",
+    Stage.NOTE,
+    remedy="Firmware of your own must do so as well: fill the whole input tensor before every "
+    "Invoke, also where only a part of it is new.",
+    citation="tensorflow/tflite-micro#2290",
+)
+def _input_reused(evidence: Evidence) -> Iterator[Match]:
+    if "board" not in evidence.outputs or all(s.outcome == "equal" for s in evidence.steps):
+        return  # as it should be, and nobody asks
+    found = behaviour.input_reused(evidence)
+    if found is not None:
+        yield Match(
+            "After Invoke the input tensor of the board does not hold the input any more "
+            f"({found.changed} of {found.size} bytes are others). TFLM may do that: it plans "
+            "memory for tensors that are not needed any more. pytest-tflm writes all inputs before "
+            "each Invoke.",
+            step="link",
+        )
+
+
+@cause(
+    "outputs-alone",
+    "the board takes no models, so only its outputs are known",
+    Stage.NOTE,
+    remedy="Flash firmware that takes models (pytest-tflm firmware {board} without --model) to "
+    "have the operators compared.",
+)
+def _outputs_alone(evidence: Evidence) -> Iterator[Match]:
+    if evidence.differs("board") and not evidence.board.takes_models:
+        yield Match(
+            "The firmware has its model compiled in and takes none over the link: operators cannot "
+            "be run alone on it."
+        )
+
+
+def contradicts_kernels(evidence: Evidence) -> bool:
+    """The kernels that differ alone do not make the board's outputs, and each of them has
+    constants: the memory may be to blame for all of it."""
+    where = on_board(evidence)
+    if where is None or where.explains is not False or not accused_kernels(evidence):
+        return False
+    tensors = evidence.model.tensors
+    return all(
+        any(i >= 0 and tensors[i].is_constant for i in result.operator.inputs)
+        for result in where.differing
+    )

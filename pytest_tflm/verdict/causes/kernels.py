@@ -1,309 +1,303 @@
-"""Causes in a board's kernels: an operator that differs of itself from host TFLM's.
+"""Causes in a board's kernels: an operator that differs from host TFLM's with equal inputs.
 
-Each operator *type* that differs gets one cause: the first of the catalogue that fits (nearly) all
-operators of the type.
+In this order: what is proven by computing it, then what the places of the differences show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.verdict.causes.cause import Cause, Match
-from pytest_tflm.verdict.causes.reference import listed
+import numpy as np
+
+from pytest_tflm.compare.distance import same
+from pytest_tflm.model.arithmetic.accumulators import windows
+from pytest_tflm.model.arithmetic.requantise import requantisation
+from pytest_tflm.model.arithmetic.single import Single
+from pytest_tflm.verdict import positions
+from pytest_tflm.verdict.causes.cause import kernel_cause, seen_in_a_kernel
+from pytest_tflm.verdict.kernel_faults import computed, keeps_parameters
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pytest_tflm.verdict.evidence import Evidence, OperatorResult
 
-Test = Callable[["Evidence", "OperatorResult"], "dict[str, Any] | None"]
+_REPORT = (
+    "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
+)
+_NEWER = f"Use a newer release of the kernel library. {_REPORT}"
+_CONFIRM = (
+    "Run another kernel library on the board (the reference kernels of TFLM) to confirm. " + _REPORT
+)
 
-MOST = 0.75
-"""Which part of the differing operators of a type a cause must fit: a rare position may not show
-in each of them."""
+
+def _computes(name: str, evidence: Evidence, result: OperatorResult) -> str | None:
+    """What the operator computes exactly, if that is the cause ``name``."""
+    index = result.operator.index
+    found = (each for each in computed(evidence) if (each.operator, each.cause) == (index, name))
+    return next((each.words for each in found), None)
 
 
-def _computes(name: str) -> Test:
-    """The board's outputs are exactly what a kernel with this fault computes."""
+@kernel_cause(
+    "alignment",
+    "a kernel reads its input from an aligned address",
+    remedy=f"Update the kernel library, or make the depth a multiple of 16, which ESP-NN wants. "
+    f"{_REPORT}",
+    citation="espressif/esp-nn#34, #21",
+)
+def _alignment(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("alignment", evidence, result)
 
-    def test(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-        for found in evidence.facts_of("computes"):
-            if found.operator == result.operator.index and found.values["as"] == name:
-                return found.values
+
+@kernel_cause(
+    "per-channel-ignored",
+    "a kernel uses one scale for all channels",
+    remedy=f"The kernel does not know quantisation per channel: use a newer release. {_REPORT}",
+    citation="espressif/esp-tflite-micro PR#109 (FULLY_CONNECTED)",
+)
+def _per_channel(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("per-channel-ignored", evidence, result)
+
+
+@kernel_cause(
+    "zero-point-ignored",
+    "a kernel takes the input's zero point to be 0",
+    remedy=_NEWER,
+    citation="tensorflow/tensorflow PR#35461 (NEG), TFLite's int8 quantisation specification",
+)
+def _zero_point(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("zero-point-ignored", evidence, result)
+
+
+@kernel_cause(
+    "activation-ignored",
+    "a kernel leaves out the fused activation",
+    remedy=_NEWER,
+    citation="tensorflow/tflite-micro#875 (DEPTHWISE_CONV_2D with CMSIS-NN)",
+)
+def _activation(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("activation-ignored", evidence, result)
+
+
+@kernel_cause(
+    "padding-value",
+    "a kernel pads with 0 and not with the zero point",
+    remedy=_NEWER,
+    citation="pytorch/executorch PR#13576, tensorflow/tflite-micro#1646",
+)
+def _padding(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("padding-value", evidence, result)
+
+
+@kernel_cause(
+    "accumulator-overflow",
+    "a kernel's accumulator overflows",
+    remedy=f"Use smaller layers or scales, or a kernel with wider accumulators. {_REPORT}",
+    citation="tensorflow/tflite-micro PR#3598 (16x8 without bias)",
+)
+def _overflow(evidence: Evidence, result: OperatorResult) -> str | None:
+    return _computes("accumulator-overflow", evidence, result)
+
+
+@kernel_cause(
+    "state-between-models",
+    "a kernel keeps the parameters of another model",
+    remedy="Data that a kernel sets up once belongs to one operator of one model: in TFLM it is "
+    "allocated in Init and filled in Prepare (node->user_data), never in a static variable. "
+    f"Restarting the board before each model avoids it. {_REPORT}",
+)
+def _between_models(evidence: Evidence, result: OperatorResult) -> str | None:
+    if result.operator.name not in keeps_parameters(evidence):
         return None
-
-    return test
-
-
-def _edges(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-    from pytest_tflm.verdict.positions import difference_mask, edges
-
-    mask = difference_mask(result.pairs())
-    found = () if mask is None else edges(mask)
-    return {"where": ", ".join(found)} if found else None
+    return (
+        "its outputs do not depend on its own parameters: with twice the scale of its input the "
+        "board answers the same. It has kept those of a model that was loaded before"
+    )
 
 
-def _channel(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-    from pytest_tflm.verdict.positions import difference_mask, one_channel
-
-    mask = difference_mask(result.pairs())
-    channel = None if mask is None else one_channel(mask)
-    if mask is None or channel is None:
-        return None
-    count = mask.shape[-1]
-    last = ", the last" if channel == count - 1 else ""
-    return {"where": f"channel {channel} of {count}{last}"}
-
-
-def _clipped(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-    from pytest_tflm.verdict.positions import limits
-
-    found = limits(result.pairs())
-    return {"where": f"codes below {found[0]} and above {found[1]}"} if found else None
-
-
-def _run(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-    from pytest_tflm.verdict.positions import difference_mask, one_run
-
-    mask = difference_mask(result.pairs())
-    found = None if mask is None else one_run(mask)
-    if mask is None or found is None or found[1] - found[0] < 3:
+@kernel_cause(
+    "scratch-overlap",
+    "something is written over an operator's output",
+    remedy="A scratch buffer that is too small or overlaps the output: update the kernel library. "
+    + _REPORT,
+    citation="espressif/esp-tflite-micro#6, espressif/esp-nn#30",
+)
+def _scratch(evidence: Evidence, result: OperatorResult) -> str | None:
+    mask = positions.difference_mask(result.pairs())
+    found = None if mask is None else positions.one_run(mask)
+    if found is None or found[1] - found[0] < 3:
         return None
     first, last = found
     flat = [ours.ravel()[first : last + 1] for ours, _ in result.pairs()]
     if any(part.min() != part.max() for part in flat):
         return None  # computed, however wrongly
-    return {"where": f"elements {first} to {last} in memory's order"}
+    return f"only in elements {first} to {last} in memory's order, which hold one value"
 
 
-def _rounding(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
+@kernel_cause(
+    "edge-positions",
+    "a kernel is wrong at the edges",
+    remedy=_CONFIRM,
+    citation="espressif/esp-nn#31 (asymmetric padding: last row and column)",
+)
+def _edges(evidence: Evidence, result: OperatorResult) -> str | None:
+    mask = positions.difference_mask(result.pairs())
+    found = () if mask is None else positions.edges(mask)
+    if not found:
+        return None
+    return f"only at the edges ({', '.join(found)}). Edges have padding, and the inside has none"
+
+
+@kernel_cause(
+    "one-channel",
+    "a kernel is wrong in one channel",
+    remedy="A kernel that works in blocks of channels and forgets the rest looks like this. "
+    + _REPORT,
+    citation="pulp-platform/Deeploy PR#187 (the neuron that is left over)",
+)
+def _one_channel(evidence: Evidence, result: OperatorResult) -> str | None:
+    mask = positions.difference_mask(result.pairs())
+    channel = None if mask is None else positions.one_channel(mask)
+    if mask is None or channel is None:
+        return None
+    count = mask.shape[-1]
+    last = ", the last" if channel == count - 1 else ""
+    return f"only in channel {channel} of {count}{last}"
+
+
+@seen_in_a_kernel("saturated-outputs")
+def _clipped(evidence: Evidence, result: OperatorResult) -> str | None:
+    found = positions.limits(result.pairs())
+    if not found or found[0] == found[1]:
+        return None
+    return f"codes below {found[0]} and above {found[1]} are clipped, all others are right"
+
+
+@kernel_cause(
+    "rounding",
+    "a kernel rounds differently",
+    remedy="Allow 1 LSB (--tflm-tolerance=1): kernels that round once, or in float, are not wrong. "
+    "A build of TFLM with TFLITE_SINGLE_ROUNDING is one.",
+    citation="tensorflow/tensorflow#102943, ARM-software/CMSIS-NN#214",
+)
+def _rounding(evidence: Evidence, result: OperatorResult) -> str | None:
     gap = result.gap
-    if gap is None or gap.shapes or gap.largest > 1 or gap.elements > 0.25 * gap.total:
+    if gap is None or gap.shapes or gap.lsb > 1 or gap.real or gap.elements > 0.25 * gap.total:
         return None
     signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
-    known = _computes("single-rounding")(evidence, result) or _computes("float-requantised")(
-        evidence, result
-    )
+    known = _computes("rounding", evidence, result)
     if known is None and len(signs) < 2:
         return None
-    how = f" (exactly as {known['words']} does)" if known else ""
-    return {"how": how}
+    how = f" ({known} does)" if known else ""
+    return f"by one LSB, in few elements, at no special places{how}"
 
 
-def _signs(ours: Any, theirs: Any) -> Any:
-    import numpy as np
-
+def _signs(ours: NDArray[Any], theirs: NDArray[Any]) -> Any:
     signs = np.unique(np.sign(ours.astype(np.int64) - theirs.astype(np.int64)))
     return signs[signs != 0]
 
 
-def _always(evidence: Evidence, result: OperatorResult) -> dict[str, Any] | None:
-    from pytest_tflm.verdict.positions import difference_mask, whole_rows
-
-    mask = difference_mask(result.pairs())
-    return {"where": "" if mask is None else whole_rows(mask)}
-
-
-_IN_ORDER: tuple[tuple[str, Test], ...] = (
-    ("alignment", _computes("alignment")),
-    ("per-channel-ignored", _computes("per-channel-ignored")),
-    ("zero-point-ignored", _computes("zero-point-ignored")),
-    ("activation-ignored", _computes("activation-ignored")),
-    ("padding-value", _computes("padding-value")),
-    ("accumulator-overflow", _computes("accumulator-overflow")),
-    ("scratch-overlap", _run),
-    ("edge-positions", _edges),
-    ("one-channel", _channel),
-    ("saturated-outputs", _clipped),
-    ("rounding", _rounding),
-    ("kernel-differs", _always),
+@kernel_cause(
+    "kernel-differs",
+    "an operator's kernel differs",
+    remedy=_CONFIRM,
+    citation="espressif/esp-nn#6, #22",
 )
+def _differs(evidence: Evidence, result: OperatorResult) -> str | None:
+    known = _computes("kernel-differs", evidence, result)
+    mask = positions.difference_mask(result.pairs())
+    if known is not None or mask is None:
+        return known or ""
+    return _pattern(result, mask) or positions.whole_rows(mask)
 
 
-def _of(name: str) -> Callable[[Evidence], Iterable[Match]]:
-    def match(evidence: Evidence) -> Iterable[Match]:
-        return [found for cause, found in accused_kernels(evidence) if cause == name]
-
-    return match
-
-
-def accused_kernels(evidence: Evidence) -> list[tuple[str, Match]]:
-    """For each operator type that differs on the board: the cause's name and its match."""
-    rung = evidence.rung("board")
-    if rung is None or rung.localisation is None or evidence.fact("clipped"):
-        return []
-    if rung.localisation.explains is False:
-        return []  # not in the operators, whatever they do alone
-    by_name: dict[str, list[OperatorResult]] = {}
-    for result in rung.localisation.differing:
-        if result.operator.name == "SPACE_TO_BATCH_ND":
-            continue  # host TFLM's is not defined: it has a cause of its own
-        by_name.setdefault(result.operator.name, []).append(result)
-    found = []
-    for name, results in by_name.items():
-        for cause, test in _IN_ORDER:
-            fits = [(r, v) for r in results if (v := test(evidence, r)) is not None]
-            if len(fits) >= MOST * len(results) and fits:
-                found.append((cause, _match(name, results, fits)))
-                break
-    return found
+def _pattern(result: OperatorResult, mask: NDArray[np.bool_]) -> str | None:
+    """What all wrong elements have in common, beyond their places."""
+    pairs = result.pairs()
+    output = result.cut.model.outputs[0] if result.cut is not None else None
+    if len(pairs) > 1 and all(same((ours,), (pairs[0][0],)) for ours, _ in pairs):
+        return "its output does not depend on its input"
+    if (found := positions.channels(mask)) and (words := _channels(result, found)):
+        return words
+    if found and len(found) <= 16:
+        return f"only in channels {', '.join(map(str, found))} of {mask.shape[-1]}"
+    if by := positions.offset(pairs):
+        return f"every element is {by:+d} LSB off"
+    if output is not None and (share := positions.ratio(pairs, output.zero_point or 0)):
+        return f"every element's distance from the zero point is {share:.3g} times the right one"
+    if words := positions.permutation(pairs):
+        return words
+    return _by_sign(result)
 
 
-def _match(
-    name: str, results: list[OperatorResult], fits: list[tuple[OperatorResult, dict[str, Any]]]
-) -> Match:
-    worst = max(results, key=lambda r: (r.gap.largest, r.gap.elements) if r.gap else (0, 0))
-    values = next((v for r, v in fits if r is worst), fits[0][1])
-    indices = tuple(r.operator.index for r in results)
-    return Match(
-        {
-            "where": "",
-            "how": "",
-            **values,
-            "name": name,
-            "operators": listed(indices),
-            "count": len(results),
-            "worst": worst.operator.index,
-            "gap": worst.gap.describe() if worst.gap else "",
-        },
-        indices,
-        "board",
-    )
+def _channels(result: OperatorResult, found: list[int]) -> str | None:
+    """What the channels that are wrong have in common: a shift, a bias."""
+    single = Single(result.cut.model) if result.cut is not None else None
+    steps = None if single is None else requantisation(single)
+    if single is None or steps is None:
+        return None
+    bias = single.inputs[2] if single.inputs[2:] else None
+    stored = None if bias is None else single.model.constant(bias.index)
+    for values, words in (
+        (steps.shifts, "a shift to the right by"),
+        (None if stored is None else -np.abs(stored), "a bias of a magnitude of"),
+    ):
+        if values is None or len(values) <= max(found):
+            continue
+        wrong = np.isin(np.arange(len(values)), found)
+        if not wrong.all() and values[wrong].max() < values[~wrong].min():
+            return (
+                f"only in the {len(found)} of {len(values)} channels that have {words} "
+                f"{-int(values[wrong].max())} or more"
+            )
+    return None
 
 
-def _clipped_outputs(evidence: Evidence) -> Iterable[Match]:
-    fact = evidence.fact("clipped")
-    if fact is None:
-        return _of("saturated-outputs")(evidence)
-    where = f"codes below {fact.values['low']} and above {fact.values['high']}"
-    rung = evidence.rung("board")
-    if rung is not None and rung.localisation is not None:
-        differing = rung.localisation.differing
-        names = {result.operator.name for result in differing}
-        if len(names) == 1:
-            return [_match(names.pop(), list(differing), [(differing[0], {"where": where})])]
-    values = {
-        "name": "the model",
-        "operators": "all operators",
-        "worst": "any",
-        "gap": "",
-        "where": where,
-    }
-    return [Match(values, (), "board")]
+def _by_sign(result: OperatorResult) -> str | None:
+    """Whether elements are wrong exactly where a code of the input is negative, or the output's
+    real value."""
+    single = Single(result.cut.model) if result.cut is not None else None
+    if single is None:
+        return None
+    output = single.outputs[0]
+    negative_input, negative_output, wrong = [], [], []
+    for arrays, (ours, theirs) in zip(result.inputs, result.pairs(), strict=True):
+        if ours.dtype.kind not in "iu":
+            return None
+        wrong.append((ours != theirs).ravel())
+        negative_output.append((theirs < (output.zero_point or 0)).ravel())
+        where = _first_is_negative(single, arrays[0], ours.shape)
+        negative_input.append(None if where is None else where.ravel())
+    mask = np.concatenate(wrong)
+    for each, words in (
+        (negative_input, "an input element (the first of a window or a row) has a negative code"),
+        (negative_output, "the output's real value is negative"),
+    ):
+        known = [part for part in each if part is not None]
+        if len(known) < len(each):
+            continue
+        there = np.concatenate(known)
+        # Where the output is at the end of its range, nothing may show.
+        fits = there.any() and not there.all() and not (mask & ~there).any()
+        if fits and mask[there].mean() >= 0.5:
+            return f"only where {words}"
+    return None
 
 
-_WITH_BOARD = "Run another kernel library on the board (the reference kernels of TFLM) to confirm. "
-_SAVED = "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
-_ALONE = (
-    "{name} ({operators}) on {board} differs from host TFLM with equal inputs, {gap} in operator "
-    "{worst}"
-)
-"operator {worst}"
-
-CAUSES = (
-    Cause(
-        "alignment",
-        "a kernel reads its input from an aligned address",
-        _of("alignment"),
-        _ALONE
-        + ": only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
-        "the same operator is equal.",
-        "Update the kernel library, or make the depth a multiple of 16, which ESP-NN wants. "
-        + _SAVED,
-        "espressif/esp-nn#34, #21",
-    ),
-    Cause(
-        "per-channel-ignored",
-        "a kernel uses one scale for all channels",
-        _of("per-channel-ignored"),
-        _ALONE + ": exactly what it would compute with the scale of channel 0 for all channels.",
-        "The kernel does not know quantisation per channel: use a newer release. " + _SAVED,
-        "espressif/esp-tflite-micro PR#109 (FULLY_CONNECTED)",
-    ),
-    Cause(
-        "zero-point-ignored",
-        "a kernel takes the input's zero point to be 0",
-        _of("zero-point-ignored"),
-        _ALONE + ": exactly what it would compute with an input zero point of 0.",
-        "Use a newer release of the kernel library. " + _SAVED,
-        "tensorflow/tensorflow PR#35461 (NEG), TFLite's int8 quantisation specification",
-    ),
-    Cause(
-        "activation-ignored",
-        "a kernel leaves out the fused activation",
-        _of("activation-ignored"),
-        _ALONE + ": exactly what it would compute without its fused activation.",
-        "Use a newer release of the kernel library. " + _SAVED,
-        "tensorflow/tflite-micro#875 (DEPTHWISE_CONV_2D with CMSIS-NN)",
-    ),
-    Cause(
-        "padding-value",
-        "a kernel pads with 0 and not with the zero point",
-        _of("padding-value"),
-        _ALONE
-        + ": exactly what it would compute if it padded with code 0, where the zero point is "
-        "meant.",
-        "Use a newer release of the kernel library. " + _SAVED,
-        "pytorch/executorch PR#13576, tensorflow/tflite-micro#1646",
-    ),
-    Cause(
-        "accumulator-overflow",
-        "a kernel's accumulator overflows",
-        _of("accumulator-overflow"),
-        _ALONE + ": {where}.",
-        "Use smaller layers or scales, or a kernel with wider accumulators. " + _SAVED,
-        "tensorflow/tflite-micro PR#3598 (16x8 without bias)",
-    ),
-    Cause(
-        "edge-positions",
-        "a kernel is wrong at the edges alone",
-        _of("edge-positions"),
-        _ALONE
-        + ": only at the edges ({where}). Padding is what edges have and the inside has not.",
-        _WITH_BOARD + _SAVED,
-        "espressif/esp-nn#31 (asymmetric padding: last row and column)",
-    ),
-    Cause(
-        "one-channel",
-        "a kernel is wrong in one channel",
-        _of("one-channel"),
-        _ALONE + ": only in {where}.",
-        "A kernel that works in blocks of channels and forgets the rest looks like this. " + _SAVED,
-        "pulp-platform/Deeploy PR#187 (the neuron that is left over)",
-    ),
-    Cause(
-        "saturated-outputs",
-        "outputs saturate too early",
-        _clipped_outputs,
-        "{name} ({operators}) on {board}: equal to a correct board but for {where}, which "
-        "are clipped.",
-        "The activation's range is computed wrongly, or outputs are narrowed in the firmware. "
-        + _SAVED,
-        "pytorch/executorch PR#18462, espressif/esp-nn#23",
-    ),
-    Cause(
-        "scratch-overlap",
-        "something is written over an operator's output",
-        _of("scratch-overlap"),
-        _ALONE + ": only in {where}, which hold one value.",
-        "A scratch buffer that is too small or overlaps the output: update the kernel library. "
-        + _SAVED,
-        "espressif/esp-tflite-micro#6, espressif/esp-nn#30",
-    ),
-    Cause(
-        "rounding",
-        "a kernel rounds otherwise",
-        _of("rounding"),
-        _ALONE + ": by one LSB, in few elements, at no special places{how}.",
-        "Allow 1 LSB (--tflm-tolerance=1): kernels that round once, or in float, are not wrong. A "
-        "build of TFLM with TFLITE_SINGLE_ROUNDING is one.",
-        "tensorflow/tensorflow#102943, ARM-software/CMSIS-NN#214",
-    ),
-    Cause(
-        "kernel-differs",
-        "an operator's kernel differs",
-        _of("kernel-differs"),
-        _ALONE + ": {where}.",
-        _WITH_BOARD + _SAVED,
-        "espressif/esp-nn#6, #22",
-    ),
-)
+def _first_is_negative(
+    single: Single, x: NDArray[Any], shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    if x.shape == shape and single.window is None:
+        return np.asarray(x < 0)
+    if single.name == "FULLY_CONNECTED":
+        rows = x.reshape(-1, x.size * shape[-1] // int(np.prod(shape)))
+        return np.repeat(rows[:, :1] < 0, shape[-1], axis=1).reshape(shape)
+    seen = windows(single, x)
+    if seen is None:
+        return None
+    first = seen[0] < 0
+    if single.name == "CONV_2D":
+        first = np.repeat(first[..., :1], shape[-1], axis=-1)
+    elif first.shape[-1] != shape[-1]:
+        first = np.repeat(first, shape[-1] // first.shape[-1], axis=-1)
+    return np.asarray(first)

@@ -1,104 +1,205 @@
-"""Causes in the model file: TFLM and TFLite read it differently."""
+"""Causes in the model file: TFLM and TFLite read it differently, or TFLM does not read it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from pytest_tflm.verdict.causes.cause import Cause, Match
+from pytest_tflm.verdict import experiments
+from pytest_tflm.verdict.causes.cause import Match, Stage, cause
 from pytest_tflm.verdict.causes.chain import is_hidden
+from pytest_tflm.verdict.evidence import Evidence, worst_of
 
-if TYPE_CHECKING:
-    from pytest_tflm.verdict.evidence import Evidence
+_WEIGHED = {
+    "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF", "TRANSPOSE_CONV",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}  # fmt: skip
 
 
-def _stored_shapes(evidence: Evidence) -> Iterable[Match]:
-    found = evidence.facts_of("stored shape")
-    if not found or not (evidence.differs("tflm") or evidence.fact("tflm unsteady")):
-        return []
-    first = found[0]
-    frozen = evidence.fact("frozen")
+def _is_unwell(evidence: Evidence) -> bool:
+    """Something differs, or could not be found out, that TFLM takes part in."""
+    steps = (evidence.outcome(key) for key in ("link", "determinism", "board", "tflm"))
+    return any(outcome not in (None, "equal") for outcome in steps)
+
+
+def _blamed(evidence: Evidence) -> str:
+    """The step that a fault of the file explains."""
+    return next(
+        (k for k in ("tflm", "board", "determinism", "link") if evidence.differs(k)), "tflm"
+    )
+
+
+@cause(
+    "stored-shapes",
+    "the file stores shapes for another batch than the model computes",
+    Stage.FILE,
+    remedy="pytest-tflm model repair {path} -o {repaired} (or convert with a fixed batch: "
+    "keras.Input(shape, batch_size=1))",
+    citation="tensorflow/tflite-micro#2319, #3185",
+)
+def _stored_shapes(evidence: Evidence) -> Iterator[Match]:
+    found = experiments.stored_shapes(evidence) if _is_unwell(evidence) else ()
+    if not found:
+        return
+    first, gap = found[0], experiments.frozen(evidence)
     proof = ""
-    if frozen is not None:
+    if gap is not None:
         proof = (
-            f" With the real shapes written into the file, host TFLM against BUILTIN_REF is: "
-            f"{frozen.values['gap'].describe()}."
+            " With the real shapes written into the file, host TFLM against BUILTIN_REF is: "
+            f"{gap.describe()}."
         )
-    values = {**first.values, "count": len(found), "proof": proof}
-    return [Match(values, tuple(f.operator for f in found if f.operator is not None), "tflm")]
+    yield Match(
+        f"Operator {first.operator}, {first.name}, makes a tensor of shape {list(first.real)}, and "
+        f"the file stores {list(first.stored)} for it ({len(found)} such). TFLite infers shapes "
+        f"again; TFLM trusts the stored ones and computes something else, silently.{proof}",
+        tuple(each.operator for each in found),
+        _blamed(evidence),
+    )
 
 
-def _space_to_batch_padding(evidence: Evidence) -> Iterable[Match]:
-    for key in ("board", "tflm"):
-        rung = evidence.rung(key)
-        where = rung.localisation if rung is not None else None
-        if where is None:
+@cause(
+    "space-to-batch-padding",
+    "TFLM pads SPACE_TO_BATCH_ND with what its memory held",
+    Stage.HOSTS,
+    remedy="pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the "
+    "convolution and BATCH_TO_SPACE_ND into one dilated convolution)",
+    citation="tensorflow/tflite-micro#1646",
+)
+def _space_to_batch_padding(evidence: Evidence) -> Iterator[Match]:
+    for step in evidence.steps:
+        where = step.localisation
+        if where is None or step.key not in ("board", "tflm"):
             continue
-        found = [r for r in where.differing if r.operator.name == "SPACE_TO_BATCH_ND"]
+        found = where.by_type.get("SPACE_TO_BATCH_ND", [])
         if not found or all(is_hidden(where, result) for result in found):
             continue  # of a hidden one a note says it
-        worst = max(found, key=lambda r: r.gap.largest if r.gap else 0)
-        values = {
-            "operator": worst.operator.index,
-            "gap": worst.gap.describe() if worst.gap else "",
-            "count": len(found),
-            "suspect": where.suspect,
-            "trusted": where.trusted,
-        }
-        yield Match(values, tuple(r.operator.index for r in found), key)
+        worst = worst_of(found)
+        yield Match(
+            "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
+            f"zero point: {where.suspect} against {where.trusted}, operator "
+            f"{worst.operator.index} alone, with equal inputs, differs in "
+            f"{worst.gap.describe() if worst.gap else ''} ({len(found)} such).",
+            tuple(result.operator.index for result in found),
+            step.key,
+        )
 
 
-def _hybrid(evidence: Evidence) -> Iterable[Match]:
+@cause(
+    "hybrid-model",
+    "the model is quantised only in its weights",
+    Stage.FILE,
+    remedy="Convert with a representative dataset and int8 inputs and outputs (full integer "
+    "quantisation).",
+    citation="tensorflow/tflite-micro#757, #1556",
+)
+def _hybrid(evidence: Evidence) -> Iterator[Match]:
     model = evidence.model
     found = []
     for operator in model.operators:
         tensors = [model.tensors[i] for i in operator.inputs if i >= 0]
         if (
-            operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV",
-                              "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BATCH_MATMUL")
-            and len(tensors) > 1
+            operator.name in _WEIGHED
+            and tensors[1:]
             and tensors[0].dtype == "float32"
             and any(t.is_constant and t.dtype in ("int8", "uint8", "int4") for t in tensors[1:])
-        ):  # fmt: skip
+        ):
             found.append(operator)
-    if not found:
-        return []
-    first = found[0]
-    values = {"operator": first.index, "name": first.name, "count": len(found)}
-    return [Match(values, tuple(o.index for o in found))]
+    if found:
+        yield Match(
+            f"Operator {found[0].index}, {found[0].name}, has float activations and integer "
+            f"weights ({len(found)} such): a hybrid (dynamic range) model, which TFLM does not "
+            "support.",
+            tuple(operator.index for operator in found),
+            _blamed(evidence),
+        )
 
 
-CAUSES = (
-    Cause(
-        "stored-shapes",
-        "the file stores shapes for another batch than the model computes",
-        _stored_shapes,
-        "Operator {operator}, {name}, makes a tensor of shape {real}, and the file stores "
-        "{stored} for it ({count} such). TFLite infers shapes anew; TFLM trusts the stored ones "
-        "and computes something else, silently.{proof}",
-        "pytest-tflm model repair {path} -o {repaired} (or convert with a fixed batch: "
-        "keras.Input(shape, batch_size=1))",
-        "tensorflow/tflite-micro#2319, #3185",
-    ),
-    Cause(
-        "space-to-batch-padding",
-        "TFLM pads SPACE_TO_BATCH_ND with what its memory held",
-        _space_to_batch_padding,
-        "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
-        "zero point: {suspect} against {trusted}, operator {operator} alone, with equal inputs, "
-        "differs in {gap} ({count} such).",
-        "pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the convolution "
-        "and BATCH_TO_SPACE_ND into one dilated convolution)",
-        "tensorflow/tflite-micro#1646",
-    ),
-    Cause(
-        "hybrid-model",
-        "the model is quantised only in its weights",
-        _hybrid,
-        "Operator {operator}, {name}, has float activations and integer weights ({count} such): a "
-        "hybrid (dynamic range) model, which TFLM does not support.",
-        "Convert with a representative dataset and int8 inputs and outputs (full integer "
-        "quantisation).",
-        "tensorflow/tflite-micro#757, #1556",
-    ),
+@cause(
+    "sparse-weights",
+    "the model's weights are stored sparse",
+    Stage.FILE,
+    remedy="Convert without sparsity: strip the pruning (tfmot.sparsity.keras.strip_pruning) and "
+    "leave EXPERIMENTAL_SPARSITY out of converter.optimizations.",
 )
+def _sparse(evidence: Evidence) -> Iterator[Match]:
+    model = evidence.model
+    sparse = {tensor.index for tensor in model.tensors if tensor.is_sparse}
+    found = [o for o in model.operators if sparse.intersection(o.inputs)]
+    if found and _is_unwell(evidence):
+        yield Match(
+            f"Operator {found[0].index}, {found[0].name}, has weights that are stored compressed "
+            f"({len(found)} such). TFLM does not know that: it reads them as a dense array, beyond "
+            "their end, on a board as on this machine.",
+            tuple(operator.index for operator in found),
+            _blamed(evidence),
+        )
+
+
+@cause(
+    "no-kernel",
+    "no TFLM has a kernel for an operator of the model",
+    Stage.FILE,
+    remedy="Convert with converter.target_spec.supported_ops = [TFLITE_BUILTINS_INT8] (without "
+    "SELECT_TF_OPS and custom operators), and replace what the converter then refuses. A kernel of "
+    "your own has to be registered in the firmware and on this machine.",
+    citation="tensorflow/tflite-micro#302",
+)
+def _no_kernel(evidence: Evidence) -> Iterator[Match]:
+    from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
+
+    known = TFLM_OPERATORS.union(evidence.board.operators if "board" in evidence.names else ())
+    missing = [name for name in evidence.model.operator_names if name not in known]
+    if not missing or not _is_refused(evidence):
+        return
+    names = ", ".join(missing)
+    words = f"{names}: there is no such kernel in TFLM."
+    remedy = ""
+    if any(name.startswith("Flex") for name in missing):
+        words += (
+            " Operators whose names begin with Flex are TensorFlow's own: the model was converted "
+            "with SELECT_TF_OPS."
+        )
+    if "ethos-u" in missing:
+        words = (
+            "The model is compiled for Ethos-U (operator 'ethos-u'): it needs that NPU, and runs "
+            "neither on another board nor on this machine."
+        )
+        remedy = "Test the .tflite file from before Vela, or on the board with the NPU."
+    indices = tuple(o.index for o in evidence.model.operators if o.name in missing)
+    yield Match(words, indices, "link", remedy=remedy)
+
+
+def _is_refused(evidence: Evidence) -> bool:
+    return any(each.who in ("board", "tflm") for each in evidence.broken)
+
+
+@cause(
+    "refused-by-tflm",
+    "TFLM does not run this model, here or on the board",
+    Stage.FILE,
+    remedy="pytest-tflm model lint {path} says what TFLM supports. Convert with int8 inputs, "
+    "outputs and weights; the board and its firmware are not to blame.",
+    citation="tensorflow/tflite-micro#2680",
+)
+def _refused(evidence: Evidence) -> Iterator[Match]:
+    mine = next((each for each in evidence.broken if each.who == "tflm"), None)
+    board = next((each for each in evidence.broken if each.who == "board"), None)
+    if mine is None or board is None or board.kind in ("WrongModel", "InputAltered"):
+        return
+    yield Match(
+        f"Host TFLM refuses the model as the board does: {mine.error}{_unsupported(evidence)}",
+        step="link",
+    )
+
+
+def _unsupported(evidence: Evidence) -> str:
+    """Types that TFLM's kernels do not have."""
+    model = evidence.model
+    for operator in model.operators:
+        types = {model.tensors[i].dtype for i in operator.inputs if i >= 0}
+        for dtype in ("uint8", "float16"):
+            if operator.name in _WEIGHED and dtype in types:
+                return (
+                    f". Operator {operator.index}, {operator.name}, works on {dtype}: TFLM has no "
+                    f"{dtype} kernels."
+                )
+    return "."

@@ -1,0 +1,274 @@
+"""Whether inputs or outputs are changed around Invoke: by the firmware, not by the model.
+
+Each change that is known is done here on purpose, to what a correct runtime is given or computes:
+if that makes exactly the board's outputs, the board does so. And a model that only copies its
+input to its output is sent to the board: what comes back is what was done around Invoke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_tflm.compare.distance import same
+from pytest_tflm.errors import BoardError, InterpreterError, ModelError
+from pytest_tflm.verdict.behaviour import clipped
+from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pytest_tflm.model import Tensor
+    from pytest_tflm.runtime.base import Arrays
+
+    Change = Callable[[Tensor, NDArray[Any]], NDArray[Any] | None]
+
+_RAMPS = 3
+"""Inputs of the copying model, beside the first samples."""
+_ENDS = (1, 2, 3, 4)
+"""How many bytes at an end are tried; more of them are looked for in another way."""
+
+
+def _sign_flipped(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+    if codes.dtype.kind not in "iu":
+        return None
+    unsigned = np.dtype(f"u{codes.dtype.itemsize}")
+    highest = unsigned.type(1 << (8 * codes.dtype.itemsize - 1))
+    return np.asarray(codes.view(unsigned) ^ highest).view(codes.dtype)
+
+
+def _swapped(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+    return codes.byteswap() if codes.dtype.itemsize > 1 else None
+
+
+def _mapped(rule: Callable[[Any, float, int], Any]) -> Change:
+    """A change of each code ``c`` of a tensor with a scale and a zero point, clamped."""
+
+    def change(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+        if codes.dtype.kind not in "iu" or not tensor.scale or tensor.zero_point is None:
+            return None
+        made = rule(codes.astype(np.float64), tensor.scale, tensor.zero_point)
+        low, high = tensor.code_range
+        return np.asarray(np.clip(made, low, high)).astype(codes.dtype)
+
+    return change
+
+
+def _half_away(x: Any) -> Any:
+    return np.copysign(np.floor(np.abs(x) + 0.5), x)
+
+
+def _flattened(rule: Callable[[NDArray[Any]], NDArray[Any]]) -> Change:
+    return lambda tensor, codes: rule(codes.ravel()).reshape(codes.shape)
+
+
+def _channels_reversed(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+    return codes[..., ::-1].copy() if codes.ndim > 1 and codes.shape[-1] > 1 else None
+
+
+def _planes(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+    """Channels first in memory, where they should come last."""
+    if codes.ndim != 4 or codes.shape[-1] < 2:
+        return None
+    return np.ascontiguousarray(codes.transpose(0, 3, 1, 2)).reshape(codes.shape)
+
+
+def _end(first: bool, count: int, code: str) -> Change:
+    def change(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+        data = bytearray(codes.tobytes())
+        if len(data) < 2 * count:
+            return None
+        value = {"0": 0, "255": 255, "the zero point": (tensor.zero_point or 0) & 0xFF}[code]
+        part = slice(0, count) if first else slice(len(data) - count, len(data))
+        data[part] = bytes([value] * count)
+        return np.frombuffer(bytes(data), codes.dtype).reshape(codes.shape)
+
+    return change
+
+
+def _known() -> Iterator[tuple[str, Change]]:
+    """What is done to codes, in words, the likeliest first."""
+    yield "the highest bit of each code is inverted (int8 taken for uint8: XOR 0x80)", _sign_flipped
+    yield "the bytes of each code are swapped (byte order)", _swapped
+    for words, rule in (
+        ("codes are quantised once more: c becomes c / scale + zero point",
+         lambda c, s, z: _half_away(c / s) + z),
+        ("codes are quantised once more, truncated: c becomes c / scale + zero point",
+         lambda c, s, z: np.trunc(c / s) + z),
+        ("codes are dequantised: c becomes (c - zero point) * scale",
+         lambda c, s, z: np.trunc((c - z) * s)),
+        ("the zero point is added to each code", lambda c, s, z: c + z),
+        ("the zero point is subtracted from each code", lambda c, s, z: c - z),
+        ("codes are halved", lambda c, s, z: np.floor(c / 2)),
+        ("codes are negated", lambda c, s, z: -c),
+    ):  # fmt: skip
+        yield words, _mapped(rule)
+    for first in (False, True):
+        for count in _ENDS:
+            for code in ("0", "255", "the zero point"):
+                end = "first" if first else "last"
+                what = f"the {end} byte is" if count == 1 else f"the {end} {count} bytes are"
+                yield f"{what} {code}", _end(first, count, code)
+    yield "channels are in the reverse order (RGB and BGR)", _channels_reversed
+    yield "channels come first in memory, where they should come last", _planes
+    yield "elements are in the reverse order", _flattened(lambda flat: flat[::-1])
+    yield "elements are shifted by one, toward the end", _flattened(lambda flat: np.roll(flat, 1))
+    yield "elements are shifted by one, toward the start", _flattened(lambda f: np.roll(f, -1))
+
+
+@dataclass(frozen=True)
+class Changed(Fact):
+    """``what`` (``inputs`` or ``outputs``) are changed around Invoke, and how; ``is_proven``: that
+    makes exactly the board's outputs. ``how`` is empty where it is not known."""
+
+    what: str
+    how: str
+    is_proven: bool
+
+
+def _each(tensors: Sequence[Tensor], run: Sequence[Arrays], change: Change) -> list[Arrays] | None:
+    """A run's arrays with the change in all tensors that it applies to; None if that is none of
+    them, or if it changes nothing."""
+    made, touched = [], False
+    for sample in run:
+        arrays = []
+        for tensor, array in zip(tensors, sample, strict=True):
+            changed = change(tensor, array)
+            touched |= changed is not None and changed.tobytes() != array.tobytes()
+            arrays.append(array if changed is None else changed)
+        made.append(tuple(arrays))
+    return made if touched else None
+
+
+@experiment
+def changed(evidence: Evidence) -> Changed | None:
+    """Which known change of inputs or outputs makes exactly the board's outputs; else what the
+    copying model shows."""
+    model = evidence.model
+    oracle, key = evidence.oracle
+    got, want = evidence.outputs["board"], evidence.outputs[key]
+    copy = copied(evidence)
+    if copy is not None and copy.is_exact:
+        return None  # nothing is done around Invoke
+    for words, change in _known():
+        if copy is not None and not copy.fits(change, model.inputs[0]):
+            continue
+        outputs = _each(model.outputs, want, change)
+        if outputs is not None and evidence.alike(outputs, got):
+            return Changed("outputs", words, True)
+        inputs = _each(model.inputs, evidence.samples, change)
+        if inputs is None:
+            continue
+        # The first sample tells most changes from the truth.
+        try:
+            made = oracle.attempt(model, inputs[:2]).outputs()
+            if evidence.alike(made, got[:2]):
+                made = oracle.attempt(model, inputs).outputs()
+                if evidence.alike(made, got):
+                    return Changed("inputs", words, True)
+        except InterpreterError:
+            continue
+    if copy is None or copy.is_constant or copy.is_stale or copy.limits or copy.ignores:
+        return None
+    return Changed("inputs or outputs", copy.map, False)
+
+
+@dataclass(frozen=True, eq=False)
+class Copied:
+    """What was ``sent`` through a model that only copies, and what was ``got``, run by run."""
+
+    sent: tuple[NDArray[Any], ...]
+    got: tuple[NDArray[Any], ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Nothing is changed around Invoke."""
+        return same(self.sent, self.got)
+
+    def fits(self, change: Change, tensor: Tensor) -> bool:
+        """The change makes what came back."""
+        made = [change(tensor, each) for each in self.sent]
+        return all(m is not None and same((m,), (g,)) for m, g in zip(made, self.got, strict=True))
+
+    @property
+    def is_constant(self) -> bool:
+        """What comes back does not depend on what is sent."""
+        return all(same((each,), self.got[:1]) for each in self.got)
+
+    @property
+    def is_stale(self) -> bool:
+        """What comes back, or the end of it, is what was sent before."""
+        start = min(
+            (int(i) for s, g in zip(self.sent, self.got, strict=True)
+             for i in np.flatnonzero((s != g).ravel())[:1]), default=0
+        )  # fmt: skip
+        pairs = zip(self.sent[:-1], self.got[1:], strict=True)
+        return not self.is_exact and all(
+            np.array_equal(s.ravel()[start:], g.ravel()[start:]) for s, g in pairs
+        )
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """The codes that it is clipped to."""
+        return clipped([(g,) for g in self.got], [(s,) for s in self.sent])
+
+    @property
+    def ignores(self) -> int:
+        """How many elements at the end are the same in all that came back, while others differ."""
+        flat = np.stack([each.ravel() for each in self.got])
+        varying = np.flatnonzero((flat != flat[0]).any(axis=0))
+        last = int(varying[-1]) + 1 if len(varying) else 0
+        return flat.shape[1] - last if last else 0
+
+    @property
+    def map(self) -> str:
+        """What became of the codes: the same map everywhere, in words; empty if there is none."""
+        found: dict[float, float] = {}
+        for s, g in zip(self.sent, self.got, strict=True):
+            for code, became in zip(s.ravel().tolist(), g.ravel().tolist(), strict=True):
+                if found.setdefault(code, became) != became:
+                    return ""
+        changed = [(a, b) for a, b in sorted(found.items()) if a != b]
+        shown = ", ".join(f"{a} becomes {b}" for a, b in changed[:: max(1, len(changed) // 4)][:4])
+        return f"the same map of codes everywhere: {shown}"
+
+
+@experiment
+def copied(evidence: Evidence) -> Copied | None:
+    """What becomes of the first input in a model that only copies it; None where the board runs no
+    such model."""
+    from pytest_tflm.model import model_from_bytes
+    from pytest_tflm.model.graph import TYPES
+
+    tensor = evidence.model.inputs[0]
+    if not evidence.board.takes_models or tensor.nbytes == 0 or tensor.dtype not in TYPES:
+        return None
+    ramp = np.arange(tensor.size, dtype=np.int64).reshape(tensor.shape)
+    sent = [np.asarray(sample[0]) for sample in evidence.samples[:2]]
+    if tensor.dtype in ("int8", "uint8", "int16", "int32"):
+        sent += [(ramp * (2 * i + 1) + 37 * i).astype(tensor.dtype) for i in range(_RAMPS)]
+    try:
+        copy = model_from_bytes(_copying(tensor), "a copy of the input")
+        made = evidence.board.attempt(copy, [(each,) for each in sent]).outputs()
+        right = evidence.oracle[0].attempt(copy, [(each,) for each in sent]).outputs()
+    except (BoardError, ModelError, InterpreterError):
+        return None
+    return Copied(tuple(a[0] for a in right), tuple(a[0] for a in made))
+
+
+def _copying(tensor: Tensor) -> bytes:
+    """A RESHAPE to the same shape."""
+    from pytest_tflm.model.graph import Graph
+
+    graph = Graph()
+    quantisation = (tensor.scale, tensor.zero_point or 0) if tensor.scale else (None, 0)
+    source = graph.tensor("x", tensor.shape, tensor.dtype, *quantisation)
+    shape = graph.tensor(
+        "shape", (len(tensor.shape),), "int32", data=np.array(tensor.shape, np.int32)
+    )
+    output = graph.tensor("y", tensor.shape, tensor.dtype, *quantisation)
+    graph.operator("RESHAPE", (source, shape), (output,), "ReshapeOptions")
+    return graph.finish((source,), (output,))
