@@ -170,24 +170,14 @@ class Drawing:
 
     # What is written.
 
-    def input(
-        self,
-        name: str,
-        shape: Sequence[int],
-        quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None = None,
-    ) -> int:
-        self.inputs.append(self._tensor(name, shape, quantisation, signature))
+    def input(self, *tensor: Any) -> int:
+        """An input of the model; see :meth:`_tensor`."""
+        self.inputs.append(self._tensor(*tensor))
         return self.inputs[-1]
 
-    def output(
-        self,
-        name: str,
-        shape: Sequence[int],
-        quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None = None,
-    ) -> int:
-        self.outputs.append(self._tensor(name, shape, quantisation, signature))
+    def output(self, *tensor: Any) -> int:
+        """An output of the model; see :meth:`_tensor`."""
+        self.outputs.append(self._tensor(*tensor))
         return self.outputs[-1]
 
     def _tensor(
@@ -195,7 +185,7 @@ class Drawing:
         name: str,
         shape: Sequence[int],
         quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None,
+        signature: Sequence[int] | None = None,
     ) -> int:
         index = self.graph.tensor(name, shape, *quantisation)
         if signature is not None:
