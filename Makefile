@@ -3,10 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml CMakeLists.txt $(shell find firmware/core pytest_tflm -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
-# An editable installation finds the files that it listed: this changes when their names do.
+# An editable installation finds the files that it listed: this file changes when their names do.
 FILES := .venv/files
-$(shell mkdir -p .venv && find pytest_tflm -name '*.py' | sort > $(FILES).now && \
-  { cmp -s $(FILES).now $(FILES) || mv $(FILES).now $(FILES); }; rm -f $(FILES).now)
+$(shell mkdir -p .venv; find pytest_tflm docs/causes firmware \
+  \( -name build -o -name __pycache__ -o -name '*.so' \) -prune -o -type f -print | sort > $(FILES).now; \
+  cmp -s $(FILES).now $(FILES) && rm $(FILES).now || mv $(FILES).now $(FILES))
 
 .PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check format bench wheel-check clean
 

@@ -25,7 +25,7 @@ def main() -> int:
 
     import network_models
 
-    from pytest_tflm.fuzz.sequences.machine import sequences
+    from pytest_tflm.fuzz.sequences import sequences
     from pytest_tflm.model import model_from_bytes
     from pytest_tflm.replay.rerun import steps_words
     from pytest_tflm.runtime.board import BoardHost

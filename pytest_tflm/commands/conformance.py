@@ -77,7 +77,7 @@ def add(commands: Any) -> None:
 
 
 def _conformance(options: argparse.Namespace) -> int:
-    from pytest_tflm.fuzz import OPERATORS
+    from pytest_tflm.fuzz.kernels.operators import OPERATORS
 
     if options.list:
         print("\n".join(OPERATORS))

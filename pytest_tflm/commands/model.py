@@ -108,7 +108,8 @@ def _lint(options: argparse.Namespace) -> int:
     except (InterpreterError, SampleError) as error:
         unknown.append(f"stored shapes were not compared with a run's: {error}")
     try:
-        refusal = try_on_tflm(model)
+        with interpreter("tflm") as tflm:
+            refusal = try_on_tflm(model, tflm)
     except (InterpreterError, SampleError) as error:
         unknown.append(f"not tried on TFLM: {error}")
     try:

@@ -131,6 +131,7 @@ class Graph:
             outputs=tuple(tensors[i] for i in outputs),
             operators=tuple(operators),
             tensors=tensors,
+            operator_names=tuple(sorted(set(self._names))),
             description=self.model.description,
         )
 

@@ -16,25 +16,26 @@ if TYPE_CHECKING:
 def differing(
     subject: Runtime,
     reference: Runtime,
-    runs: Sequence[tuple[Arrays, Outputs, Outputs]],
+    runs: Sequence[tuple[Arrays, Outputs | None, Outputs | None]],
     message: str,
     *,
     lsb: int,
     float_tolerance: float,
 ) -> Replay:
     """``runs`` are samples in the order in which they ran, each with what the subject and the
-    reference computed; several ran from the initial state on. ``message`` says how the outputs
-    differ, ``lsb`` and ``float_tolerance`` what was allowed."""
+    reference computed where that was kept; several ran from the initial state on. ``message`` says
+    how the outputs differ, ``lsb`` and ``float_tolerance`` what was allowed."""
     samples = tuple(sample for sample, _, _ in runs)
     steps = [Step(LOAD), *([Step(RESET)] if len(runs) > 1 else [])]
     steps += [
-        Step(RUN, number, expected.arrays, got.arrays)
+        Step(RUN, number, _arrays(expected), _arrays(got))
         for number, (_, got, expected) in enumerate(runs)
     ]
     lines = message.splitlines() or ["the test's assertion does not hold"]
     title = lines[0]
-    for sample in samples:
-        lines += sample_lines(subject.model.inputs, sample)
+    for sample, got, _ in runs:
+        if got is not None:
+            lines += sample_lines(subject.model.inputs, sample)
     return Replay(
         kind="differs",
         subject=Party.of(subject.host),
@@ -47,6 +48,10 @@ def differing(
         title=title,
         text="\n".join(lines),
     )
+
+
+def _arrays(outputs: Outputs | None) -> Arrays | None:
+    return None if outputs is None else outputs.arrays
 
 
 def keep(replay: Replay, directory: Path) -> Path:

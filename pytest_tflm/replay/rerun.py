@@ -196,13 +196,9 @@ def _past(kind: str) -> str:
 
 
 def _as_recorded(replay: Replay, got: Sequence[Outputs]) -> bool | None:
-    recorded = [step.got for step in replay.steps if step.do == RUN]
-    if any(arrays is None for arrays in recorded):
-        return None
-    return all(
-        distance.same(outputs.arrays, arrays or ())
-        for outputs, arrays in zip(got, recorded, strict=True)
-    )
+    runs = (step for step in replay.steps if step.do == RUN)
+    kept = [(outputs, step.got) for outputs, step in zip(got, runs, strict=True) if step.got]
+    return all(distance.same(outputs.arrays, arrays) for outputs, arrays in kept) if kept else None
 
 
 def _told(party: Party) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import CannotCut, InterpreterCrashed, InterpreterRefused, SampleError
 from pytest_tflm.model.refusal import Refusal, read_refusal
-from pytest_tflm.runtime.interpreter import interpreter
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -15,31 +14,35 @@ if TYPE_CHECKING:
 _RANDOM, _AT_REST = "random codes 0", "all zero point"
 
 
-def try_on_tflm(model: Model) -> Refusal | None:
-    """What host TFLM says against ``model``: to preparing it, or to running it with a random input
-    and with an input of zeros. None if it runs one of them: an index beyond its range is refused
-    with good reason.
+def try_on_tflm(model: Model, host: Host) -> Refusal | None:
+    """What TFLM says against ``model``: to preparing it, or to running it with a random input and
+    with an input of zeros. None if it runs one of them: an index beyond its range is refused with
+    good reason. ``host``: TFLM of this machine.
 
-    Raises :class:`~pytest_tflm.errors.InterpreterMissing` if tflite-micro is not installed.
+    Raises :class:`~pytest_tflm.errors.InterpreterMissing` if tflite-micro cannot be imported, and
+    :class:`~pytest_tflm.errors.SampleError` for inputs that cannot be made up.
     """
-    with interpreter("tflm") as tflm:
-        refusal = _refusal(model, tflm)
-        if refusal is not None and refusal.crashed:
-            return Refusal(refusal.words, _crashing_operator(model, tflm), crashed=True)
-        return refusal
+    refusal = _refusal(model, host)
+    if refusal is not None and refusal.crashed:
+        return Refusal(refusal.words, _crashing_operator(model, host), crashed=True)
+    return refusal
 
 
-def _refusal(model: Model, tflm: Host) -> Refusal | None:
+def _refusal(model: Model, host: Host) -> Refusal | None:
     found = None
-    for sample in _samples(model):
-        try:
-            tflm.attempt(model, [sample]).outputs()
-        except InterpreterCrashed as error:
-            return Refusal(str(error).partition(";")[0], crashed=True)
-        except InterpreterRefused as error:
-            found = read_refusal(model, error.details or str(error))
-        else:
-            return None
+    runtime = host.load(model)
+    try:
+        for sample in _samples(model):
+            try:
+                runtime.run(sample)
+            except InterpreterRefused as error:
+                found = read_refusal(model, error.details or str(error))
+            else:
+                return None
+    except InterpreterCrashed as error:
+        return Refusal(str(error).partition(";")[0], crashed=True)
+    finally:
+        runtime.close()
     return found
 
 
@@ -50,13 +53,13 @@ def _samples(model: Model) -> list[Arrays]:
     return [named[_RANDOM], named[_AT_REST]]
 
 
-def _crashing_operator(model: Model, tflm: Host) -> int | None:
+def _crashing_operator(model: Model, host: Host) -> int | None:
     """The first operator that crashes TFLM by itself; None if none does."""
     from pytest_tflm.model.transform.cut import cut_operator
 
     for operator in model.operators:
         try:
-            refusal = _refusal(cut_operator(model, operator.index).model, tflm)
+            refusal = _refusal(cut_operator(model, operator.index).model, host)
         except (CannotCut, SampleError):
             continue
         if refusal is not None and refusal.crashed:

@@ -343,7 +343,9 @@ def test_the_end_of_int64_is_not_passed() -> None:
 
 def test_clamped() -> None:
     model = of("int8", (1, 4), 2 / 255)
-    assert model.clamped([[[-1.0, 0.0, 1.0, 0.5]]]) == (), "one step outside is no matter"
+    assert model.clamped([[[-1.0, 0.0, 128 * 2 / 255, 0.5]]]) == (), "one step is no matter"
+    (one,) = model.clamped([[[-1.0, 0.0, 129 * 2 / 255, 0.5]]])
+    assert (one.clamped, one.likely_reason) == (1, "samples that were not scaled as in training")
     assert model.clamped([np.full((1, 4), 100, np.int64)]) == (), "codes"
     (found,) = model.clamped([np.array([[0, 1, 200, 255.0]]), np.array([[0, 0, 0, np.nan]])])
     assert (found.clamped, found.count, found.share) == (2, 8, 0.25)

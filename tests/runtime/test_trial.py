@@ -11,13 +11,12 @@ import pytest
 from pytest_tflm.errors import InterpreterRefused
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.kernels.operators import OPERATORS, cases
-from pytest_tflm.model import Model, model_from_bytes
+from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.lint import lint
 from pytest_tflm.model.refusal import TYPED, known_reason
 from pytest_tflm.model.transform.extremes import extreme_samples
-from pytest_tflm.runtime.interpreter import InterpreterRuntime
+from pytest_tflm.runtime.interpreter import InterpreterHost, interpreter
 from pytest_tflm.runtime.trial import try_on_tflm
-from pytest_tflm.runtime.worker import Worker
 from tests import model_builders as build
 from tests.model import refused_models as refused
 from tests.runtime import state_models
@@ -27,57 +26,54 @@ ONE = hypothesis.settings(
 )
 
 
+@pytest.fixture(scope="module")
+def tflm() -> Iterator[InterpreterHost]:
+    with interpreter("tflm") as host:
+        yield host
+
+
 @pytest.mark.parametrize("name", sorted(build.ALL))
-def test_healthy_models_are_not_refused(name: str) -> None:
-    assert try_on_tflm(model_from_bytes(build.ALL[name]())) is None
+def test_healthy_models_are_not_refused(tflm: InterpreterHost, name: str) -> None:
+    assert try_on_tflm(model_from_bytes(build.ALL[name]()), tflm) is None
 
 
 @pytest.mark.parametrize("make", [state_models.running_sum, state_models.svdf])
-def test_models_with_state_are_not_refused(make: Any) -> None:
-    assert try_on_tflm(model_from_bytes(make())) is None
+def test_models_with_state_are_not_refused(tflm: InterpreterHost, make: Any) -> None:
+    assert try_on_tflm(model_from_bytes(make()), tflm) is None
 
 
 @pytest.mark.parametrize(("name", "place"), sorted(refused.KNOWN.items()))
-def test_what_lint_knows_is_what_tflm_refuses(name: str, place: int) -> None:
+def test_what_lint_knows_is_what_tflm_refuses(tflm: InterpreterHost, name: str, place: int) -> None:
     model = refused.model(name)
     reason = known_reason(model, model.operators[place])
     assert reason is not None and reason.name == name
     (static,) = [finding for finding in lint(model) if finding.severity == "error"]
     assert (static.name, static.operator) == (name, place)
-    refusal = try_on_tflm(model)
+    refusal = try_on_tflm(model, tflm)
     assert refusal is not None and refusal.operator == place
     assert refusal.crashed == (name == "softmax-beta")
     errors = [each for each in lint(model, refusal=refusal) if each.severity == "error"]
     assert errors == [static], "said once"
 
 
-@pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with Worker("tflm") as started:
-        yield started
-
-
 @pytest.mark.parametrize("dtype", ["UINT8", "FLOAT16"])
 @pytest.mark.parametrize("name", sorted(TYPED))
-def test_no_kernel_that_lists_its_types_has_this_one(worker: Worker, name: str, dtype: str) -> None:
+def test_no_kernel_that_lists_its_types_has_this_one(
+    tflm: InterpreterHost, name: str, dtype: str
+) -> None:
     assert name in OPERATORS
 
     @ONE
     @hypothesis.given(cases(name))
     def check(case: Any) -> None:
         hypothesis.assume(case.activations.startswith("int8"))
-        model = refused.retyped(case.data, dtype)
+        model = refused.retyped(case.model.data, dtype)
         assert known_reason(model, model.operators[0]) is not None
         with pytest.raises(InterpreterRefused):
-            run(model, worker)
+            _, sample = next(iter(extreme_samples(model)))
+            tflm.attempt(model, [sample]).outputs()
 
     check()
-
-
-def run(model: Model, worker: Worker) -> None:
-    with InterpreterRuntime("tflm", model, worker=worker) as runtime:
-        _, sample = next(iter(extreme_samples(model)))
-        runtime.run(sample)
 
 
 @pytest.mark.parametrize(
@@ -87,28 +83,30 @@ def run(model: Model, worker: Worker) -> None:
         ("gather", "operator 1, GATHER: TFLM refuses it: "),
     ],
 )
-def test_what_lint_does_not_know_is_told_in_tflms_words(name: str, words: str) -> None:
+def test_what_lint_does_not_know_is_told_in_tflms_words(
+    tflm: InterpreterHost, name: str, words: str
+) -> None:
     model = refused.model(name)
     assert not [finding for finding in lint(model) if finding.severity == "error"]
-    refusal = try_on_tflm(model)
+    refusal = try_on_tflm(model, tflm)
     assert refusal is not None
     (finding,) = [each for each in lint(model, refusal=refusal) if each.severity == "error"]
     assert finding.name == "refused" and finding.sentence.startswith(words)
     assert "cut" in finding.remedy
 
 
-def test_an_operator_without_a_kernel_is_said_once() -> None:
+def test_an_operator_without_a_kernel_is_said_once(tflm: InterpreterHost) -> None:
     model = refused.model("flex")
-    refusal = try_on_tflm(model)
+    refusal = try_on_tflm(model, tflm)
     assert refusal is not None
     (finding,) = lint(model, refusal=refusal)
     assert finding.name == "missing-operator" and "SELECT_TF_OPS" in finding.remedy
 
 
-def test_a_crash_in_a_subgraph_names_no_operator() -> None:
+def test_a_refusal_in_a_subgraph_names_no_operator(tflm: InterpreterHost) -> None:
     """The number that TFLM prints counts in the subgraph that the operator is in."""
     model = refused.model("in a subgraph")
-    refusal = try_on_tflm(model)
+    refusal = try_on_tflm(model, tflm)
     assert refusal is not None and refusal.operator is None
     (finding,) = [each for each in lint(model, refusal=refusal) if each.severity == "error"]
     assert finding.sentence.startswith("TFLM of this machine: ")

@@ -25,17 +25,17 @@ from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs.strategies import Maker
-from pytest_tflm.fuzz.reduce import reduced
-from pytest_tflm.fuzz.shrink import DEFAULT_RUNS, shrunk
+from pytest_tflm.fuzz.reduce import Questions, reduced
 from pytest_tflm.record.words import rest_of
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.inputs.strategies import RealSamples, Sample
-    from pytest_tflm.runtime.base import Outputs, Runtime
+    from pytest_tflm.fuzz.inputs.strategies import RealSamples
+    from pytest_tflm.runtime.base import Arrays, Outputs, Runtime
 
-    Check = Callable[[Sample, Outputs, Outputs], None]
+    Check = Callable[[Arrays, Outputs, Outputs], None]
 
 DEFAULT_BATCH = 32
+DEFAULT_RUNS = 400
 _LARGEST_BATCH = 1024
 _NUMBERS = 2**40
 _PARTS = 4
@@ -49,7 +49,7 @@ _MISSES = 256
 class Ran(NamedTuple):
     """One sample, and what the two runtimes made of it."""
 
-    sample: Sample
+    sample: Arrays
     got: Outputs
     expected: Outputs
 
@@ -66,7 +66,7 @@ class FoundInput:
 
     runs: tuple[Ran, ...]
     error: AssertionError
-    first: Sample
+    first: Arrays
     number: int
     shrink_runs: int
     again: bool
@@ -118,8 +118,8 @@ class InputSearch:
         self._numbers: set[int] = set()
         self._spare = _NUMBERS
         self._exhausted = False
-        self._farthest: tuple[float, Sample] | None = None
-        self._failed: tuple[list[Sample], AssertionError, int] | None = None
+        self._farthest: tuple[float, Arrays] | None = None
+        self._failed: tuple[list[Arrays], AssertionError, int] | None = None
         self._broken: Exception | None = None
         self.tried = 0
         """Samples that were run, those of shrinking not counted."""
@@ -169,7 +169,7 @@ class InputSearch:
             return True
 
     def _run_batch(self, numbers: tuple[int, ...]) -> bool:
-        batch: list[Sample] = []
+        batch: list[Arrays] = []
         before, farthest = self.tried, 0.0
         for position, ran in enumerate(self._run(self._made(numbers), batch)):
             self.tried += 1
@@ -192,7 +192,7 @@ class InputSearch:
         self._tried(self.tried)
         return False
 
-    def _made(self, numbers: tuple[int, ...]) -> Iterator[Sample]:
+    def _made(self, numbers: tuple[int, ...]) -> Iterator[Arrays]:
         """The samples of these numbers that have not been run, and others in the place of those
         that have: a batch that is not full costs a slow line its latency all the same. Made when
         they are asked for, while the board computes those before."""
@@ -208,7 +208,7 @@ class InputSearch:
         for sample in itertools.islice(self._others(tried, farthest), wanted - made):
             yield sample
 
-    def _sample(self, number: int, position: int) -> Sample | None:
+    def _sample(self, number: int, position: int) -> Arrays | None:
         """The sample of a number below ``_NUMBERS`` at a position; None if it has been run."""
         key = (self._seed * _NUMBERS + number) * _LARGEST_BATCH + position
         if key in self._numbers:
@@ -217,7 +217,7 @@ class InputSearch:
         sample = self._maker.sample(key)
         return sample if self._is_new(sample) else None
 
-    def _others(self, tried: int, farthest: tuple[float, Sample] | None) -> Iterator[Sample]:
+    def _others(self, tried: int, farthest: tuple[float, Arrays] | None) -> Iterator[Arrays]:
         """Mutants of the sample with the largest difference if there is one, then samples of
         numbers that Hypothesis did not draw. Ends where new ones are hard to come by."""
         if farthest is not None:
@@ -234,7 +234,7 @@ class InputSearch:
             else:
                 yield sample
 
-    def _is_new(self, sample: Sample) -> bool:
+    def _is_new(self, sample: Arrays) -> bool:
         if self._stateful:
             return True  # the same sample after others is another example
         digest = hashlib.blake2b(digest_size=16)
@@ -247,12 +247,12 @@ class InputSearch:
         return True
 
     def _run(
-        self, samples: Iterable[Sample], kept: list[Sample] | None = None, *, reset: bool = False
+        self, samples: Iterable[Arrays], kept: list[Arrays] | None = None, *, reset: bool = False
     ) -> Iterator[Ran]:
         """Both runtimes over the samples, at the same time; ``kept`` gets those that were taken."""
-        taken: list[Sample] = [] if kept is None else kept
+        taken: list[Arrays] = [] if kept is None else kept
 
-        def taking() -> Iterator[Sample]:
+        def taking() -> Iterator[Arrays]:
             for sample in samples:
                 taken.append(sample)
                 yield sample
@@ -274,15 +274,17 @@ class InputSearch:
             pass
         return None
 
-    def _shrunk(self, batch: list[Sample], error: AssertionError, number: int) -> FoundInput:
+    def _shrunk(self, batch: list[Arrays], error: AssertionError, number: int) -> FoundInput:
         """``batch`` ends with the sample that ``error`` is about."""
         first = batch[-1]
         sequence = None if self._stateful else self._alone(first)
         if sequence is None and self._shows_sequence(batch):
             # Of a model with variables, and where what ran before matters although it should not.
-            sequence = reduced(
-                self._model.inputs, batch, self._shows_sequence, runs=self._shrink_runs
+            questions: Questions[list[Arrays]] = Questions(
+                lambda several: [self._shows_sequence(each) for each in several],
+                self._shrink_runs,
             )
+            sequence = reduced(self._model.inputs, batch, questions)
         sequence = sequence or [first]
         runs: list[Ran] = []
         shrink_runs, again = self._runs, False
@@ -294,14 +296,19 @@ class InputSearch:
                 break
         return FoundInput(tuple(runs), error, first, number, shrink_runs, again)
 
-    def _alone(self, first: Sample) -> list[Sample] | None:
+    def _alone(self, first: Arrays) -> list[Arrays] | None:
         """The sample shrunk, alone; None if it takes another one before it to show."""
         if not self._is_its_own(first):
             return None
-        small = shrunk(self._model.inputs, first, self._shows, runs=self._shrink_runs)
+        questions: Questions[list[Arrays]] = Questions(
+            lambda candidates: self._shows([sample for (sample,) in candidates]),
+            self._shrink_runs,
+            self._batch,
+        )
+        (small,) = reduced(self._model.inputs, [first], questions)
         return [small] if self._is_its_own(small) else None
 
-    def _is_its_own(self, sample: Sample) -> bool:
+    def _is_its_own(self, sample: Arrays) -> bool:
         """Whether it shows behind an input at the zero point too."""
         rest = tuple(
             np.full_like(array, rest_of(tensor))
@@ -309,10 +316,10 @@ class InputSearch:
         )
         return self._shows([rest, sample])[-1]
 
-    def _shows(self, samples: list[Sample]) -> list[bool]:
+    def _shows(self, samples: list[Arrays]) -> list[bool]:
         self._runs += len(samples)
         return [self._error(ran) is not None for ran in self._run(samples)]
 
-    def _shows_sequence(self, samples: list[Sample]) -> bool:
+    def _shows_sequence(self, samples: list[Arrays]) -> bool:
         self._runs += len(samples)
         return any([self._error(ran) is not None for ran in self._run(samples, reset=True)])

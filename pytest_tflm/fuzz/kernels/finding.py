@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.fuzz.kernels.pair import CRASHED, DIFFERS, REFERENCE, SHAPES
-from pytest_tflm.fuzz.reduce import off_zero_point
+from pytest_tflm.fuzz.reduce import off_rest
 from pytest_tflm.record.words import rest_of
 from pytest_tflm.replay.format import LOAD, RUN, Party, Replay, ReplayModel, Step
 
@@ -54,7 +54,7 @@ class Finding:
     @property
     def off_zero_point(self) -> int:
         """How many input elements are not at the zero point."""
-        return off_zero_point(self.case.model.inputs, self.inputs)
+        return off_rest(self.case.model.inputs, self.inputs)
 
     @property
     def who_name(self) -> str:

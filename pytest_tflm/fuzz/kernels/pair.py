@@ -24,7 +24,6 @@ from pytest_tflm.errors import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pytest_tflm.fuzz.kernels.codes import Sample
     from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
     from pytest_tflm.runtime.base import Arrays, Attempt, Host
 
@@ -99,7 +98,7 @@ class Pair:
         self.names = (one, other)
         """How reports call subject and reference."""
 
-    def run(self, case: OperatorCase, samples: Sequence[Sample]) -> tuple[Result, Result]:
+    def run(self, case: OperatorCase, samples: Sequence[Arrays]) -> tuple[Result, Result]:
         """Results of subject and reference. Raises BoardBroke."""
         # An interpreter computes while a board does; a board has run when its attempt is there.
         there = self.reference.attempt(case.model, samples)
@@ -113,7 +112,7 @@ class Pair:
         got = self._finish(self.subject, here, case)
         return got, self._finish(self.reference, there, case)
 
-    def judge(self, case: OperatorCase, samples: Sequence[Sample]) -> Outcome:
+    def judge(self, case: OperatorCase, samples: Sequence[Arrays]) -> Outcome:
         """Run and compare. Raises BoardBroke."""
         return self.outcome(*self.run(case, samples))
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
+import numpy as np
 from hypothesis import strategies as st
 
-from pytest_tflm.fuzz.kernels.codes import sample_lists
 from pytest_tflm.fuzz.kernels.finding import Finding
 from pytest_tflm.fuzz.kernels.operators import cases
 from pytest_tflm.fuzz.kernels.pair import (
@@ -34,21 +34,24 @@ from pytest_tflm.fuzz.kernels.pair import (
     Outcome,
     Pair,
 )
-from pytest_tflm.fuzz.reduce import reduced
+from pytest_tflm.fuzz.kernels.samples import sample_lists
+from pytest_tflm.fuzz.reduce import Questions, reduced
+from pytest_tflm.record.words import rest_of
 from pytest_tflm.replay.format import Party
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.kernels.codes import Sample
     from pytest_tflm.fuzz.kernels.operators.case import OperatorCase
     from pytest_tflm.fuzz.kernels.pair import Result
+    from pytest_tflm.runtime.base import Arrays
 
-    Example = tuple[OperatorCase, list[Sample]]
+    Example = tuple[OperatorCase, list[Arrays]]
 
 SHRINK_RUNS = 300
 SHRINK_CRASHES = 15
 """As many of what crashes: it costs a new process each time."""
 _ROUNDS = 4
 _LEAST_ROUND = 20
+_MOST_CODES = 4
 _LARGE = 4
 """A difference so many times as large as what shrinking led to is shrunk again as such: what shows
 1 LSB seldom is what shows 100."""
@@ -205,7 +208,7 @@ class Search:
             return False
 
         with contextlib.suppress(_EnoughError):
-            self._find(look, seed, examples)
+            self._find(self._strategy, look, seed, examples)
 
     def _is_finding(self, outcome: Outcome) -> bool:
         if outcome.kind == DIFFERS:
@@ -227,14 +230,15 @@ class Search:
             outcome = self._judge(case, samples, counted=True)
             return outcome is not None and wanted.is_met(case, outcome)
 
-        smallest = self._find(shows, seed, self._examples) or example
-        case, samples = smallest
-        samples = reduced(
-            case.model.inputs,
-            samples,
-            lambda fewer: wanted.is_met(case, self._run(case, fewer)),
-            runs=allowed,
-        )
+        smallest = self._find(self._strategy, shows, seed, self._examples) or example
+        case, samples = self._reduced(wanted, smallest, allowed)
+        if wanted.kind == DIFFERS:
+            # A smaller model may show it for the codes that are now known to do.
+            self._runs = allowed
+            constants = _with_constants(self.survey.operator, case, samples)
+            found = self._find(constants, shows, seed, min(self._examples, allowed))
+            if found is not None and _size(found) < _size((case, samples)):
+                case, samples = self._reduced(wanted, found, allowed)
         finding = self._finding(wanted, case, samples, first)
         if not finding.again:
             # A kernel that gives what the memory held: the smallest example holds what is there
@@ -243,8 +247,17 @@ class Search:
             finding = unshrunk if unshrunk.again else finding
         self.survey.findings.append(finding)
 
+    def _reduced(self, wanted: Wanted, example: Example, runs: int) -> Example:
+        """The example with the fewest and simplest samples."""
+        case, samples = example
+
+        def shows(candidates: list[list[Arrays]]) -> list[bool]:
+            return [wanted.is_met(case, self._run(case, each)) for each in candidates]
+
+        return case, reduced(case.model.inputs, samples, Questions(shows, runs))
+
     def _finding(
-        self, wanted: Wanted, case: OperatorCase, samples: Sequence[Sample], first: Outcome
+        self, wanted: Wanted, case: OperatorCase, samples: Sequence[Arrays], first: Outcome
     ) -> Finding:
         """Run once more in new processes, for outputs that nothing before has touched."""
         self._pair.renew()
@@ -280,7 +293,11 @@ class Search:
         return shlex.join(["pytest-tflm", "conformance", *words])
 
     def _find(
-        self, condition: Callable[[Example], bool], seed: int, examples: int
+        self,
+        strategy: st.SearchStrategy[Example],
+        condition: Callable[[Example], bool],
+        seed: int,
+        examples: int,
     ) -> Example | None:
         def aimed(example: Example) -> bool:
             found = condition(example)
@@ -294,13 +311,13 @@ class Search:
 
         try:
             found: Example = hypothesis.find(
-                self._strategy, aimed, settings=_settings(examples), random=random.Random(seed)
+                strategy, aimed, settings=_settings(examples), random=random.Random(seed)
             )
             return found
         except hypothesis.errors.NoSuchExample:
             return None
 
-    def _judge(self, case: OperatorCase, samples: Sequence[Sample], counted: bool = False) -> Any:
+    def _judge(self, case: OperatorCase, samples: Sequence[Arrays], counted: bool = False) -> Any:
         """The outcome. ``counted``: one that is new may be refused, with None."""
         key = self._key(case, samples)
         if key not in self._known:
@@ -311,12 +328,12 @@ class Search:
             self._known[key] = self._run(case, samples)
         return self._known[key]
 
-    def _run(self, case: OperatorCase, samples: Sequence[Sample]) -> Outcome:
+    def _run(self, case: OperatorCase, samples: Sequence[Arrays]) -> Outcome:
         self._before_run()
         return self._pair.judge(case, samples)
 
     @staticmethod
-    def _key(case: OperatorCase, samples: Sequence[Sample]) -> bytes:
+    def _key(case: OperatorCase, samples: Sequence[Arrays]) -> bytes:
         digest = hashlib.blake2b(case.model.data, digest_size=16)
         for sample in samples:
             for array in sample:
@@ -324,13 +341,43 @@ class Search:
         return digest.digest()
 
 
-def _examples(operator: str) -> st.SearchStrategy[Any]:
+def _examples(operator: str) -> st.SearchStrategy[Example]:
     @st.composite
-    def example(draw: st.DrawFn) -> Any:
+    def example(draw: st.DrawFn) -> Example:
         case = draw(cases(operator))
         return case, draw(sample_lists(case.model))
 
     return example()
+
+
+def _with_constants(
+    operator: str, case: OperatorCase, samples: Sequence[Arrays]
+) -> st.SearchStrategy[Any]:
+    """Models with a sample for each of the codes that are not at rest in ``samples``, which holds
+    that code everywhere; if all are at rest, one at rest."""
+    codes = {
+        array.reshape(-1)[index].item()
+        for sample in samples
+        for tensor, array in zip(case.model.inputs, sample, strict=True)
+        for index in np.flatnonzero(array != rest_of(tensor))
+    }
+    chosen = sorted(codes, key=abs)[:_MOST_CODES]
+
+    def filled(case: OperatorCase) -> Example:
+        inputs = case.model.inputs
+        if not chosen:
+            return case, [tuple(np.full(t.shape, rest_of(t), t.dtype) for t in inputs)]
+        return case, [
+            tuple(np.full(t.shape, code, np.float64).astype(t.dtype) for t in inputs)
+            for code in chosen
+        ]
+
+    return cases(operator).map(filled)
+
+
+def _size(example: Example) -> tuple[int, int]:
+    case, samples = example
+    return case.model.size, sum(array.size for sample in samples for array in sample)
 
 
 def _settings(examples: int) -> hypothesis.settings:

@@ -25,9 +25,8 @@ from pytest_tflm.replay.format import (
 )
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.inputs.strategies import Sample
     from pytest_tflm.model import Model
-    from pytest_tflm.runtime.base import Host, Outputs, Runtime
+    from pytest_tflm.runtime.base import Arrays, Host, Outputs, Runtime
     from pytest_tflm.runtime.board import BoardHost, BoardRuntime
 
 _MOST_LOSSES = 30
@@ -69,7 +68,7 @@ class Driven:
     def begin(self) -> None:
         """Forget what was done; :meth:`load` must follow."""
         self.steps: list[Step] = []
-        self.samples: list[Sample] = []
+        self.samples: list[Arrays] = []
 
     @property
     def model(self) -> Model:
@@ -88,7 +87,7 @@ class Driven:
         if self._on_board(lambda board: board.reset_state()) is not None:
             self._there().reset_state()
 
-    def run(self, samples: Sequence[Sample]) -> None:
+    def run(self, samples: Sequence[Arrays]) -> None:
         """Run samples, all under way at once on the board."""
         first = len(self.samples)
         self.samples += samples
@@ -101,7 +100,7 @@ class Driven:
             self.steps.append(Step(RUN, first + at, theirs.arrays, ours.arrays))
             self._hold(ours, theirs)
 
-    def read_back(self, sample: Sample) -> None:
+    def read_back(self, sample: Arrays) -> None:
         """Write the input tensors and read them."""
         self.samples.append(sample)
         self._step(Step(WRITE, len(self.samples) - 1))
@@ -162,7 +161,7 @@ class Driven:
         self._reopen()
         self._on_board(lambda board: None)
 
-    def drop_line_while_running(self, samples: Sequence[Sample]) -> None:
+    def drop_line_while_running(self, samples: Sequence[Arrays]) -> None:
         """Close the line while samples are under way. Which of them ran nobody knows, so variables
         are reset."""
 

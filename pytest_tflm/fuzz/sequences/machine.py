@@ -20,13 +20,13 @@ from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fuzz.hypothesis_setup import profile
 from pytest_tflm.fuzz.inputs.strategies import samples
 from pytest_tflm.fuzz.sequences.driven import Driven
-from pytest_tflm.fuzz.sequences.fewer_steps import fewest
+from pytest_tflm.fuzz.sequences.fewer_steps import fewest_steps
 from pytest_tflm.runtime.interpreter import interpreter
 
 if TYPE_CHECKING:
-    from pytest_tflm.fuzz.inputs.strategies import Sample
     from pytest_tflm.model import Model
     from pytest_tflm.replay.format import Replay, Step
+    from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
 
 _MOST_AT_ONCE = 6
@@ -77,7 +77,7 @@ def sequences(
         count, finding = driven.count, None
         if result.error:
             recorded = driven.replay(result.error)
-            error = fewest(driven, result.steps, result.samples)
+            error = fewest_steps(driven, result.steps, result.samples)
             result.error = error or f"{result.error}\nIt did not happen again."
             finding = driven.replay(error) if error else recorded
         return SequenceReport(count, driven.losses, finding, result.error)
@@ -89,7 +89,7 @@ class _Result:
 
     error: str = ""
     steps: tuple[Step, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[Arrays, ...] = ()
     broken: TflmError | None = None
 
 

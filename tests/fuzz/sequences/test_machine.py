@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pytest_tflm.errors import OutputMismatch, PortVanished
+from pytest_tflm.fuzz.sequences import sequences
 from pytest_tflm.fuzz.sequences.driven import Driven
-from pytest_tflm.fuzz.sequences.machine import sequences
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.record.words import tensor_words
 from pytest_tflm.replay.format import replay_from_bytes

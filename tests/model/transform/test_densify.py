@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from pytest_tflm.runtime.repaired import Gap, repair_model
 
+from pytest_tflm.compare.distance import RunGap
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.lint import lint
 from pytest_tflm.model.transform.densify import densify, sparse_tensors
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.verdict.repaired import repair_model
 from tests import model_builders as build
 from tests.model import odd_models as odd
 
@@ -66,8 +68,9 @@ def test_repaired_tflm_computes_what_tflite_does() -> None:
     (finding,) = lint(model)
     assert (finding.name, finding.severity) == ("sparse-weights", "error")
     assert "pytest-tflm model repair sparse -o OUT" in finding.remedy
-    repaired = repair_model(model)
+    with Hosts() as hosts:
+        repaired = repair_model(model, hosts)
+        assert repair_model(model, hosts, only="freeze").model is None
     assert [step.name for step in repaired.steps] == ["densify"]
     assert repaired.model is not None and lint(repaired.model) == []
-    assert isinstance(repaired.after, Gap) and not repaired.after.differing
-    assert repair_model(model, only="freeze").model is None
+    assert isinstance(repaired.after, RunGap) and not repaired.after.differing

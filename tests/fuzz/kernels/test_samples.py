@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from pytest_tflm.fuzz.kernels.codes import codes, one_of, sample_lists
+from pytest_tflm.fuzz import patterns
+from pytest_tflm.fuzz.kernels.samples import sample_lists
+from pytest_tflm.fuzz.patterns import one_of
 from pytest_tflm.model.graph import Graph
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ def model(*inputs: tuple[str, tuple[int, ...], int]) -> Model:
         for i, (dtype, shape, zero_point) in enumerate(inputs)
     ]
     return graph.model_of(found, [graph.tensor("y", (4,), "int8", 0.5)], "model")
+
+
+@st.composite
+def codes(draw, *arguments):
+    return patterns.codes(draw, *arguments)
 
 
 def smallest(strategy, condition=lambda value: True):
@@ -57,7 +64,7 @@ def test_every_code_of_a_type_comes_up(wanted):
 
 def test_both_extremes_come_up_together():
     found = smallest(codes("int8", (64,), 0), lambda v: (v == 127).sum() > 9 < (v == -128).sum())
-    assert set(found.tolist()) == {-128, 127}
+    assert {-128, 127} <= set(found.tolist())
 
 
 def test_samples_that_sweep_hold_every_code():
