@@ -98,8 +98,18 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
     if seen is None or seen.drifts or _is_explained(evidence):
         return
     if behaviour.state_kept(evidence) is None and not _is_reset_elsewhere(evidence):
+        operators = behaviour.unsteady_operators(evidence)
+        alone = ""
+        if 2 * len(operators) > len(evidence.model.operators):
+            alone = (
+                f" {len(operators)} of {len(evidence.model.operators)} operators do so alone: it is "
+                "in no kernel."
+            )
+        elif operators:
+            alone = f" Alone, {', '.join(operators[:4])} do{'es' * (len(operators) == 1)} so, too."
         yield Match(
-            f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself.",
+            f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself."
+            f"{alone}",
             step="determinism",
         )
 
