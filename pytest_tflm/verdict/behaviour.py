@@ -196,7 +196,8 @@ class StateKept(Fact):
 @experiment
 def state_kept(evidence: Evidence) -> StateKept | None:
     """Whether a reset leaves the model's state as it is."""
-    model, samples = evidence.model, evidence.samples[:_WITH_RESETS]
+    model = evidence.model
+    samples = (evidence.samples * _WITH_RESETS)[:_WITH_RESETS]  # a short stream tells little
     runtime = evidence.board.load(model)
     if not model.is_stream or not evidence.board.takes_models:
         return None
