@@ -83,7 +83,7 @@ class Channel:
     def check(self) -> None:
         """Raise the error that broke the channel, if one did."""
         if self.broken is not None:
-            raise self.broken
+            raise self.broken.with_traceback(None)  # or it grows with each call
 
     def close(self) -> None:
         """Release the port: at once, or within 0.3 s where the line's rate was changed, so that the

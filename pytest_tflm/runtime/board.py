@@ -91,7 +91,7 @@ class BoardHost:
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
         if self._broken is not None:
-            raise self._broken
+            raise self._broken.with_traceback(None)  # or it grows with each test
         if self._connection is None:
             try:
                 self._connection = self._open()
@@ -121,7 +121,7 @@ class BoardHost:
         """
         connection = self.connection()
         if model.sha256 in self._refused:
-            raise self._refused[model.sha256]
+            raise self._refused[model.sha256].with_traceback(None)
         if self._runtime is None or self._runtime.model.sha256 != model.sha256:
             self._runtime = None
             try:
