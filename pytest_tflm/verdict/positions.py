@@ -194,6 +194,10 @@ def permutation(pairs: Sequence[Pair]) -> str:
                 return f"its {name} are rotated by one"
         if size > 1 and np.array_equal(ours, np.flip(theirs, axis)):
             return f"its {name} are in the reverse order"
+        pairwise = np.arange(size) ^ 1
+        pairwise[pairwise >= size] = size - 1
+        if size > 1 and np.array_equal(ours, np.take(theirs, pairwise, axis)):
+            return f"its {name} 2k and 2k + 1 are exchanged"
     return "the right values in other places"
 
 

@@ -183,14 +183,15 @@ def _clipped(evidence: Evidence, result: OperatorResult) -> str | None:
 )
 def _rounding(evidence: Evidence, result: OperatorResult) -> str | None:
     gap = result.gap
-    if gap is None or gap.shapes or gap.lsb > 1 or gap.real or gap.elements > 0.25 * gap.total:
+    if gap is None or gap.shapes or gap.lsb > 1 or gap.real:
         return None
-    signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
     known = _computes("rounding", evidence, result)
-    if known is None and len(signs) < 2:
+    if known is not None:
+        return f"by one LSB ({known} does)"
+    signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
+    if gap.elements > 0.25 * gap.total or len(signs) < 2:
         return None
-    how = f" ({known} does)" if known else ""
-    return f"by one LSB, in few elements, at no special places{how}"
+    return "by one LSB, in few elements, at no special places"
 
 
 def _signs(ours: NDArray[Any], theirs: NDArray[Any]) -> Any:
