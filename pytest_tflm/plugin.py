@@ -11,6 +11,8 @@ import pytest
 
 from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fixtures import (
+    _tflm_device,
+    _tflm_reference,
     device,
     reference,
     tflm_compared,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
 
 __all__ = [  # fixtures, for pytest to find
+    "_tflm_device",
+    "_tflm_reference",
     "device",
     "reference",
     "tflm_compared",
@@ -125,7 +129,7 @@ def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str] | None:
     used = {name for item in items for name in getattr(item, "fixturenames", ())}
-    if config.getoption("collectonly") or not {"device", "tflm_kernel"} & used:
+    if config.getoption("collectonly") or not {"device", "_tflm_device", "tflm_kernel"} & used:
         return None
     lines: list[str] = []
     with told("the header", lambda text: lines.append(f"tflm: note: {text}")):
@@ -135,7 +139,7 @@ def pytest_report_collectionfinish(
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         state.show_progress(reporter)
         models, settings = list(state.models.values()), state.settings
-        looked_at = models if {"device", "reference", "tflm_samples"} <= used else []
+        looked_at = models if {"_tflm_device", "_tflm_reference", "tflm_samples"} <= used else []
         notes = [note for model in looked_at for note in state.survey(model, settings).notes]
         lines += header_lines(settings, state.hosts, models, notes)
     return lines

@@ -102,8 +102,8 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
         alone = ""
         if 2 * len(operators) > len(evidence.model.operators):
             alone = (
-                f" {len(operators)} of {len(evidence.model.operators)} operators do so alone: it is "
-                "in no kernel."
+                f" {len(operators)} of {len(evidence.model.operators)} operators do so alone: it "
+                "is in no kernel."
             )
         elif operators:
             alone = f" Alone, {', '.join(operators[:4])} do{'es' * (len(operators) == 1)} so, too."
