@@ -52,7 +52,7 @@ def reals_of(model: Model, samples: Sequence[Arrays]) -> Reals:
 def harness_step(
     evidence: Evidence, reals: Reals, ours: Sequence[Arrays], builtin_ref: Host
 ) -> None:
-    """Whether ``ours``, the codes that were sent, are what TFLite's own QUANTIZE makes of the samples."""
+    """Whether ``ours``, the codes that were sent, are what TFLite's QUANTIZE makes of samples."""
     from pytest_tflm.model import model_from_bytes
 
     try:
