@@ -55,8 +55,9 @@ def seconds(run: Callable[[list[Any]], None], samples: list[Any]) -> float:
 
 def throughput(name: str, model: Any, count: int, rounds: int) -> dict[str, Any]:
     """Samples per second of both, over alternating rounds of ``count`` samples."""
-    from pytest_tflm.record.samples import RandomSamples
     from pytest_tflm.runtime.pool import Pool
+
+    from pytest_tflm.record.samples import RandomSamples
 
     source = RandomSamples(model, count, seed=0)
     samples = [model.quantize(source[i]) for i in range(count)]
@@ -90,8 +91,9 @@ def memory(model: Any, count: int) -> dict[str, Any]:
     """Resident memory of pytest's side and of the simulator at tenths of a long run."""
     import os
 
-    from pytest_tflm.record.samples import RandomSamples
     from pytest_tflm.runtime.pool import Pool
+
+    from pytest_tflm.record.samples import RandomSamples
 
     pool = Pool(settings())
     source = RandomSamples(model, count, seed=0)

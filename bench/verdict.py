@@ -16,14 +16,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import network_models
+from pytest_tflm.runtime.pool import Pool
+from pytest_tflm.verdict.target import board_of
 
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.transform.cut import cut_operators
 from pytest_tflm.options import settings_from
 from pytest_tflm.record.samples import RandomSamples
-from pytest_tflm.runtime.pool import Pool
 from pytest_tflm.verdict.row import Row
-from pytest_tflm.verdict.target import board_of
 from pytest_tflm.verdict.verdict import judge
 
 BAD = "sim?defect=off-by-one:CONV_2D"

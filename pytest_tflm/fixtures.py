@@ -43,8 +43,8 @@ def tflm_model(request: pytest.FixtureRequest) -> Model:
 
 
 @pytest.fixture
-def device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
-    """The board of ``--tflm-port``, with the model under test loaded. Skips without a port."""
+def _tflm_device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
+    """What :func:`device` is, also where a conftest has a fixture of that name for its own use."""
     state = request.config.stash[STATE]
     if state.board is None:
         pytest.skip("no board: give --tflm-port=PORT, or --tflm-port=sim for the simulator")
@@ -52,11 +52,23 @@ def device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
 
 
 @pytest.fixture
-def reference(
+def _tflm_reference(
     request: pytest.FixtureRequest, tflm_model: Model, tflm_settings: Settings
 ) -> Runtime:
-    """The interpreter that outputs are compared with: ``--tflm-runtime``, ``--tflm-resolver``."""
+    """What :func:`reference` is, whatever a conftest calls so."""
     return request.config.stash[STATE].hosts.open(tflm_settings.reference).load(tflm_model)
+
+
+@pytest.fixture
+def device(_tflm_device: Runtime) -> Runtime:
+    """The board of ``--tflm-port``, with the model under test loaded. Skips without a port."""
+    return _tflm_device
+
+
+@pytest.fixture
+def reference(_tflm_reference: Runtime) -> Runtime:
+    """The interpreter that outputs are compared with: ``--tflm-runtime``, ``--tflm-resolver``."""
+    return _tflm_reference
 
 
 @pytest.fixture

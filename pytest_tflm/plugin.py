@@ -11,6 +11,8 @@ import pytest
 
 from pytest_tflm.errors import OutputMismatch, TflmError
 from pytest_tflm.fixtures import (
+    _tflm_device,
+    _tflm_reference,
     device,
     reference,
     tflm_compared,
@@ -22,12 +24,15 @@ from pytest_tflm.fixtures import (
     tflm_tolerance,
 )
 from pytest_tflm.options import OPTIONS, Option, settings_from
+from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
 
 __all__ = [  # fixtures, for pytest to find
+    "_tflm_device",
+    "_tflm_reference",
     "device",
     "reference",
     "tflm_compared",
@@ -124,17 +129,20 @@ def pytest_report_collectionfinish(
     config: pytest.Config, items: list[pytest.Item]
 ) -> list[str] | None:
     used = {name for item in items for name in getattr(item, "fixturenames", ())}
-    if config.getoption("collectonly") or not {"device", "tflm_kernel"} & used:
+    if config.getoption("collectonly") or not {"device", "_tflm_device", "tflm_kernel"} & used:
         return None
-    from pytest_tflm.report.header import header_lines
+    lines: list[str] = []
+    with told("the header", lambda text: lines.append(f"tflm: note: {text}")):
+        from pytest_tflm.report.header import header_lines
 
-    state = config.stash[STATE]
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    state.show_progress(reporter)
-    models, settings = list(state.models.values()), state.settings
-    looked_at = models if {"device", "reference", "tflm_samples"} <= used else []
-    notes = [note for model in looked_at for note in state.survey(model, settings).notes]
-    return header_lines(settings, state.hosts, models, notes)
+        state = config.stash[STATE]
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        state.show_progress(reporter)
+        models, settings = list(state.models.values()), state.settings
+        looked_at = models if {"_tflm_device", "_tflm_reference", "tflm_samples"} <= used else []
+        notes = [note for model in looked_at for note in state.survey(model, settings).notes]
+        lines += header_lines(settings, state.hosts, models, notes)
+    return lines
 
 
 @pytest.hookimpl(wrapper=True)
@@ -142,33 +150,15 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    state = item.config.stash[STATE]
     if call.excinfo is None:
         return report
-    error = call.excinfo.value
-    if isinstance(error, TflmError | OutputMismatch):
-        from pytest_tflm.suite.outcome import add_page, without_traceback
+    state = item.config.stash[STATE]
+    is_ours = isinstance(call.excinfo.value, TflmError | OutputMismatch)
+    if is_ours or state.comparison is not None:
+        from pytest_tflm.suite.outcome import describe
 
-        is_known = False
-        if isinstance(error, TflmError):
-            report.tflm_error = True  # type: ignore[attr-defined]
-            error = state.hosts.note(error)
-            is_known = not state.first_time(error)
-            if error.details and not is_known:
-                report.sections.append(("tflm: details", error.details))
-            if not is_known:
-                add_page(report, error)
-        report.longrepr = without_traceback(item, call.excinfo, error, is_known)
-    if isinstance(error, AssertionError) and state.comparison is not None:
-        from pytest_tflm.compare.words import comparison_lines
-
-        lines = comparison_lines(state.comparison)
-        report.sections.append(("tflm: comparison", "\n".join(lines)))
-    if isinstance(error, OutputMismatch) or state.comparison is not None:
-        from pytest_tflm.suite.outcome import add_verdict
-
-        add_verdict(item, report, state, getattr(error, "sample", None))
-    state.comparison = None
+        describe(item, call.excinfo, report, state)
+        state.comparison = None
     return report
 
 
@@ -184,19 +174,26 @@ def pytest_assertrepr_compare(
     kinds = {type(left).__name__, type(right).__name__}
     if op != "==" or not ("Within" in kinds or kinds == {"Outputs"}):
         return None
-    from pytest_tflm.compare.within import compared
-    from pytest_tflm.compare.words import headline
+    lines: list[str] = []
+    with told("comparing these outputs", lambda text: lines.extend(text.splitlines())):
+        from pytest_tflm.compare.within import compared
+        from pytest_tflm.compare.words import headline
 
-    comparison = compared(left, right)
-    if comparison is None:
-        return None
-    config.stash[STATE].comparison = comparison
-    return headline(comparison)
+        comparison = compared(left, right)
+        if comparison is not None:
+            config.stash[STATE].comparison = comparison
+            lines += headline(comparison)
+    return lines or None
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    with told("the summary", terminalreporter.line):
+        _summarise(terminalreporter, config)
+
+
+def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     properties: list[dict[str, Any]] = [
         dict(report.user_properties)
         for reports in terminalreporter.stats.values()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 
 from pytest_tflm.errors import SettingsError
+from pytest_tflm.whole_file import write_whole
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -37,26 +36,7 @@ def check_output(options: argparse.Namespace, source: Path) -> None:
 def write_output(options: argparse.Namespace, data: bytes) -> None:
     """Write ``options.output``, whole or not at all. Raises SettingsError if it cannot be."""
     output: Path = options.output
-    # Through a link, so that the link stays and what it names is written.
-    target = output.resolve()
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(target)
-        temporary = None
+        write_whole(output, data)
     except OSError as error:
         raise SettingsError(f"{output} cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """Asking for it sets it; this process has one thread that makes files."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -15,6 +15,7 @@ from pytest_tflm.link.frame import Said
 from pytest_tflm.link.line import is_too_slow
 from pytest_tflm.link.message import Failure, Region, Welcome
 from pytest_tflm.link.session import Broken, Replied, Resettled, Session
+from pytest_tflm.printable import PAGE, printable
 
 if TYPE_CHECKING:
     from pytest_tflm.link.outbox import Ticket
@@ -24,13 +25,13 @@ REPLY_OVERHEAD = frame.SHORTEST_BODY + 1
 """Bytes of body in front of and behind the data in a reply to READ."""
 
 _LOG_LINES = 200
-_LOG_LINE = 300
 _SHOWN_LOG_LINES = 20
 _LONGEST_WAIT = 0.5
 """Seconds in one wait for the port, where no timer ends it earlier."""
 _LEAVING = 0.3
 """Seconds that a port stays open to change the rate back; a board that is left does so itself."""
-_ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|.)?")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""What ESP-IDF and others colour their logs with; harmless, and of no use in a report."""
 _LARGEST_REGION = 1 << 20
 _AT_ONCE = 4
 """Replies to READs that the board's store holds together."""
@@ -82,7 +83,7 @@ class Channel:
     def check(self) -> None:
         """Raise the error that broke the channel, if one did."""
         if self.broken is not None:
-            raise self.broken.with_traceback(None)
+            raise self.broken.with_traceback(None)  # or it grows with each call
 
     def close(self) -> None:
         """Release the port: at once, or within 0.3 s where the line's rate was changed, so that the
@@ -141,7 +142,9 @@ class Channel:
     def error_text(self) -> str:
         """The board's text on its last failure; empty if it has none."""
         reply = self._read(Region.ERROR)
-        return "" if isinstance(reply, Failure) else reply.decode("utf-8", "replace").strip()
+        if isinstance(reply, Failure):
+            return ""
+        return printable(reply.decode("utf-8", "replace").strip(), PAGE, keep="\n")
 
     def ask_ahead(self, region: Region, pieces: int) -> list[Ticket]:
         """Ask for the first ``pieces`` of a region whose size is not known; see :meth:`collect`."""
@@ -260,9 +263,9 @@ class Channel:
                 self.fail(event.error)
 
     def _on_text(self, text: str) -> None:
-        for line in _ESCAPES.sub("", text).splitlines():
+        for line in _COLOURS.sub("", text).splitlines():
             if line.strip():
-                self.log.append(line.rstrip()[:_LOG_LINE])
+                self.log.append(printable(line.rstrip()))
 
     # The line's rate (SPEC §9).
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import ProtocolMismatch
+from pytest_tflm.printable import printable
 
 if TYPE_CHECKING:
     from pytest_tflm.link.message import Welcome
@@ -19,6 +20,8 @@ _PAIR = struct.Struct("<II")
 
 _UNKNOWN = 0xFFFFFFFF
 _MOST_DIMENSIONS = 8
+_LONGEST_TEXT = 120
+"""Characters of a name or version that a board announces; the longest known has 60."""
 
 _TENSOR_TYPES = {
     0: ("float32", 4),
@@ -139,7 +142,7 @@ def parse_identity(data: bytes, welcome: Welcome) -> BoardIdentity:
         tflm=_text(found, 4, "tflm"),
         reset_reason=_text(found, 5, "reset reason"),
         memory=_exactly(found[6], 4, "memory"),
-        operators=tuple(_text(found, 7, "operators").split()),
+        operators=tuple(map(printable, _decoded(found, 7, "operators").split())),
         compiler=_text(found, 8, "compiler"),
         boot_id=welcome.boot_id,
         largest_frame=welcome.largest_frame,
@@ -176,6 +179,10 @@ def parse_loaded(data: bytes) -> LoadedModel:
 
 
 def _text(found: dict[int, bytes], key: int, name: str) -> str:
+    return printable(_decoded(found, key, name), _LONGEST_TEXT)
+
+
+def _decoded(found: dict[int, bytes], key: int, name: str) -> str:
     try:
         return found.get(key, b"").decode("utf-8")
     except UnicodeDecodeError:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import ClassVar, NamedTuple
 
+from pytest_tflm.printable import PAGE, printable
+
 LOWEST_VERSION = 1
 HIGHEST_VERSION = 1
 """The versions of SPEC.md that this host speaks."""
@@ -122,7 +124,8 @@ class Crash:
             return None
         kind, address = _CRASH.unpack_from(payload)
         known = CrashKind(kind) if kind in set(CrashKind) else CrashKind.OTHER
-        return cls(known, address, payload[_CRASH.size :].decode("utf-8", "replace"))
+        text = payload[_CRASH.size :].decode("utf-8", "replace").strip()
+        return cls(known, address, printable(text, PAGE, keep="\n"))
 
 
 class Welcome(NamedTuple):

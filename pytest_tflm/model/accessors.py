@@ -11,6 +11,8 @@ import importlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.printable import NAME, printable
+
 if TYPE_CHECKING:
     from pytest_tflm.model.tensor import Tensor
 
@@ -30,8 +32,8 @@ def root_of(data: bytes) -> Any:
 
 
 def text(value: bytes | None) -> str:
-    """A flatbuffer's string, whatever bytes it holds."""
-    return (value or b"").decode("utf-8", "replace")
+    """A flatbuffer's string, whatever bytes it holds, as it can be shown."""
+    return printable((value or b"").decode("utf-8", "replace"), NAME)
 
 
 def ints(table: Any, field: str) -> list[int]:

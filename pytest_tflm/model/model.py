@@ -13,6 +13,7 @@ from pytest_tflm.model import accessors
 from pytest_tflm.model.files import read_file
 from pytest_tflm.model.read import Contents, read_model
 from pytest_tflm.model.tflm_operators import WITH_MEMORY
+from pytest_tflm.printable import printable
 
 if TYPE_CHECKING:
     import os
@@ -139,4 +140,4 @@ def model_from_bytes(data: bytes, name: str = "model") -> Model:
 
 def _model(data: bytes, name: str, path: Path | None) -> Model:
     contents = read_model(data, name)
-    return Model(name=Path(name).name or name, path=path, data=data, **vars(contents))
+    return Model(name=printable(Path(name).name or name), path=path, data=data, **vars(contents))

@@ -28,6 +28,7 @@ import numpy as np
 
 from pytest_tflm.errors import SampleError
 from pytest_tflm.model.dtypes import BY_NAME
+from pytest_tflm.printable import NAME, printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,6 +140,8 @@ def input_names(inputs: Sequence[Tensor], names: Collection[Any]) -> list[Any]:
     exact = [tensor.name for tensor in inputs]
     plain = [_plain(name) for name in exact]
     found: list[Any] = []
+    # A tensor's name is as it can be shown, and so must be what it is compared with.
+    given = {printable(name, NAME) if isinstance(name, str) else name: name for name in names}
     for position in range(len(inputs)):
         candidates: list[Any] = [exact[position]]
         if plain.count(plain[position]) == 1:
@@ -146,8 +149,8 @@ def input_names(inputs: Sequence[Tensor], names: Collection[Any]) -> list[Any]:
         if f"input_{position}" not in (*exact, *plain):
             candidates.append(f"input_{position}")
         if len(inputs) == 1:
-            candidates += ["inputs", "input", "x", *(names if len(names) == 1 else ())]
-        left = (name for name in candidates if name in names and name not in found)
+            candidates += ["inputs", "input", "x", *(given if len(given) == 1 else ())]
+        left = (given[name] for name in candidates if name in given and given[name] not in found)
         found.append(next(left, None))
     return found
 

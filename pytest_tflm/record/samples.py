@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 32
 _LARGEST_COUNT = 10_000_000
+_SHOWN_NAMES = 8
 
 
 class Samples(Protocol):
@@ -187,7 +188,9 @@ class FileSamples(_Sequence):
     @classmethod
     def open(cls, path: Path, model: Model) -> FileSamples:
         """Read ``path`` for ``model``. Raises SampleError naming the file and what does not fit."""
-        arrays = _choose(_read(path), path, model)
+        from pytest_tflm.record.sample_files import read_arrays
+
+        arrays = _choose(path, model, read_arrays)
         counts = {len(array) for array in arrays}
         if len(counts) != 1:
             raise SampleError(
@@ -204,37 +207,29 @@ class FileSamples(_Sequence):
         return samples
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    import numpy as np
-
-    if not path.exists():
-        raise SampleError(f"--tflm-samples: there is no file {path}.")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise SampleError(
-            f"{path} cannot be read as samples ({error}). A .npy file with one array or a .npz "
-            "file with one for each input is needed."
-        ) from None
-
-
-def _choose(arrays: dict[str, NDArray[Any]], path: Path, model: Model) -> tuple[NDArray[Any], ...]:
+def _choose(
+    path: Path, model: Model, read: Callable[..., dict[str, NDArray[Any]]]
+) -> tuple[NDArray[Any], ...]:
     """The arrays for the model's inputs, by the names that ``Model.quantize`` knows."""
     from pytest_tflm.model.quantise import check_codes, input_names
 
-    chosen = []
-    names = input_names(model.inputs, arrays)
-    for position, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
-        if name is None:
-            found = ", ".join(repr(name) for name in arrays) or "nothing"
-            raise SampleError(
-                f"{path} has no array for input {tensor.name!r} of {model.name}: it holds {found}. "
-                f"Name it {f'input_{position}'!r}{' or inputs' * (len(model.inputs) == 1)}."
-            )
+    names: list[str] = []
+
+    def wanted(present: list[str]) -> list[str]:
+        names[:] = input_names(model.inputs, present)
+        for position, (tensor, name) in enumerate(zip(model.inputs, names, strict=True)):
+            if name is None:
+                shown = ", ".join(repr(each) for each in present[:_SHOWN_NAMES]) or "nothing"
+                more = " …" if len(present) > _SHOWN_NAMES else ""
+                raise SampleError(
+                    f"{path} has no array for input {tensor.name!r} of {model.name}: it holds "
+                    f"{shown}{more}. Name it {f'input_{position}'!r}"
+                    f"{' or inputs' * (len(model.inputs) == 1)}."
+                )
+        return names
+
+    arrays = read(path, wanted)
+    for tensor, name in zip(model.inputs, names, strict=True):
         array = arrays[name]
         if array.ndim == 0:
             raise SampleError(f"{path}: {name!r} is a single number, not a stack of samples.")
@@ -242,5 +237,4 @@ def _choose(arrays: dict[str, NDArray[Any]], path: Path, model: Model) -> tuple[
             check_codes(tensor, array)
         except SampleError as error:
             raise SampleError(f"{path} does not fit {model.name}: {error}") from None
-        chosen.append(array)
-    return tuple(chosen)
+    return tuple(arrays[name] for name in names)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_tflm.errors import ReplayError
+from pytest_tflm.printable import printable
 
 _LONGEST_TEXT = 1 << 20
 
@@ -21,11 +22,11 @@ class Fields:
         self.where = where
 
     def text(self, name: str) -> str:
-        """A text, without control characters that a terminal would obey."""
+        """A text, as it can be shown."""
         value = self.data.get(name)
         if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
             raise self._wrong(name, "a text")
-        return "".join(c if c.isprintable() or c == "\n" else "?" for c in value)
+        return printable(value, _LONGEST_TEXT, keep="\n")
 
     def one_of(self, name: str, choices: Sequence[str]) -> str:
         value = self.data.get(name)

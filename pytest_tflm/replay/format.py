@@ -23,6 +23,7 @@ import numpy as np
 from pytest_tflm.errors import ReplayError
 from pytest_tflm.replay.fields import Fields
 from pytest_tflm.runtime.spec import BOARD, INTERPRETERS, RESOLVERS, RuntimeSpec
+from pytest_tflm.whole_file import write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +140,7 @@ class Replay:
         path = directory / self.name
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.to_bytes())
+            write_whole(path, self.to_bytes())
         except OSError as error:
             raise ReplayError(f"{path} cannot be written: {error.strerror or error}.") from None
         return path

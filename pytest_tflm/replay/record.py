@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_tflm.errors import ReplayError
 from pytest_tflm.record.words import sample_lines
 from pytest_tflm.replay.format import LOAD, RESET, RUN, Party, Replay, ReplayModel, Step
 
@@ -52,6 +53,18 @@ def differing(
 
 def _arrays(outputs: Outputs | None) -> Arrays | None:
     return None if outputs is None else outputs.arrays
+
+
+def again(keep: Callable[[Replay], Path | None], make: Callable[[], Replay]) -> str:
+    """Keep the replay that ``make`` gives; a line that says where, or why it is not kept. What
+    cannot be saved must not hide the mismatch that it is about."""
+    try:
+        path = keep(make())
+    except ReplayError as error:
+        return f"not kept as a file: {error}"
+    if path is None:
+        return "not kept as a file (no pytest cache; give --tflm-save=DIR)"
+    return f"again: pytest {path}"
 
 
 def keep(replay: Replay, directory: Path) -> Path:

@@ -91,7 +91,7 @@ class BoardHost:
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
         if self._broken is not None:
-            raise self._broken.with_traceback(None)
+            raise self._broken.with_traceback(None)  # or it grows with each test
         if self._connection is None:
             try:
                 self._connection = self._open()

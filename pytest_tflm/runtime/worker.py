@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pytest_tflm.errors import InterpreterCrashed, InterpreterMissing, InterpreterRefused
+from pytest_tflm.printable import PAGE, printable
 
 INTERPRETERS = "pytest_tflm.runtime.interpreters:Interpreters"
 DEFAULT_TIMEOUT = 60.0
@@ -280,8 +281,8 @@ class _Process:
         """What the process printed at its end. Only for one that is dead: the offset is shared."""
         size = self.log.seek(0, os.SEEK_END)
         self.log.seek(max(0, size - 16_384))
-        lines = self.log.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(lines[-DETAIL_LINES:])
+        text = self.log.read().decode("utf-8", "replace")
+        return "\n".join(printable(line) for line in text.splitlines()[-DETAIL_LINES:])
 
     def stop(self) -> None:
         """Close the pipe, which ends the child; kill it if that does not."""
@@ -331,8 +332,8 @@ def _raised(ticket: Ticket, kind: str, text: str, printed: str, trace: str) -> E
     """The exception for what the child raised."""
     if kind == InterpreterMissing.__name__:
         return InterpreterMissing(text, details=printed or trace)
-    lines = [line.rstrip() for line in printed.splitlines() if _is_telling(line)]
-    reason = " ".join(text.split()) or kind
+    lines = [printable(line.rstrip()) for line in printed.splitlines() if _is_telling(line)]
+    reason = printable(" ".join(text.split()), PAGE) or kind
     # Often the exception says that it failed, and what was printed first says why.
     if lines and lines[0].strip() not in reason:
         reason += f" ({lines[0].strip()})"

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 _SAMPLES_OF_STATE_CHECKS = 8
 
 
-def test_model_identity(device: Runtime, tflm_model: Model) -> None:
+def test_model_identity(_tflm_device: Runtime, tflm_model: Model) -> None:
     """The model that the board has prepared is the file."""
-    device.check_identity()
+    _tflm_device.check_identity()
 
 
-def test_input_read_back(device: Runtime, tflm_model: Model, tflm_samples: Samples) -> None:
+def test_input_read_back(_tflm_device: Runtime, tflm_model: Model, tflm_samples: Samples) -> None:
     """Inputs written to the board read back as they were sent."""
     import numpy as np
 
     sample = tflm_model.quantize(tflm_samples[0])
     for tensor, sent, found in zip(
-        tflm_model.inputs, sample, device.read_back(sample), strict=True
+        tflm_model.inputs, sample, _tflm_device.read_back(sample), strict=True
     ):
         if sent.tobytes() != found.tobytes():
             wrong = np.flatnonzero(
@@ -52,8 +52,8 @@ def test_input_read_back(device: Runtime, tflm_model: Model, tflm_samples: Sampl
 
 def test_outputs(
     request: pytest.FixtureRequest,
-    device: Runtime,
-    reference: Runtime,
+    _tflm_device: Runtime,
+    _tflm_reference: Runtime,
     tflm_model: Model,
     tflm_sample: Sample,
     tflm_samples: Samples,
@@ -64,8 +64,8 @@ def test_outputs(
     """Outputs differ from the reference's by at most the tolerance."""
     state = request.config.stash[STATE]
     index = request.node.callspec.params["tflm_sample"]
-    expected = state.streams.run(reference, tflm_samples, index)
-    got = state.streams.run(device, tflm_samples, index)
+    expected = state.streams.run(_tflm_reference, tflm_samples, index)
+    got = state.streams.run(_tflm_device, tflm_samples, index)
     found = judge(
         state,
         tflm_settings,
@@ -90,49 +90,53 @@ def test_outputs(
     error = found.error()
     if tflm_settings.save is None:
         raise error
-    from pytest_tflm.replay.record import differing
+    from pytest_tflm.replay.record import again, differing
 
-    *before, sample = map(tflm_model.quantize, stream_until(tflm_model, tflm_samples, index))
-    replay = differing(
-        device,
-        reference,
-        [*((each, None, None) for each in before), (sample, got, expected)],
-        str(error),
-        lsb=tflm_settings.lsb,
-        float_tolerance=tflm_settings.float_tolerance,
-    )
-    raise found.error(f"\nagain: pytest {tflm_keep(replay)}")
+    def replay() -> Replay:
+        *before, sample = map(tflm_model.quantize, stream_until(tflm_model, tflm_samples, index))
+        return differing(
+            _tflm_device,
+            _tflm_reference,
+            [*((each, None, None) for each in before), (sample, got, expected)],
+            str(error),
+            lsb=tflm_settings.lsb,
+            float_tolerance=tflm_settings.float_tolerance,
+        )
+
+    raise found.error(f"\n{again(tflm_keep, replay)}")
 
 
 def test_same_input_same_output(
-    device: Runtime,
+    _tflm_device: Runtime,
     tflm_samples: Samples,
     record_property: Callable[[str, object], None],
 ) -> None:
     """The same input, run twice from the same state, gives the same output."""
-    device.reset_state()
-    first = device.run(tflm_samples[0])
-    device.reset_state()
-    second = device.run(tflm_samples[0])
+    _tflm_device.reset_state()
+    first = _tflm_device.run(tflm_samples[0])
+    _tflm_device.reset_state()
+    second = _tflm_device.run(tflm_samples[0])
     with contextlib.suppress(NotSupported):
-        times = [(each.index, each.name, each.microseconds) for each in device.operator_times()]
-        record_property("tflm_operator_times", [device.model.name, times])
+        times = [
+            (each.index, each.name, each.microseconds) for each in _tflm_device.operator_times()
+        ]
+        record_property("tflm_operator_times", [_tflm_device.model.name, times])
     _same(second, first, "the same input run a second time")
 
 
-def test_order_does_not_matter(device: Runtime, tflm_samples: Samples) -> None:
+def test_order_does_not_matter(_tflm_device: Runtime, tflm_samples: Samples) -> None:
     """Outputs do not depend on which inputs came before, with the state reset between."""
     count = min(len(tflm_samples), _SAMPLES_OF_STATE_CHECKS)
-    forward = [_run_from_reset(device, tflm_samples[i]) for i in range(count)]
+    forward = [_run_from_reset(_tflm_device, tflm_samples[i]) for i in range(count)]
     for i in reversed(range(count)):
-        again = _run_from_reset(device, tflm_samples[i])
+        again = _run_from_reset(_tflm_device, tflm_samples[i])
         _same(again, forward[i], f"sample {i}, after other inputs than the first time,")
 
 
 def test_similar_inputs(
     request: pytest.FixtureRequest,
-    device: Runtime,
-    reference: Runtime,
+    _tflm_device: Runtime,
+    _tflm_reference: Runtime,
     tflm_model: Model,
     tflm_samples: Samples,
     tflm_settings: Settings,
@@ -145,7 +149,8 @@ def test_similar_inputs(
         [tflm_model.quantize(tflm_samples[i]) for i in (0, len(tflm_samples) - 1)]
     )
     for number, sample in enumerate(inputs):
-        expected, got = (_run_from_reset(runtime, sample) for runtime in (reference, device))
+        expected = _run_from_reset(_tflm_reference, sample)
+        got = _run_from_reset(_tflm_device, sample)
         found = judge(
             state, tflm_settings, tflm_model, functools.partial(list, [sample]), got, expected
         )
@@ -157,8 +162,8 @@ def test_similar_inputs(
 
 def test_fuzz(
     request: pytest.FixtureRequest,
-    device: Runtime,
-    reference: Runtime,
+    _tflm_device: Runtime,
+    _tflm_reference: Runtime,
     tflm_model: Model,
     tflm_samples: Samples,
     tflm_settings: Settings,
@@ -182,8 +187,8 @@ def test_fuzz(
 
     try:
         search(
-            device,
-            reference,
+            _tflm_device,
+            _tflm_reference,
             check,
             real=tflm_samples,
             examples=count,
@@ -209,7 +214,7 @@ def test_kernel(
     from pytest_tflm.fuzz.kernels.check import check_kernel
 
     # Not a parameter of this test: what its verdict is about is the model, and not this kernel.
-    board = request.getfixturevalue("device").host
+    board = request.getfixturevalue("_tflm_device").host
     if not board.takes_models:
         pytest.skip("the board takes no models: it has one compiled in")
     state = request.config.stash[STATE]

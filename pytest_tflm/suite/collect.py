@@ -95,7 +95,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         else:
             cases = [(model, -1) for model in models]
     except TflmError as error:
-        raise pytest.UsageError(f"{node.nodeid}: {error}") from None
+        # Of all errors, pytest shows this one without a traceback.
+        raise pytest.Collector.CollectError(f"{type(error).__name__}: {error}") from None
     if not cases:
         return  # the fixtures skip, and say why
     in_suite = node.getparent(ModelFile) is not None

@@ -4,17 +4,71 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.errors import OutputMismatch, TflmError
+from pytest_tflm.printable import printable
+from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import State, settings_of
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_tflm.errors import TflmError
-
 _KNOWN_WIDTH = 110
+_LONGEST_SECTION = 1 << 16
 
 
-def without_traceback(
+def describe(
+    item: pytest.Item,
+    excinfo: pytest.ExceptionInfo[BaseException],
+    report: pytest.TestReport,
+    state: State,
+) -> None:
+    """Put into the report of a failed test what this package knows of it. What breaks in here is
+    one more section; the outcome, and what was put there before, stay."""
+
+    def note(text: str) -> None:
+        report.sections.append(("tflm: note", text))
+
+    error = excinfo.value
+    if isinstance(error, TflmError):
+        report.tflm_error = True  # type: ignore[attr-defined]
+        with told("describing this error", note):
+            _described(item, excinfo, error, report, state)
+        return
+    comparison = state.comparison
+    if isinstance(error, OutputMismatch):
+        with told("describing this mismatch", note):
+            report.longrepr = _without_traceback(item, excinfo, error)
+    if isinstance(error, AssertionError) and comparison is not None:
+        with told("describing this comparison", note):
+            from pytest_tflm.compare.words import comparison_lines
+
+            _add(report, "tflm: comparison", "\n".join(comparison_lines(comparison)))
+    with told("explaining this test", note):
+        _add_verdict(item, report, state, getattr(error, "sample", None))
+
+
+def _described(
+    item: pytest.Item,
+    excinfo: pytest.ExceptionInfo[BaseException],
+    error: TflmError,
+    report: pytest.TestReport,
+    state: State,
+) -> None:
+    error = state.hosts.note(error)
+    is_known = not state.first_time(error)
+    report.longrepr = _without_traceback(item, excinfo, error, is_known)
+    if is_known:
+        return
+    if error.details:
+        _add(report, "tflm: details", error.details)
+    _add_page(report, error)
+
+
+def _add(report: pytest.TestReport, title: str, text: str) -> None:
+    report.sections.append((title, printable(text, _LONGEST_SECTION, keep="\n")))
+
+
+def _without_traceback(
     item: pytest.Item,
     excinfo: pytest.ExceptionInfo[BaseException],
     error: BaseException,
@@ -26,7 +80,7 @@ def without_traceback(
     ``error`` is what ``excinfo`` holds, or what is known better since. One that ``is_known`` from a
     test before is cut to its first line.
     """
-    message = f"{type(error).__name__}: {error}"
+    message = printable(f"{type(error).__name__}: {error}", _LONGEST_SECTION, keep="\n")
     reached = [entry for entry in excinfo.traceback if entry.path == item.path]
     path, line = str(item.path), reached[-1].lineno + 1 if reached else 0
     lines = message.splitlines()
@@ -43,14 +97,15 @@ def without_traceback(
     return shown
 
 
-def add_verdict(
+def _add_verdict(
     item: pytest.Item, report: pytest.TestReport, state: State, sample: object = None
 ) -> None:
     """Say in the report of a test whose outputs differ why they do. ``sample`` is the input that
     they differ for, where that is none of the model's samples."""
     values = getattr(item, "funcargs", {})
     model = values.get("tflm_model")
-    if model is None or "device" not in values or item.get_closest_marker("xfail") is not None:
+    has_board = not {"device", "_tflm_device"}.isdisjoint(values)
+    if model is None or not has_board or item.get_closest_marker("xfail") is not None:
         return  # nobody asks why a test fails that is expected to
     settings = settings_of(item, state)
     samples = state.survey(model, settings).samples
@@ -64,11 +119,11 @@ def add_verdict(
         item.session.shouldstop = "interrupted during the verdict (--tflm-verdict=off has none)"
     if found is not None:
         section, line = found
-        report.sections.append(("tflm: why", section))
+        _add(report, "tflm: why", section)
         report.user_properties.append(("tflm_verdict", f"{model.name}: {line}"))
 
 
-def add_page(report: pytest.TestReport, error: TflmError) -> None:
+def _add_page(report: pytest.TestReport, error: TflmError) -> None:
     """Name the page that is about an error, if there is one."""
     from pytest_tflm.verdict.causes import page_of
 

@@ -67,9 +67,10 @@ def judge(
     """
     from pytest_tflm.model import open_model
 
-    given = list(samples[:SAMPLES])
     stream = tuple(history) if model.is_stream else ()
-    arrays = stream or tuple(model.quantize(sample) for sample in [*history[-2:], *given][:SAMPLES])
+    before = () if stream else tuple(history[-2:])
+    given = list(samples[: SAMPLES - len(before)])
+    arrays = stream or (*before, *(model.quantize(sample) for sample in given))
     evidence = Evidence(
         model,
         arrays,

@@ -106,12 +106,12 @@ def test_all_integers_of_a_file_are_codes_or_none_are(tmp_path, model):
     ("content", "message"),
     [
         (None, "there is no file"),
-        (b"text", "cannot be read as samples"),
-        (b"", "cannot be read as samples"),
+        (b"text", "neither a .npy nor a .npz file"),
+        (b"", "neither a .npy nor a .npz file"),
         (np.zeros((2, 5, 5, 3), np.int8), "does not fit conv.tflite"),
         (np.zeros((0, 6, 6, 3), np.int8), "holds no samples"),
         (np.int8(3), "single number"),
-        (np.array([{}], dtype=object), "cannot be read as samples"),
+        (np.array([{}], dtype=object), "save it as an array of numbers"),
     ],
 )
 def test_a_file_that_does_not_fit_is_named(tmp_path, model, content, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pytest_tflm.errors import (
     BoardReset,
     ModelTooLarge,
     NotSupported,
+    PortNotFound,
     SampleError,
     WrongModel,
 )
@@ -26,6 +28,7 @@ from pytest_tflm.link.connection import Connection
 from pytest_tflm.model import Model, Operator, Tensor
 from pytest_tflm.runtime.base import OperatorTime
 from pytest_tflm.runtime.board import BoardHost, BoardRuntime
+from pytest_tflm.runtime.spec import RuntimeSpec
 
 
 def tensor(index, name, shape, dtype, scale=None, zero_point=None) -> Tensor:
@@ -222,3 +225,21 @@ def test_a_restart():
         with pytest.raises(BoardReset, match="virtual: the board restarted") as raised:
             runtime.run(SAMPLE)
         assert "POWERON_RESET" in raised.value.details
+
+
+def frames_of(call) -> int:
+    with pytest.raises(PortNotFound) as caught:
+        call()
+    return len(traceback.extract_tb(caught.value.__traceback__))
+
+
+def test_a_missing_port_is_the_same_short_error_each_time():
+    host = BoardHost(RuntimeSpec.of_board("/dev/ttyNOTHING"))
+    frames_of(host.connection)
+    assert len({frames_of(host.connection) for _ in range(20)}) == 1
+
+
+def test_a_broken_connection_is_the_same_short_error_each_time():
+    connection = connect()
+    connection.channel.fail(PortNotFound("gone"))
+    assert len({frames_of(connection.current) for _ in range(20)}) == 1

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _OF_EXAMPLE = ("sample", "got", "expected")
 _FIXTURES = (
-    "device",
-    "reference",
+    "_tflm_device",
+    "_tflm_reference",
     "tflm_model",
     "tflm_samples",
     "tflm_settings",
@@ -73,8 +73,8 @@ def tflm_fuzz(
 
             settings: Settings = fixtures["tflm_settings"]
             search(
-                fixtures["device"],
-                fixtures["reference"],
+                fixtures["_tflm_device"],
+                fixtures["_tflm_reference"],
                 check,
                 real=fixtures["tflm_samples"],
                 examples=max_examples,
@@ -131,27 +131,29 @@ def search(
     found = hunt.run()
     if found is None:
         return
-    from pytest_tflm.replay.record import differing
+    from pytest_tflm.replay.record import again, differing
 
     comparison = getattr(found.error, "comparison", None) or compared()
     lsb, float_tolerance = settings.lsb, settings.float_tolerance
     if comparison is not None:
         lsb, float_tolerance = comparison.lsb, comparison.float_tolerance
-    replay = differing(
-        device,
-        reference,
-        found.runs,
-        str(found.error),
-        lsb=lsb,
-        float_tolerance=float_tolerance,
+    kept = again(
+        keep,
+        lambda: differing(
+            device,
+            reference,
+            found.runs,
+            str(found.error),
+            lsb=lsb,
+            float_tolerance=float_tolerance,
+        ),
     )
-    path = keep(replay)
     raise OutputMismatch(
-        "\n".join(_report(found, examples, path, device)), sample=found.last.sample
+        "\n".join([*_report(found, examples, device), kept]), sample=found.last.sample
     ).with_traceback(found.error.__traceback__) from None
 
 
-def _report(found: FoundInput, examples: int, path: Path | None, device: Runtime) -> list[str]:
+def _report(found: FoundInput, examples: int, device: Runtime) -> list[str]:
     from pytest_tflm.record.words import sample_lines
 
     message = str(found.error) or "the test's assertion does not hold"
@@ -169,8 +171,4 @@ def _report(found: FoundInput, examples: int, path: Path | None, device: Runtime
             "  Run once more it was within the tolerance: what the board computes depends on more "
             "than its input."
         )
-    if path is not None:
-        lines.append(f"again: pytest {path}")
-    else:
-        lines.append("not kept as a file (no pytest cache; give --tflm-save=DIR)")
     return lines

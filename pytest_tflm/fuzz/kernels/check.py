@@ -8,13 +8,13 @@ from pytest_tflm.errors import BoardCrashed, ModelRejected, OutputMismatch
 from pytest_tflm.fuzz.kernels.conformance import interrupts_deferred
 from pytest_tflm.fuzz.kernels.pair import CRASHED, DIFFERS, SHAPES, BoardBroke, Pair
 from pytest_tflm.fuzz.kernels.search import Search
+from pytest_tflm.replay.record import again
 from pytest_tflm.runtime.spec import RuntimeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_tflm.fuzz.kernels.finding import Finding
     from pytest_tflm.options import Settings
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Host
@@ -64,14 +64,8 @@ def check_kernel(
     if not findings:
         return
     findings = sorted(findings, key=lambda finding: finding.kind not in _MISMATCHES)
-    paths = [keep(finding.replay()) for finding in findings]
-    text = "\n".join(map(_told, findings, paths))
+    text = "\n".join(f"{each.describe()}\n{again(keep, each.replay)}" for each in findings)
     if findings[0].kind in _MISMATCHES:
         raise OutputMismatch(text)
     crashed = any(finding.kind == CRASHED for finding in findings)
     raise BoardCrashed(text) if crashed else ModelRejected(text)
-
-
-def _told(finding: Finding, path: Path | None) -> str:
-    kept = "not kept as a file (no pytest cache; give --tflm-save=DIR)"
-    return f"{finding.describe()}\n{kept if path is None else f'again: pytest {path}'}"

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_tflm.errors import ReplayError
 from pytest_tflm.fuzz.kernels.pair import CRASHED, DIFFERS, REFERENCE, SHAPES
 from pytest_tflm.fuzz.reduce import off_rest
 from pytest_tflm.record.words import rest_of
 from pytest_tflm.replay.format import LOAD, RUN, Party, Replay, ReplayModel, Step
+from pytest_tflm.whole_file import write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,7 +124,15 @@ class Finding:
 
     def save(self, directory: Path) -> Path:
         """Write the model (.tflite), inputs and outputs (.npz) and this text (.txt) into a folder,
-        which is made if need be. Gives the model's path."""
+        which is made if need be. Gives the model's path. Raises ReplayError."""
+        try:
+            return self._saved(directory)
+        except OSError as error:
+            raise ReplayError(
+                f"{directory} cannot be written: {error.strerror or error}."
+            ) from None
+
+    def _saved(self, directory: Path) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         who = self.who and self.who_name
         pair = f"{self.subject.name}-vs-{self.reference.name}"
@@ -134,7 +144,7 @@ class Finding:
         while path.exists() and path.read_bytes() != data:
             path = directory / f"{stem}-{number}.tflite"
             number += 1
-        path.write_bytes(data)
+        write_whole(path, data)
         arrays = {
             f"{what}_{number}_{position}": array
             for what, lists in (("in", self.inputs), ("got", self.got), ("expected", self.expected))
@@ -143,7 +153,7 @@ class Finding:
         }
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        path.with_suffix(".npz").write_bytes(buffer.getvalue())
+        write_whole(path.with_suffix(".npz"), buffer.getvalue())
         path.with_suffix(".txt").write_text(
             f"{self.describe()}\n  {self.command}\n", encoding="utf-8"
         )

@@ -24,12 +24,16 @@ class BoardProcess:
     pid: int
     baud: int = 0
     _process: subprocess.Popen[bytes]
+    _ended: str | None = None
+    """How it ended, once it is closed: the files that say so are closed too."""
 
     def exit_description(self, wait: float = 0.0) -> str | None:
         """How it ended, or None if it still runs after ``wait`` seconds.
 
         For example ``killed by SIGKILL`` or ``exited with status 1: ValueError: …``.
         """
+        if self._ended is not None:
+            return self._ended
         try:
             status = self._process.wait(wait)
         except subprocess.TimeoutExpired:
@@ -39,15 +43,23 @@ class BoardProcess:
 
     def close(self) -> None:
         """End it and release its port. May be called twice."""
+        if self._ended is not None:
+            return
         self._ask_to_end()
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:  # native code that does not return
             self._process.kill()
             self._process.wait()
+        self._ended = self.exit_description()
+        self._close_files()
 
     def _said(self) -> str:
         """What it printed that tells why it ended; empty if there is nothing."""
+        raise NotImplementedError
+
+    def _close_files(self) -> None:
+        """Close what :meth:`_said` reads."""
         raise NotImplementedError
 
     def _ask_to_end(self) -> None:

@@ -114,6 +114,9 @@ class EmulatedBoard(BoardProcess):
         self._process.terminate()
         self._line.close()
 
+    def _close_files(self) -> None:
+        self._errors.close()
+
     def _said(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").split("\n")
