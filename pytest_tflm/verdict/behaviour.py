@@ -25,6 +25,8 @@ _REPETITIONS = 7
 """An odd number: a fault may come every few runs."""
 _WITNESSES = 4
 """Samples with which it is tried whether the end of the input matters."""
+_WITH_RESETS = 16
+"""Samples with which it is tried whether a reset does anything."""
 _REPLAYED = 64
 """How many of the inputs before the failure are run again, of a model without state."""
 
@@ -194,7 +196,8 @@ class StateKept(Fact):
 @experiment
 def state_kept(evidence: Evidence) -> StateKept | None:
     """Whether a reset leaves the model's state as it is."""
-    model, samples = evidence.model, evidence.samples[:4]
+    model = evidence.model
+    samples = (evidence.samples * _WITH_RESETS)[:_WITH_RESETS]  # a short stream tells little
     runtime = evidence.board.load(model)
     if not model.is_stream or not evidence.board.takes_models:
         return None

@@ -174,7 +174,7 @@ def ratio(pairs: Sequence[Pair], zero_point: int) -> float:
     if len(x) < 8 or np.abs(x).max() < 16:
         return 0.0
     found = float((x * y).sum() / (x * x).sum())
-    return found if np.abs(y - found * x).max() <= 1.01 and abs(found - 1) > 0.02 else 0.0
+    return found if np.abs(y - found * x).max() <= 1.01 < np.abs(y - x).max() else 0.0
 
 
 def permutation(pairs: Sequence[Pair]) -> str:

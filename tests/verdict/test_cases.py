@@ -29,29 +29,6 @@ def text_of(verdict) -> str:
     return "\n".join(verdict_lines(verdict))
 
 
-def delayed(frames: int = 5) -> bytes:
-    """int8 (1, 3) → FULLY_CONNECTED → SVDF that looks at the oldest of its frames alone → int8."""
-    g = Graph()
-    rng = np.random.default_rng(3)
-    x = g.tensor("x", (1, 3), "int8", 0.05, 3)
-    w = g.tensor("weights", (3, 3), "int8", 0.02, 0, rng.integers(-127, 128, (3, 3)))
-    b = g.tensor("bias", (3,), "int32", 0.05 * 0.02, 0, np.zeros(3))
-    h = g.tensor("hidden", (1, 3), "int8", 0.05, 0)
-    g.operator("FULLY_CONNECTED", (x, w, b), (h,), "FullyConnectedOptions")
-    time = np.zeros((4, frames))
-    time[:, 0] = 9000
-    f = g.tensor("feature", (4, 3), "int8", 0.01, 0, rng.integers(40, 128, (4, 3)))
-    t = g.tensor("time", (4, frames), "int16", 0.0001, 0, time)
-    c = g.tensor("second bias", (4,), "int32", 0.001 * 0.0001, 0, np.zeros(4))
-    s = g.tensor("state", (1, 4 * frames), "int16", 0.001)
-    g.graph.tensors[s].isVariable = True
-    y = g.tensor("y", (1, 4), "int8", 0.002, -128)
-    g.operator(
-        "SVDF", (h, f, t, c, s), (y,), "SVDFOptions", version=3, rank=1, fusedActivationFunction=1
-    )  # fmt: skip
-    return g.finish((x,), (y,))
-
-
 def one_input(model: Model, count: int) -> list:
     drawn = RandomSamples(model, count, 0)
     return [drawn[i] for i in range(count)]
@@ -62,15 +39,15 @@ def one_input(model: Model, count: int) -> list:
 
 def test_a_difference_that_needs_frames_is_found_in_the_stream() -> None:
     port = "sim?defect=off-by-one:FULLY_CONNECTED"
-    verdict = judged(delayed(), port, samples=12, runtime="tflm")
+    verdict = judged(state_models.delayed(), port, samples=12, runtime="tflm")
     assert verdict.names == ("kernel-differs",), text_of(verdict)
     assert verdict.accusations[0].operators == (0,)
     # From a reset before each frame, as with few frames, nothing shows.
-    assert judged(delayed(), port, samples=4, runtime="tflm").is_equal
+    assert judged(state_models.delayed(), port, samples=4, runtime="tflm").is_equal
 
 
 def test_a_verdict_leaves_the_boards_state_as_it_was() -> None:
-    model = model_from_bytes(delayed())
+    model = model_from_bytes(state_models.delayed())
     samples = one_input(model, 12)
     port = RuntimeSpec.of_board("sim?defect=off-by-one:FULLY_CONNECTED")
 
@@ -90,7 +67,7 @@ def test_a_verdict_leaves_the_boards_state_as_it_was() -> None:
 
 
 def test_the_stream_of_the_run_is_what_is_looked_at() -> None:
-    model = model_from_bytes(delayed())
+    model = model_from_bytes(state_models.delayed())
     with Hosts() as hosts:
         port = RuntimeSpec.of_board("sim")
         row = Row.made(hosts, port, RuntimeSpec("tflm"))
