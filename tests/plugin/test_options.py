@@ -28,7 +28,7 @@ def test_defaults():
         models=(),
         runtime="litert",
         resolver="builtin_ref",
-        tolerance=None,
+        tolerance=None,  # auto
         float_tolerance=1e-4,
         samples=None,
         seed=0,
@@ -64,7 +64,7 @@ def test_models_of_the_environment_are_separated_like_paths():
     ("name", "text", "message"),
     [
         ("resolver", "ref", "'ref' is not one of auto, builtin, builtin_ref, builtin_without"),
-        ("runtime", "onnx", "unknown runtime 'onnx': choose tflm, litert:RESOLVER, tensorflow"),
+        ("runtime", "onnx", "unknown runtime 'onnx': choose tflm, litert:RESOLVER"),
         ("tolerance", "-1", "'-1' is not a whole number from 0"),
         ("tolerance", "1.5", "'1.5' is not a whole number"),
         ("baud", "fast", "'fast' is not a whole number"),
