@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tflm.errors import OutputMismatch, TflmError
+from pytest_tflm.errors import OutputMismatch, SettingsError, TflmError
 from pytest_tflm.fixtures import (
     _tflm_device,
     _tflm_reference,
@@ -63,7 +63,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         if option.repeatable:
             parser.addini(option.ini, help=option.help, type="paths", default=[])
         else:
-            parser.addini(option.ini, help=option.help, type="string", default="")
+            _add_scalar(parser, option)
+
+
+def _add_scalar(parser: pytest.Parser, option: Option) -> None:
+    """An ini value that may be a number or a boolean in pytest's native TOML. Text first: in an ini
+    file it is always that. An older pytest takes text alone."""
+    scalar: Any = str | int | float | bool
+    try:
+        parser.addini(option.ini, help=option.help, type=scalar, default="")
+    except (AssertionError, TypeError, ValueError):
+        parser.addini(option.ini, help=option.help, type="string", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,8 +84,14 @@ def pytest_configure(config: pytest.Config) -> None:
         return [value] if isinstance(value, str) else [str(each) for each in value]
 
     def ini(option: Option) -> list[str]:
-        value = config.getini(option.ini)
-        return [str(v) for v in value] if option.repeatable else [value] if value else []
+        try:
+            value: Any = config.getini(option.ini)
+        except TypeError as error:  # of a pytest whose native TOML takes text alone
+            raise SettingsError(f"{error}. Write it as a text, in quotes.") from None
+        if isinstance(value, bool):
+            return ["on" if value else "off"]
+        values = value if option.repeatable else [value]
+        return [text for each in values if (text := str(each))]
 
     try:
         settings = settings_from(command_line, ini, os.environ)

@@ -189,6 +189,13 @@ class Channel:
                 break
             if len(data) > _LARGEST_REGION:
                 raise self.fail(ProtocolMismatch(f"region {region.name} has no end"))
+        if size is not None and len(data) != size:
+            raise self.fail(
+                ProtocolMismatch(
+                    f"the board sent {len(data)} of the {size} bytes of region {region.name} that"
+                    f" were asked for, from byte {offset} of tensor or part {index}"
+                )
+            )
         return data
 
     # Errors.

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import socket
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ from pytest_tflm.errors import (
     TflmError,
 )
 from pytest_tflm.link.portlock import PortLock, holder_of
+from pytest_tflm.printable import printable
 
 _BOOTLOADER_BAUD = 1200
+_LONGEST_NAME = 1024
+_SCHEMES = ("socket", "rfc2217", "loop")
+"""Of pyserial's, those that reach a board; ``loop`` is for tests."""
 _SHOWN_PORTS = 6
 _WRITE_AT_ONCE = 4096
 _READ_AT_ONCE = 65536
@@ -151,6 +156,7 @@ def open_port(
     boards), PortNotFound, PortBusy (by whom, where the system tells) or PortFailed.
     """
     check_baud(baud)
+    _check_name(name)
     import serial
 
     try:
@@ -172,6 +178,42 @@ def open_port(
         if isinstance(error, OSError | ValueError):
             raise _why_not_open(name, error) from error
         raise
+
+
+def _check_name(name: str) -> None:
+    """SettingsError for a name that cannot be one or a scheme that is not documented (some of
+    pyserial's import modules or write files), PortFailed for a device of another kind."""
+    if len(name) > _LONGEST_NAME:
+        raise SettingsError(f"port {printable(name, 40)!r}: a name of {len(name)} characters")
+    if not name.isprintable():
+        raise SettingsError(f"port {printable(name)!r}: a name with control characters")
+    scheme, is_url, rest = name.partition("://")
+    if is_url and scheme not in _SCHEMES:
+        raise SettingsError(
+            f"port {name!r}: unknown scheme {scheme}://. Use the path of a device, "
+            f"{', '.join(f'{each}://HOST:PORT' for each in _SCHEMES[:-1])}"
+        )
+    if is_url and scheme != "loop":
+        host, _, number = rest.partition("?")[0].partition("/")[0].rpartition(":")
+        if not host or not number.isdecimal() or not 1 <= int(number) <= 65535:
+            raise SettingsError(
+                f"port {name!r}: write {scheme}://HOST:PORT with a port from 1 to 65535"
+            )
+    if not is_url and (kind := _other_kind(name)):
+        raise PortFailed(f"{name} is not a serial port but a device of kind {kind!r}")
+
+
+def _other_kind(name: str) -> str:
+    """The kernel's name for what a device is, if it is no terminal: ``mem`` for /dev/null."""
+    try:
+        found = Path(name).stat()
+        if not stat.S_ISCHR(found.st_mode):
+            return ""
+        number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+        kind = Path(f"/sys/dev/char/{number}/subsystem").resolve(strict=True).name
+    except (OSError, ValueError, AttributeError):
+        return ""  # not Linux, or a pseudo-terminal
+    return "" if kind == "tty" else kind
 
 
 def check_baud(baud: int) -> None:

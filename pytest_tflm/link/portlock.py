@@ -7,14 +7,18 @@ import hashlib
 import json
 import os
 import re
+import stat
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from pytest_tflm.errors import PortBusy
+from pytest_tflm.printable import printable
 
 _SHOWN_COMMAND = 80
+_PSEUDO_TERMINALS = range(136, 144)
+"""Major numbers of Linux (Documentation/admin-guide/devices.txt)."""
 
 
 class PortLock:
@@ -34,15 +38,15 @@ class PortLock:
         has the device open. None where no lock file can be made."""
         import filelock
 
-        path = _lock_path(name)
-        owner = path.with_suffix(".owner")
-        lock = filelock.FileLock(path, timeout=0, mode=0o666, thread_local=False)
         try:
+            path = _own_folder() / _lock_name(name)
+            owner = path.with_suffix(".owner")
+            lock = filelock.FileLock(path, timeout=0, mode=0o600, thread_local=False)
             lock.acquire()
         except filelock.Timeout:
             raise PortBusy(f"{name} is in use by {_read_owner(owner)}") from None
         except OSError:
-            return None  # somebody else's file in a shared directory: the device's own lock is left
+            return None  # no folder of our own: the device's own lock is left
         held = cls(lock, owner)
         try:
             if (holder := _foreign_holder(name)) is not None:
@@ -56,7 +60,10 @@ class PortLock:
     def _say_who(self) -> None:
         me = {"pid": os.getpid(), "command": _clip(" ".join([sys.executable, *sys.argv]))}
         with contextlib.suppress(OSError):  # it is only for the message
-            self._owner.write_text(json.dumps(me), "utf-8")
+            self._owner.unlink(missing_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+            with os.fdopen(os.open(self._owner, flags, 0o600), "w", encoding="utf-8") as file:
+                json.dump(me, file)
 
     def release(self) -> None:
         """Give the lock back. May be called twice."""
@@ -70,7 +77,7 @@ def holder_of(name: str, *, but_children: bool = False) -> str:
 
     With ``but_children`` our own children do not count: they may have inherited a port of ours.
     """
-    device = os.path.realpath(name)
+    device = _identity(name)
     for entry in _processes(but_children):
         try:
             files = list((entry / "fd").iterdir())
@@ -78,11 +85,27 @@ def holder_of(name: str, *, but_children: bool = False) -> str:
             continue
         for file in files:
             try:
-                if str(file.readlink()) == device:
+                if "/dev/" in str(file.readlink()) and _identity(str(file)) == device:
                     return _describe(entry)
             except OSError:
                 continue
     return ""
+
+
+def _identity(name: str) -> str:
+    """What a port is, whatever it is called: the number of its device. Pseudo-terminals have the
+    same numbers in each container that has its own, and are told apart by their file system."""
+    if "://" in name:
+        return name
+    try:
+        found = os.stat(name)  # noqa: PTH116 - it may be a descriptor in /proc
+    except (OSError, ValueError):
+        return os.path.realpath(name)
+    if not stat.S_ISCHR(found.st_mode):
+        return os.path.realpath(name)
+    major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
+    where = f" of {found.st_dev}" if major in _PSEUDO_TERMINALS else ""
+    return f"character device {major}:{minor}{where}"
 
 
 def _foreign_holder(name: str) -> str | None:
@@ -125,21 +148,34 @@ def _describe(entry: Path) -> str:
         command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:
         command = ""
-    command = command.strip()
+    command = printable(command.strip())
     return f"process {entry.name}" + (f" ({_clip(command)})" if command else "")
 
 
-def _lock_path(name: str) -> Path:
+def _own_folder() -> Path:
+    """A folder that only this user can write to. OSError if the one of that name is another's:
+    in a shared folder anybody can put a link where a lock is expected."""
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.gettempdir())  # of Windows, which is each user's own
+    folder = Path(tempfile.gettempdir()) / f"pytest-tflm-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
+
+
+def _lock_name(name: str) -> str:
     port = name if "://" in name else os.path.realpath(name)
     readable = re.sub(r"[^A-Za-z0-9]+", "-", port).strip("-")[-40:]
-    digest = hashlib.sha256(port.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"pytest-tflm-{readable}-{digest}.lock"
+    digest = hashlib.sha256(_identity(name).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"pytest-tflm-{readable}-{digest}.lock"
 
 
 def _read_owner(owner: Path) -> str:
     try:
         found = json.loads(owner.read_text("utf-8"))
-        return f"process {int(found['pid'])} ({_clip(str(found['command']))})"
+        return f"process {int(found['pid'])} ({_clip(printable(str(found['command'])))})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another run of pytest-tflm"
 

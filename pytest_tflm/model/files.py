@@ -18,6 +18,8 @@ def read_file(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ModelNotFound(f"{path} is a directory. {_in_directory(path)}")
+        if path.exists() and not path.is_file():  # it may have no end
+            raise ModelNotFound(f"{path} is a device or a pipe. Give the path of a .tflite file.")
         if path.stat().st_size > MAX_SIZE:
             raise NotAModel(
                 f"{path} is larger than 2 GiB, which no TFLite model can be.\n"

@@ -214,6 +214,8 @@ def _choose(
     from pytest_tflm.model.quantise import check_codes, input_names
 
     names: list[str] = []
+    if not model.inputs:
+        raise SampleError(f"{model.name} has no inputs, so that no samples can be given.")
 
     def wanted(present: list[str]) -> list[str]:
         names[:] = input_names(model.inputs, present)

@@ -483,6 +483,8 @@ def _difference(mine: Tensor, theirs: LoadedTensor) -> str:
     """How the board's tensor differs from the file's; empty if it does not."""
     if theirs.dtype != mine.dtype:
         return f"type {theirs.dtype}, not {mine.dtype}"
+    if theirs.shape != mine.shape:
+        return f"shape {theirs.shape}, not {mine.shape}"
     if theirs.nbytes != mine.nbytes:
         return f"{theirs.nbytes} bytes, not {mine.nbytes}"
     if mine.scale is None or mine.zero_point is None:

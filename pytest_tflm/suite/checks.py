@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.compare.within import within
-from pytest_tflm.errors import NotSupported, OutputMismatch
+from pytest_tflm.errors import InputAltered, NotSupported, OutputMismatch
 from pytest_tflm.suite.judgement import judge
 from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
@@ -44,7 +44,7 @@ def test_input_read_back(_tflm_device: Runtime, tflm_model: Model, tflm_samples:
             wrong = np.flatnonzero(
                 np.frombuffer(sent.tobytes(), np.uint8) != np.frombuffer(found.tobytes(), np.uint8)
             )
-            raise OutputMismatch(
+            raise InputAltered(
                 f"input {tensor.name!r} reads back with {len(wrong)} of {sent.nbytes} bytes "
                 f"changed, the first at byte {wrong[0]}"
             )

@@ -10,9 +10,12 @@ from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import State, settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 _KNOWN_WIDTH = 110
+_DETAILS, _WHAT, _WHY = "tflm: details", "tflm: comparison", "tflm: why"
 _LONGEST_SECTION = 1 << 16
 
 
@@ -26,15 +29,29 @@ def describe(
     one more section; the outcome, and what was put there before, stay."""
 
     def note(text: str) -> None:
-        report.sections.append(("tflm: note", text))
+        _add(report, "tflm: note", text)
 
     error = excinfo.value
     if isinstance(error, TflmError):
         report.tflm_error = True  # type: ignore[attr-defined]
         with told("describing this error", note):
-            _described(item, excinfo, error, report, state)
-        return
-    comparison = state.comparison
+            _describe_error(item, excinfo, error, report, state)
+    else:
+        _describe_mismatch(item, excinfo, report, state, note)
+    if _is_line(item):  # pytest would put the sections between its lines
+        report.sections = [
+            each for each in report.sections if each[0] not in (_DETAILS, _WHAT, _WHY)
+        ]
+
+
+def _describe_mismatch(
+    item: pytest.Item,
+    excinfo: pytest.ExceptionInfo[BaseException],
+    report: pytest.TestReport,
+    state: State,
+    note: Callable[[str], None],
+) -> None:
+    error, comparison = excinfo.value, state.comparison
     if isinstance(error, OutputMismatch):
         with told("describing this mismatch", note):
             report.longrepr = _without_traceback(item, excinfo, error)
@@ -42,12 +59,12 @@ def describe(
         with told("describing this comparison", note):
             from pytest_tflm.compare.words import comparison_lines
 
-            _add(report, "tflm: comparison", "\n".join(comparison_lines(comparison)))
+            _add(report, _WHAT, "\n".join(comparison_lines(comparison)))
     with told("explaining this test", note):
         _add_verdict(item, report, state, getattr(error, "sample", None))
 
 
-def _described(
+def _describe_error(
     item: pytest.Item,
     excinfo: pytest.ExceptionInfo[BaseException],
     error: TflmError,
@@ -60,7 +77,7 @@ def _described(
     if is_known:
         return
     if error.details:
-        _add(report, "tflm: details", error.details)
+        _add(report, _DETAILS, error.details)
     _add_page(report, error)
 
 
@@ -88,13 +105,18 @@ def _without_traceback(
         lines = [f"{lines[0][:_KNOWN_WIDTH]}{' …' * (len(message) > _KNOWN_WIDTH)} (as before)"]
     shown = excinfo.getrepr(style="value", chain=False)
     entry: Any = shown.reprtraceback.reprentries[-1]
-    entry.lines[:] = [f"E   {each}" for each in lines]
-    if reached:
+    entry.lines[:] = [] if _is_line(item) else [f"E   {each}" for each in lines]
+    if reached and not _is_line(item):
         entry.lines += ["", f"{path}:{line}"]
     if shown.reprcrash is not None:
         shown.reprcrash.path, shown.reprcrash.lineno = path, line
         shown.reprcrash.message = message
     return shown
+
+
+def _is_line(item: pytest.Item) -> bool:
+    """Whether pytest writes where and what by itself, in one line a test."""
+    return bool(item.config.getoption("tbstyle") == "line")
 
 
 def _add_verdict(
@@ -119,7 +141,7 @@ def _add_verdict(
         item.session.shouldstop = "interrupted during the verdict (--tflm-verdict=off has none)"
     if found is not None:
         section, line = found
-        _add(report, "tflm: why", section)
+        _add(report, _WHY, section)
         report.user_properties.append(("tflm_verdict", f"{model.name}: {line}"))
 
 
@@ -130,4 +152,4 @@ def _add_page(report: pytest.TestReport, error: TflmError) -> None:
     name = page_of(error)
     if name is not None:
         text = f"more: pytest-tflm explain {name} (docs/causes/{name}.md)"
-        report.sections.append(("tflm: why", text))
+        report.sections.append((_WHY, text))

@@ -85,7 +85,7 @@ class State:
         if self._hosts is None:
             from pytest_tflm.runtime.hosts import Hosts
 
-            self._hosts = Hosts(self.settings.line, self.progress)
+            self._hosts = Hosts(self.settings.line, self.progress, timeout=self.settings.timeout)
         return self._hosts
 
     @property

@@ -479,6 +479,17 @@ def test_closed():
         connection.run(bytes(8))
 
 
+@pytest.mark.parametrize("missing", [1, 4])
+def test_a_region_that_is_shorter_than_it_must_be(missing):
+    """Also of no bytes at all, which must not be asked for again for ever."""
+    connection = connect(model=b"m")
+    whole = connection.board._region
+    connection.board._region = lambda region, index: whole(region, index)[:-missing]
+    with pytest.raises(ProtocolMismatch, match="of the 4 bytes of region INPUT"):
+        connection.read_inputs()
+    assert connection.broken is not None
+
+
 def test_the_log_is_bounded_and_readable():
     connection = connect(model=b"m")
     for index in range(400):

@@ -124,9 +124,35 @@ def test_nobody_listens():
         open_port(f"socket://127.0.0.1:{number}")
 
 
-@pytest.mark.parametrize("name", ["socket://nowhere", "gopher://x", "socket://"])
-def test_names_that_make_no_sense(name):
-    with pytest.raises((SettingsError, PortFailed, PortNotFound)):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("socket://nowhere", "HOST:PORT"),
+        ("socket://", "HOST:PORT"),
+        ("socket://h:99999", "from 1 to 65535"),
+        ("socket://h:0", "from 1 to 65535"),
+        ("rfc2217://h:99999", "from 1 to 65535"),
+        ("gopher://x", "unknown scheme gopher://"),
+        ("alt:///dev/ttyS0?class=os", "unknown scheme alt://"),
+        ("spy:///dev/ttyS0?file=/tmp/spied", "unknown scheme spy://"),
+        ("hwgrep://.*", "unknown scheme hwgrep://"),
+        ("x" * 5000, "a name of 5000 characters"),
+        ("/dev/tty\x1b[2J", "control characters"),
+        ("/dev/tty\0", "control characters"),
+    ],
+)
+def test_names_that_make_no_sense(name, words):
+    with pytest.raises(SettingsError) as raised:
+        open_port(name)
+    assert words in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.skipif(not Path("/sys/dev/char").exists(), reason="needs Linux's sysfs")
+@pytest.mark.parametrize("name", ["/dev/null", "/dev/zero"])
+def test_a_device_of_another_kind_is_named_and_not_called_busy(name):
+    with pytest.raises(PortFailed, match="not a serial port but a device of kind 'mem'"):
         open_port(name)
 
 
@@ -209,13 +235,66 @@ def test_two_names_of_one_port(pty, tmp_path):
     open_port(str(link)).close()
 
 
+@pytest.fixture
+def temporary(monkeypatch, tmp_path) -> Path:
+    """The system's folder of temporary files; gives the one of this user in it."""
+    monkeypatch.setattr(portlock.tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path / f"pytest-tflm-{os.getuid()}"
+
+
 @posix
-def test_a_lock_file_that_somebody_else_owns(pty, monkeypatch, tmp_path):
+def test_locks_lie_in_a_folder_of_the_users_own(pty, temporary):
     name, _ = pty
-    monkeypatch.setattr(portlock, "_lock_path", lambda name: tmp_path / "no" / "such" / "x.lock")
-    monkeypatch.setattr(Path, "mkdir", lambda *a, **k: (_ for _ in ()).throw(PermissionError()))
     opened = open_port(name)
+    assert stat.S_IMODE(temporary.stat().st_mode) == 0o700
+    (owner,) = temporary.glob("*.owner")
+    assert str(os.getpid()) in owner.read_text()
     opened.close()
+    assert not list(temporary.glob("*.owner"))
+
+
+@posix
+@pytest.mark.parametrize("kind", ["file", "link", "writable by all"])
+def test_a_folder_that_is_not_ours_is_not_used(pty, temporary, tmp_path, kind):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if kind == "file":
+        temporary.write_text("")
+    elif kind == "link":
+        temporary.symlink_to(elsewhere)
+    else:
+        temporary.mkdir()
+        temporary.chmod(0o777)
+    open_port(pty[0]).close()
+    assert list(elsewhere.iterdir()) == []
+    assert temporary.is_file() or list(temporary.iterdir()) == []
+
+
+@posix
+def test_no_link_is_followed_where_the_owner_is_written(pty, temporary, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("keep me")
+    name, _ = pty
+    temporary.mkdir(0o700)
+    owner = (temporary / portlock._lock_name(name)).with_suffix(".owner")
+    owner.symlink_to(precious)
+    opened = open_port(name)
+    assert precious.read_text() == "keep me"
+    assert not owner.is_symlink()
+    opened.close()
+    assert precious.read_text() == "keep me"
+
+
+@posix
+def test_pseudo_terminals_of_two_namespaces_are_two_ports(pty, monkeypatch):
+    name, _ = pty
+    ours, real = portlock._identity(name), os.stat
+    fields = list(real(name))
+    other = os.stat_result(
+        (*fields[:2], fields[2] + 1, *fields[3:]), {"st_rdev": real(name).st_rdev}
+    )
+    monkeypatch.setattr(portlock.os, "stat", lambda path: other)
+    assert portlock._identity(name) != ours
 
 
 @posix
@@ -325,11 +404,10 @@ def test_where_the_baud_rate_says_how_fast_the_line_is(name, baud):
     assert port.Port(name, None, 9600, None).line_baud == baud
 
 
-def test_lock_files_stay_in_the_temporary_directory():
-    path = portlock._lock_path("/dev/ttyACM0")
-    assert path.name.startswith("pytest-tflm-dev-ttyACM0-")
-    assert path != portlock._lock_path("/dev/ttyACM1")
-    assert stat.S_ISDIR(path.parent.stat().st_mode)
+def test_a_lock_is_called_after_its_port():
+    name = portlock._lock_name("/dev/ttyACM0")
+    assert name.startswith("pytest-tflm-dev-ttyACM0-")
+    assert name != portlock._lock_name("/dev/ttyACM1")
 
 
 def test_bytes_written_while_nobody_reads_do_not_block(pty):

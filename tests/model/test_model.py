@@ -326,3 +326,8 @@ def test_text_in_a_model_may_be_anything() -> None:
     model.subgraphs[0].tensors[0].name = b"\xff\xfe\n\x1b[31m"
     read = model_from_bytes(builders.pack(model))
     assert read.inputs[0].name.startswith("��")
+
+
+def test_a_device_without_an_end_is_not_read() -> None:
+    with pytest.raises(ModelNotFound, match="a device or a pipe"):
+        open_model("/dev/zero")

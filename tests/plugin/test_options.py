@@ -28,11 +28,11 @@ def test_defaults():
         models=(),
         runtime="litert",
         resolver="builtin_ref",
-        tolerance=None,
+        tolerance=None,  # auto
         float_tolerance=1e-4,
         samples=None,
         seed=0,
-        timeout=10.0,
+        timeout=None,
         suite=True,
         verdict="full",
         float_model=None,
@@ -64,7 +64,7 @@ def test_models_of_the_environment_are_separated_like_paths():
     ("name", "text", "message"),
     [
         ("resolver", "ref", "'ref' is not one of auto, builtin, builtin_ref, builtin_without"),
-        ("runtime", "onnx", "unknown runtime 'onnx': choose tflm, litert:RESOLVER, tensorflow"),
+        ("runtime", "onnx", "unknown runtime 'onnx': choose tflm, litert:RESOLVER"),
         ("tolerance", "-1", "'-1' is not a whole number from 0"),
         ("tolerance", "1.5", "'1.5' is not a whole number"),
         ("baud", "fast", "'fast' is not a whole number"),
@@ -113,3 +113,14 @@ def test_the_documentation_has_every_option_with_its_default():
         assert f"`{option.default}`" in rows[0] or not option.default
         assert f"`{option.ini}`" in rows[0]
         assert f"`{option.environment}`" in rows[0]
+
+
+@pytest.mark.parametrize(("given", "board", "interpreter"), [([], 10, 60), (["3"], 3, 3)])
+def test_the_timeout_is_that_of_the_board_and_of_the_interpreters(given, board, interpreter):
+    from pytest_tflm.suite.state import State
+
+    settings = read({"timeout": given})
+    assert settings.line.timeout == board
+    state = State(settings, [], Path.cwd())
+    assert state.hosts.open(settings.reference).timeout == interpreter
+    state.close()

@@ -227,7 +227,8 @@ def test_a_model_that_does_not_go_and_then_one_that_does(data, error, words):
     [
         ((TensorSpec(9, (2, 2), 4, 0.5, -3),), "1 inputs, not 2"),
         ((TensorSpec(3, (2, 2), 4, 0.5, -3), VectorEngine.inputs[1]), "type uint8, not int8"),
-        ((TensorSpec(9, (2, 3), 6, 0.5, -3), VectorEngine.inputs[1]), "6 bytes, not 4"),
+        ((TensorSpec(9, (2, 3), 6, 0.5, -3), VectorEngine.inputs[1]), r"shape \(2, 3\), not"),
+        ((TensorSpec(9, (4, 1), 4, 0.5, -3), VectorEngine.inputs[1]), r"shape \(4, 1\), not"),
         ((TensorSpec(9, (2, 2), 4, 0.51, -3), VectorEngine.inputs[1]), "scale 0.5"),
         ((TensorSpec(9, (2, 2), 4, 0.5, -4), VectorEngine.inputs[1]), "zero point -4, not -3"),
     ],

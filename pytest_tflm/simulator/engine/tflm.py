@@ -105,6 +105,9 @@ class TflmEngine:
         self.unload()
         root = _verified(model)
         self._refuse_missing(root)
+        if not root.Subgraphs(0).InputsLength() or not root.Subgraphs(0).OutputsLength():
+            # As the firmware's engine does: SPEC.md's LOADED has one of each at least.
+            raise Refusal(Status.MODEL_REJECTED, "The model has no input or no output.")
         arena = self._arena_for(len(model))
         interpreter = self._start(model, arena)
         self._log += _lines(self._printed())
