@@ -364,6 +364,7 @@ class Board:
     def _prepare(self, model: bytes) -> None:
         used, arena = self.engine.prepare(model)
         self._loaded = (len(model), zlib.crc32(model), used, arena)
+        self._model = model
         self._inputs = [bytearray(t.nbytes) for t in self.engine.inputs]
         self._outputs = [bytes(t.nbytes) for t in self.engine.outputs]
 
@@ -372,7 +373,7 @@ class Board:
             _check(self._loaded is not None, 4)
         if region == 2:
             _check(index == 0, 3)
-            return self._loaded
+            return self._model
         if region == 3:
             _check(index < len(self._inputs), 3)
             return bytes(self._inputs[index])
