@@ -463,6 +463,12 @@ class BoardRuntime:
             if len(expected) != len(found):
                 raise self._not_the_tensors(f"{len(found)} {kind}s, not {len(expected)}")
             for index, (mine, theirs) in enumerate(zip(expected, found, strict=True)):
+                if theirs.dtype.startswith("TensorType"):
+                    raise NotSupported(
+                        f"{self._connection.name}: {kind} {index} ({mine.name}) has the type "
+                        f"{mine.dtype}, which this version of pytest-tflm cannot send",
+                        details=self._connection.details(),
+                    )
                 if wrong := _difference(mine, theirs):
                     raise self._not_the_tensors(f"{kind} {index} ({mine.name}) with {wrong}")
 

@@ -363,8 +363,7 @@ class Board:
 
     def _prepare(self, model: bytes) -> None:
         used, arena = self.engine.prepare(model)
-        self._loaded = (len(model), zlib.crc32(model), used, arena)
-        self._model = model
+        self._loaded, self._model = (len(model), zlib.crc32(model), used, arena), model
         self._inputs = [bytearray(t.nbytes) for t in self.engine.inputs]
         self._outputs = [bytes(t.nbytes) for t in self.engine.outputs]
 

@@ -97,6 +97,8 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
     seen = behaviour.unsteady(evidence)
     if seen is None or seen.drifts or _is_explained(evidence):
         return
+    if seen.order and evidence.differs("board") and behaviour.is_right_at_first(evidence):
+        return  # which has a name of its own
     if behaviour.state_kept(evidence) is None and not _is_reset_elsewhere(evidence):
         operators = behaviour.unsteady_operators(evidence)
         alone = ""
