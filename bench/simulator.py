@@ -56,13 +56,13 @@ def seconds(run: Callable[[list[Any]], None], samples: list[Any]) -> float:
 def throughput(name: str, model: Any, count: int, rounds: int) -> dict[str, Any]:
     """Samples per second of both, over alternating rounds of ``count`` samples."""
     from pytest_tflm.record.samples import RandomSamples
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.board import BoardHost
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
     source = RandomSamples(model, count, seed=0)
     samples = [model.quantize(source[i]) for i in range(count)]
-    pool = Pool(settings())
-    try:
-        board = pool.board(model)
+    with BoardHost(RuntimeSpec.of_board("sim")) as host:
+        board = host.load(model)
 
         def simulator(samples: list[Any]) -> None:
             assert sum(1 for _ in board.run_many(samples)) == len(samples)
@@ -71,8 +71,6 @@ def throughput(name: str, model: Any, count: int, rounds: int) -> dict[str, Any]
         rival(samples[:10])
         simulator(samples[:10])
         times = [(seconds(rival, samples), seconds(simulator, samples)) for _ in range(rounds)]
-    finally:
-        pool.close()
     rates = [[count / t for t in column] for column in zip(*times, strict=True)]
     return {
         "model": name,
@@ -91,32 +89,22 @@ def memory(model: Any, count: int) -> dict[str, Any]:
     import os
 
     from pytest_tflm.record.samples import RandomSamples
-    from pytest_tflm.runtime.pool import Pool
+    from pytest_tflm.runtime.board import BoardHost
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
-    pool = Pool(settings())
     source = RandomSamples(model, count, seed=0)
 
     def endless() -> Iterator[Any]:
         return (source[i] for i in range(count))
 
-    try:
-        board = pool.board(model)
-        pid = pool.simulator_pid
+    with BoardHost(RuntimeSpec.of_board("sim")) as host:
+        board = host.load(model)
+        assert host.pid is not None
         marks = []
         for done, _ in enumerate(board.run_many(endless()), start=1):
             if done % (count // 10) == 0:
-                marks.append((done, resident_kib(os.getpid()), resident_kib(pid)))
-    finally:
-        pool.close()
+                marks.append((done, resident_kib(os.getpid()), resident_kib(host.pid)))
     return {"samples": count, "marks_kib": marks}
-
-
-def settings() -> Any:
-    from pytest_tflm.options import settings_from
-
-    return settings_from(
-        lambda option: ["sim"] if option.name == "port" else [], lambda option: [], {}
-    )
 
 
 def main() -> None:

@@ -19,11 +19,11 @@ import network_models
 
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.transform.cut import cut_operators
-from pytest_tflm.options import settings_from
 from pytest_tflm.record.samples import RandomSamples
-from pytest_tflm.runtime.pool import Pool
+from pytest_tflm.runtime.board import BoardHost
+from pytest_tflm.runtime.hosts import Hosts
+from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.verdict.row import Row
-from pytest_tflm.verdict.target import board_of
 from pytest_tflm.verdict.verdict import judge
 
 BAD = "sim?defect=off-by-one:CONV_2D"
@@ -34,38 +34,25 @@ def verdict_seconds(operators: int, port: str | None, resolver: str) -> tuple[fl
     """Seconds for the whole verdict and how many operators it found to differ."""
     model = model_from_bytes(network_models.long_chain(operators), "chain.tflite")
     samples = RandomSamples(model, SAMPLES, 0)
-    pool = _pool(port)
-    try:
-        board = board_of(pool) if port else None
-        row = Row.made(board, "litert", resolver)
+    with Hosts() as hosts:
+        board = RuntimeSpec.of_board(port) if port else None
+        row = Row.made(hosts, board, RuntimeSpec.of_interpreter("litert", resolver))
         start = time.perf_counter()
         verdict = judge(model, [samples[i] for i in range(SAMPLES)], row)
         seconds = time.perf_counter() - start
-        row.close()
-    finally:
-        pool.close()
-    rungs = [rung.localisation for rung in verdict.evidence.rungs if rung.localisation]
-    return seconds, sum(len(where.differing) for where in rungs)
+    found = [step.localisation for step in verdict.evidence.steps if step.localisation]
+    return seconds, sum(len(where.differing) for where in found)
 
 
 def prefix_seconds(operators: int) -> float:
     """Seconds to run each prefix of the model on the board, with one sample."""
     model = model_from_bytes(network_models.long_chain(operators), "chain.tflite")
     sample = RandomSamples(model, 1, 0)[0]
-    pool = _pool(BAD)
-    try:
+    with BoardHost(RuntimeSpec.of_board(BAD)) as board:
         start = time.perf_counter()
         for last in range(operators):
-            pool.board(cut_operators(model, 0, last).model).run(sample)
+            board.load(cut_operators(model, 0, last).model).run(sample)
         return time.perf_counter() - start
-    finally:
-        pool.close()
-
-
-def _pool(port: str | None) -> Pool:
-    return Pool(
-        settings_from(lambda o: [port] if port and o.name == "port" else [], lambda o: [], {})
-    )
 
 
 def main() -> None:

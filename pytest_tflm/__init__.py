@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_tflm._lazy import exports
+
 if TYPE_CHECKING:
     from pytest_tflm.compare.within import Within, within
     from pytest_tflm.errors import OutputMismatch, TflmError
@@ -45,11 +47,4 @@ __all__ = [
     "within",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(home), name)
+__getattr__ = exports(__name__, _HOMES)

@@ -15,7 +15,6 @@ PACKAGE = ROOT / "pytest_tflm"
 PUBLIC = (
     "pytest_tflm",
     "pytest_tflm.errors",
-    "pytest_tflm.fuzz",
     "pytest_tflm.fuzz.inputs",
     "pytest_tflm.fuzz.sequences",
 )

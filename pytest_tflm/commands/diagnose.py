@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
         help="say why a board's outputs are not the interpreter's",
         description="Runs a model on a board, on TFLM of this machine and on TFLite, and says "
         "where they part, operator by operator, and why. Without --port the interpreters of this "
-        "machine alone are compared. Ends with status 0 if all are equal, 1 if not.",
+        "machine alone are compared. Ends with status 0 if all are equal and no cause was found, "
+        "else 1.",
     )
     parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")
     parser.add_argument("--port", help="the board, as --tflm-port takes it (default: none)")

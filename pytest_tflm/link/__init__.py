@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_tflm._lazy import exports
+
 if TYPE_CHECKING:
     from pytest_tflm.link.connection import Connection
     from pytest_tflm.link.counters import Counters
@@ -31,13 +33,13 @@ if TYPE_CHECKING:
     from pytest_tflm.link.port import check_baud
 
 _HOMES = {
-    "BoardIdentity": "entries",
-    "Connection": "connection",
-    "Counters": "counters",
-    "LoadedModel": "entries",
-    "LoadedTensor": "entries",
-    "RunResult": "message",
-    "check_baud": "port",
+    "BoardIdentity": "pytest_tflm.link.entries",
+    "Connection": "pytest_tflm.link.connection",
+    "Counters": "pytest_tflm.link.counters",
+    "LoadedModel": "pytest_tflm.link.entries",
+    "LoadedTensor": "pytest_tflm.link.entries",
+    "RunResult": "pytest_tflm.link.message",
+    "check_baud": "pytest_tflm.link.port",
 }
 
 __all__ = [
@@ -50,11 +52,4 @@ __all__ = [
     "check_baud",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = exports(__name__, _HOMES)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.compare.comparison import compare
 from pytest_tflm.compare.within import within
-from pytest_tflm.compare.words import mismatch
 from pytest_tflm.errors import InputAltered, NotSupported, OutputMismatch
+from pytest_tflm.suite.judgement import judge
 from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
+from pytest_tflm.suite.streams import stream_until
 
 if TYPE_CHECKING:
     import pytest
@@ -65,9 +66,15 @@ def test_outputs(
     index = request.node.callspec.params["tflm_sample"]
     expected = state.streams.run(_tflm_reference, tflm_samples, index)
     got = state.streams.run(_tflm_device, tflm_samples, index)
-    comparison = compare(
-        got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
+    found = judge(
+        state,
+        tflm_settings,
+        tflm_model,
+        lambda: stream_until(tflm_model, tflm_samples, index),
+        got,
+        expected,
     )
+    comparison = found.comparison
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
     record_property("tflm_within", comparison.passed)
@@ -76,34 +83,27 @@ def test_outputs(
         record_property("tflm_note", note)
     if comparison.largest_float is not None:
         record_property("tflm_largest_float", comparison.largest_float)
-    if comparison.passed:
+    if found.passed:
+        if found.carried is not None:
+            record_property("tflm_rounding", found.carried.text)
         return
-    text = ""
-    before = [tflm_samples[i] for i in range(index)] if tflm_model.is_stream else []
-    if tflm_settings.tolerance is None:
-        samples = [*before, tflm_sample]
-        found = state.carried(tflm_model, tflm_settings, samples, got.arrays, expected.arrays)
-        if found.is_rounding:
-            record_property("tflm_rounding", found.text)
-            return
-        text = f"\nmore than rounding (--tflm-tolerance=auto): {found.text}"
-    error = mismatch(comparison, text)
+    error = found.error()
     if tflm_settings.save is None:
         raise error
     from pytest_tflm.replay.record import again, differing
 
     def replay() -> Replay:
-        runs = [(tflm_model.quantize(each), None, None) for each in before]
+        *before, sample = map(tflm_model.quantize, stream_until(tflm_model, tflm_samples, index))
         return differing(
             _tflm_device,
             _tflm_reference,
-            [*runs, (tflm_model.quantize(tflm_sample), got, expected)],
+            [*((each, None, None) for each in before), (sample, got, expected)],
             str(error),
             lsb=tflm_settings.lsb,
             float_tolerance=tflm_settings.float_tolerance,
         )
 
-    raise mismatch(comparison, f"{text}\n{again(tflm_keep, replay)}")
+    raise found.error(f"\n{again(tflm_keep, replay)}")
 
 
 def test_same_input_same_output(
@@ -149,21 +149,15 @@ def test_similar_inputs(
         [tflm_model.quantize(tflm_samples[i]) for i in (0, len(tflm_samples) - 1)]
     )
     for number, sample in enumerate(inputs):
-        expected, got = (
-            _run_from_reset(runtime, sample) for runtime in (_tflm_reference, _tflm_device)
+        expected = _run_from_reset(_tflm_reference, sample)
+        got = _run_from_reset(_tflm_device, sample)
+        found = judge(
+            state, tflm_settings, tflm_model, functools.partial(list, [sample]), got, expected
         )
-        comparison = compare(
-            got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
-        )
-        if comparison.passed:
-            continue
-        if tflm_settings.tolerance is None:
-            given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
-            if state.carried(*given).is_rounding:
-                continue
-        error = mismatch(comparison)
-        what = f"input {number} of {len(inputs)} similar ones, each from a reset"
-        raise OutputMismatch(f"{what}: {error}", sample=sample, comparison=comparison)
+        if not found.passed:
+            what = f"input {number} of {len(inputs)} similar ones, each from a reset"
+            text = f"{what}: {found.error()}"
+            raise OutputMismatch(text, sample=sample, comparison=found.comparison)
 
 
 def test_fuzz(
@@ -181,18 +175,15 @@ def test_fuzz(
     state = request.config.stash[STATE]
     progress = state.progress
     count = tflm_settings.fuzz
+    # What is carried through a model with state depends on the samples before, which are not known.
+    settings = tflm_settings
+    if tflm_model.is_stream:
+        settings = settings._replace(tolerance=settings.lsb)
 
     def check(sample: object, got: Outputs, expected: Outputs) -> None:
-        comparison = compare(
-            got, expected, lsb=tflm_settings.lsb, float_tolerance=tflm_settings.float_tolerance
-        )
-        if comparison.passed:
-            return
-        if tflm_settings.tolerance is None and not tflm_model.is_stream:
-            given = (tflm_model, tflm_settings, [sample], got.arrays, expected.arrays)
-            if state.carried(*given).is_rounding:
-                return
-        raise mismatch(comparison)
+        found = judge(state, settings, tflm_model, lambda: [sample], got, expected)
+        if not found.passed:
+            raise found.error()
 
     try:
         search(

@@ -10,8 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_tflm.record.samples import Samples
+    from pytest_tflm.model import Model
+    from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.runtime.base import Outputs, Runtime
+
+
+def stream_until(model: Model, samples: Samples, index: int) -> list[Sample]:
+    """The samples that the outputs for sample ``index`` depend on, it the last of them."""
+    first = 0 if model.is_stream else index
+    return [samples[i] for i in range(first, index + 1)]
 
 
 class Streams:

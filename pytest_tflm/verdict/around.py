@@ -7,6 +7,8 @@ input to its output is sent to the board: what comes back is what was done aroun
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -67,6 +69,14 @@ def _flattened(rule: Callable[[NDArray[Any]], NDArray[Any]]) -> Change:
     return lambda tensor, codes: rule(codes.ravel()).reshape(codes.shape)
 
 
+def _shifted(count: int, edge: object, flat: NDArray[Any]) -> NDArray[Any]:
+    made: NDArray[Any] = np.roll(flat, count)
+    if edge is not None and len(flat) > abs(count):
+        part = slice(0, count) if count > 0 else slice(count, None)
+        made[part] = flat[0 if count > 0 else -1] if edge == "edge" else 0
+    return made
+
+
 def _channels_reversed(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
     return codes[..., ::-1].copy() if codes.ndim > 1 and codes.shape[-1] > 1 else None
 
@@ -117,8 +127,17 @@ def _known() -> Iterator[tuple[str, Change]]:
     yield "channels are in the reverse order (RGB and BGR)", _channels_reversed
     yield "channels come first in memory, where they should come last", _planes
     yield "elements are in the reverse order", _flattened(lambda flat: flat[::-1])
-    yield "elements are shifted by one, toward the end", _flattened(lambda flat: np.roll(flat, 1))
-    yield "elements are shifted by one, toward the start", _flattened(lambda f: np.roll(f, -1))
+    for count in (1, 2, 4, -1, -2, -4):
+        for words, edge in (
+            ("those at the end come first", None),
+            ("the one at the edge is repeated", "edge"),
+            ("0 at the edge", 0),
+        ):
+            toward = "end" if count > 0 else "start"
+            yield (
+                f"elements are shifted by {abs(count)}, toward the {toward}; {words}",
+                _flattened(functools.partial(_shifted, count, edge)),
+            )
 
 
 @dataclass(frozen=True)
@@ -152,6 +171,8 @@ def changed(evidence: Evidence) -> Changed | None:
     model = evidence.model
     oracle, key = evidence.oracle
     got, want = evidence.outputs["board"], evidence.outputs[key]
+    if (order := _exchanged(evidence)) is not None:
+        return Changed("inputs", f"they are exchanged: input i gets input {order}[i]", True)
     copy = copied(evidence)
     if copy is not None and copy.is_exact:
         return None  # nothing is done around Invoke
@@ -178,6 +199,25 @@ def changed(evidence: Evidence) -> Changed | None:
     if copy is None or copy.is_constant or copy.limits or copy.ignores:
         return None
     return Changed("inputs or outputs", copy.map, False)
+
+
+def _exchanged(evidence: Evidence) -> list[int] | None:
+    """An order of the inputs that makes exactly the board's outputs."""
+    tensors = evidence.model.inputs
+    kinds = [(tensor.dtype, tensor.shape) for tensor in tensors]
+    if not 2 <= len(tensors) <= 4 or len(set(kinds)) == len(kinds):
+        return None
+    for order in itertools.permutations(range(len(tensors))):
+        if list(order) == sorted(order) or any(kinds[i] != kinds[k] for i, k in enumerate(order)):
+            continue
+        given = [tuple(sample[k] for k in order) for sample in evidence.samples]
+        try:
+            made = evidence.oracle[0].attempt(evidence.model, given).outputs()
+        except InterpreterError:
+            return None
+        if evidence.alike(made, evidence.outputs["board"]):
+            return list(order)
+    return None
 
 
 def _stale_end(evidence: Evidence, start: int) -> Changed | None:

@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.compare.distance import gap_of, same
-from pytest_tflm.errors import NotSupported
+from pytest_tflm.errors import BoardError, InterpreterError, ModelError, NotSupported
+from pytest_tflm.model.transform.cut import cut_operator
 from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
+from pytest_tflm.verdict.localise import chosen, observed
 from pytest_tflm.verdict.positions import limits
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Host
 
-REPETITIONS = 4
+_REPETITIONS = 7
+"""An odd number: a fault may come every few runs."""
 _WITNESSES = 4
 """Samples with which it is tried whether the end of the input matters."""
+_WITH_RESETS = 16
+"""Samples with which it is tried whether a reset does anything."""
 _REPLAYED = 64
 """How many of the inputs before the failure are run again, of a model without state."""
 
@@ -88,11 +93,11 @@ def tflm_repeats(evidence: Evidence) -> Repeats:
 def _repeats(evidence: Evidence, host: Host) -> Repeats:
     model, samples = evidence.model, evidence.samples
     if model.is_stream:
-        runs = [tuple(host.attempt(model, samples).outputs()) for _ in range(REPETITIONS)]
+        runs = [tuple(host.attempt(model, samples).outputs()) for _ in range(3)]
         return Repeats(tuple(runs), ())
-    made = host.attempt(model, [*[samples[0]] * REPETITIONS, *samples[1:], samples[0]]).outputs()
+    made = host.attempt(model, [*[samples[0]] * _REPETITIONS, *samples[1:], samples[0]]).outputs()
     return Repeats(
-        tuple((arrays,) for arrays in made[:REPETITIONS]),
+        tuple((arrays,) for arrays in made[:_REPETITIONS]),
         (("the same input after other inputs", made[-1], made[0]),),
     )
 
@@ -103,13 +108,21 @@ def _replayed(evidence: Evidence) -> list[tuple[str, Arrays, Arrays]]:
     evidence.board.load(evidence.model).reload()
     history = evidence.history[-_REPLAYED:]
     made = evidence.board.attempt(evidence.model, history).outputs()
-    first: dict[bytes, Arrays] = {}
+    known = {
+        _bytes(sample): outputs
+        for sample, outputs in zip(evidence.samples, evidence.outputs["board"], strict=True)
+    }
     pairs = []
-    for sample, arrays in zip(history, made, strict=True):
-        before = first.setdefault(b"".join(a.tobytes() for a in sample), arrays)
-        if before is not arrays:
-            pairs.append(("the same input in the order of the tests", arrays, before))
+    for number, (sample, outputs) in enumerate(zip(history, made, strict=True)):
+        words = "the same input in the order of the tests"
+        if not number:
+            words = "the same input in the first run after the model was loaded"
+        pairs.append((words, outputs, known.setdefault(_bytes(sample), outputs)))
     return pairs
+
+
+def _bytes(sample: Arrays) -> bytes:
+    return b"".join(array.tobytes() for array in sample)
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,31 @@ def unsteady(evidence: Evidence) -> Unsteady | None:
     return Unsteady(seen.text, len(outputs), drifts, order, largest)
 
 
+@experiment
+def unsteady_operators(evidence: Evidence) -> tuple[str, ...]:
+    """The operators that do not repeat themselves when they run alone on the board, another input
+    between: their titles."""
+    step = evidence.step("board")
+    if not evidence.board.takes_models or step is None:
+        return ()
+    found = []
+    for operator in evidence.model.operators:
+        try:
+            cut = cut_operator(evidence.model, operator.index)
+            given = [tuple(o.tensors[i] for i in cut.inputs) for o in observed(evidence)]
+            other = tuple(
+                np.invert(a) if a.dtype.kind in "iub" else np.asarray(1 - a, a.dtype)
+                for a in given[0]
+            )
+            runs = [given[0], other, given[0], given[-1], given[0]]
+            made = evidence.board.attempt(cut.model, runs).outputs()
+        except (ModelError, BoardError, InterpreterError, KeyError):
+            continue
+        if not cut.model.is_stream and not (same(made[0], made[2]) and same(made[0], made[4])):
+            found.append(f"{operator.name} (operator {operator.index})")
+    return tuple(found)
+
+
 def is_unsteady_by_design(evidence: Evidence) -> bool:
     """Host TFLM does not repeat itself on this model either."""
     if evidence.row.tflm is None or "tflm" not in evidence.outputs:
@@ -158,7 +196,8 @@ class StateKept(Fact):
 @experiment
 def state_kept(evidence: Evidence) -> StateKept | None:
     """Whether a reset leaves the model's state as it is."""
-    model, samples = evidence.model, evidence.samples[:4]
+    model = evidence.model
+    samples = (evidence.samples * _WITH_RESETS)[:_WITH_RESETS]  # a short stream tells little
     runtime = evidence.board.load(model)
     if not model.is_stream or not evidence.board.takes_models:
         return None
@@ -173,6 +212,34 @@ def state_kept(evidence: Evidence) -> StateKept | None:
     if evidence.alike(mine, always) or not evidence.alike(mine, never):
         return None
     return StateKept(gap_of(mine, always).describe(), len(samples))
+
+
+@experiment
+def is_cured_by_loading(evidence: Evidence) -> bool:
+    """The board, sent the model anew, gives the outputs of the first run again; a reset of the
+    state does not bring that about."""
+    if not evidence.model.is_stream or not evidence.board.takes_models:
+        return False
+    evidence.board.load(evidence.model).reload()
+    again = evidence.board.attempt(evidence.model, evidence.samples).outputs()
+    return evidence.alike(again, evidence.outputs["board"])
+
+
+@experiment
+def is_right_at_first(evidence: Evidence) -> bool:
+    """A wrong sample is right in the first run after the model was loaded, and wrong again behind
+    others."""
+    step = evidence.step("board")
+    if step is None or evidence.model.is_stream or not evidence.board.takes_models:
+        return False
+    order = chosen(evidence, step)
+    worst = order[0]
+    evidence.board.load(evidence.model).reload()
+    runs = [evidence.samples[i] for i in (worst, *order[1:], worst)]
+    made = evidence.board.attempt(evidence.model, runs).outputs()
+    return evidence.alike(made[:1], step.trusted[worst : worst + 1]) and not evidence.alike(
+        made[-1:], made[:1]
+    )
 
 
 @dataclass(frozen=True)
@@ -229,6 +296,7 @@ class Stale(Fact):
     by_sum: bool = False
 
 
+@experiment
 def stale(evidence: Evidence) -> Stale | None:
     """Whether each wrong output is that of the input before it."""
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
@@ -240,14 +308,28 @@ def stale(evidence: Evidence) -> Stale | None:
     right = [evidence.alike([g], [w]) for g, w in zip(got, want, strict=True)]
     if not any(old) or not all(a or b for a, b in zip(old, right, strict=True)):
         return None
-    data = [b"".join(a.tobytes() for a in sample) for sample in evidence.samples]
-    shared = [0, *(_shared(a, b) for a, b in pairwise(data))]
-    sums = [None, *(sum(a) == sum(b) for a, b in pairwise(data))]
-    least = min(n for n, is_old in zip(shared, old, strict=True) if is_old)
-    most = max((n for n, is_old in zip(shared, old, strict=True) if not is_old), default=0)
-    by_sum = all(is_equal or not is_old for is_equal, is_old in zip(sums, old, strict=True))
+    if not _is_kept(evidence, old.index(True)):
+        return None
+    data = [_bytes(sample) for sample in evidence.samples]
+    # Where right outputs are equal anyway, nothing can be told.
+    told = [i for i in runs if i and not same(want[i], want[i - 1])]
+    shared = {i: _shared(data[i], data[i - 1]) for i in told}
+    least = min(shared[i] for i in told if old[i])
+    most = max((shared[i] for i in told if not old[i]), default=0)
+    by_sum = all(sum(data[i]) == sum(data[i - 1]) for i in told if old[i])
     prefix = least if least > most else 0
     return Stale(sum(old), len(got) - 1, prefix, by_sum and not prefix)
+
+
+def _is_kept(evidence: Evidence, index: int) -> bool:
+    """The wrong output for a sample is another one if another input ran before it."""
+    sample = evidence.samples[index]
+    other = tuple(
+        np.invert(array) if array.dtype.kind in "iub" else np.asarray(1 - array, array.dtype)
+        for array in sample
+    )
+    made = evidence.board.attempt(evidence.model, [other, sample]).outputs()
+    return not same(made[1], evidence.outputs["board"][index])
 
 
 def _shared(first: bytes, second: bytes) -> int:

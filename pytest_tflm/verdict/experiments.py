@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_tflm.model import Operator
+
 
 @dataclass(frozen=True)
 class StoredShape(Fact):
@@ -70,6 +72,16 @@ def frozen(evidence: Evidence) -> Gap | None:
     except (ModelError, InterpreterError):
         return None
     return evidence.gap(got, want)
+
+
+@experiment
+def tflm_is_tflite(evidence: Evidence) -> bool:
+    """Host TFLM gives BUILTIN_REF's outputs, where the two are no step of the ladder."""
+    try:
+        want = evidence.row.builtin_ref.attempt(evidence.model, evidence.samples).outputs()
+    except InterpreterError:
+        return True  # nothing to compare with
+    return evidence.alike(evidence.outputs["tflm"], want)
 
 
 @experiment
@@ -130,27 +142,30 @@ def first_nan(evidence: Evidence) -> FirstNaN | None:
     ]
     if not wild:
         return None
-    key, number = wild[0]
+    number = wild[0][1]
     if _is_wild(evidence.samples[number]):
         return FirstNaN("", -1, "", number)
-    for step in evidence.steps:
-        where = step.localisation
-        for result in where.operators if where is not None and step.key == "board" else ():
-            for i, (given, made) in enumerate(zip(result.inputs, result.alone, strict=False)):
-                if not _is_wild(given) and _is_wild(made):
-                    operator = result.operator
-                    return FirstNaN(
-                        where.suspect if where else "", operator.index, operator.name, i
-                    )
-    if key == "board":
+    step = evidence.step("board")
+    where = step.localisation if step is not None else None
+    for result in where.operators if where is not None else ():
+        for i, (given, made) in enumerate(zip(result.inputs, result.alone, strict=False)):
+            if not _is_wild(given) and _is_wild(made):
+                return FirstNaN(where.suspect if where else "", *_named(result.operator), i)
+    host, trusted = evidence.oracle
+    if not any(key == trusted for key, _ in wild):
+        host, trusted = evidence.row.builtin_ref, "builtin_ref"
+    if not any(key == trusted for key, _ in wild):
         return None
-    host, _ = evidence.oracle
     seen = host.observe(evidence.model, evidence.samples[: number + 1], reset_between=False)
     tensors = seen[-1].tensors
     for operator in evidence.model.operators:
         if _is_wild(tensors[i] for i in operator.outputs if i in tensors):
-            return FirstNaN(host.name, operator.index, operator.name, number)
+            return FirstNaN(host.name, *_named(operator), number)
     return None
+
+
+def _named(operator: Operator) -> tuple[int, str]:
+    return operator.index, operator.name
 
 
 def _is_wild(arrays: Iterable[NDArray[Any]]) -> bool:

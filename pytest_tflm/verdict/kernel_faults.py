@@ -266,6 +266,56 @@ def _bias(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Single, A
     return edit
 
 
+def _given(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Single, Any], Edited]:
+    """Another first input."""
+
+    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
+        if not inputs or inputs[0][0].dtype.kind != "i":
+            return None
+        changed = [(change(arrays[0]).astype(arrays[0].dtype), *arrays[1:]) for arrays in inputs]
+        return single.model.data, changed
+
+    return edit
+
+
+def _scales_exchanged(single: Single, inputs: Sequence[Arrays]) -> Edited:
+    """The scale of each of two inputs for the other one."""
+    table = unpack(single.model.data)
+    graph = table.subgraphs[0]
+    places = [int(i) for i in graph.operators[0].inputs]
+    if len(places) != 2 or single.name not in ("ADD", "SUB"):
+        return None
+    both = [graph.tensors[place].quantization for place in places]
+    if any(each is None or each.scale is None or not len(each.scale) for each in both):
+        return None
+    both[0].scale, both[1].scale = both[1].scale, both[0].scale
+    return pack(table), inputs
+
+
+def _pads_on_the_other_side(single: Single, inputs: Sequence[Arrays]) -> Edited:
+    """More padding in front where there should be more behind."""
+    window, source = single.window, single.inputs[0] if single.inputs else None
+    if (
+        source is None
+        or window is None
+        or window.before == window.after
+        or min(*window.before, *window.after) < 0
+        or single.name not in ("CONV_2D", "DEPTHWISE_CONV_2D")
+        or len(inputs[0]) != 1
+    ):
+        return None
+    table = unpack(single.model.data)
+    graph = table.subgraphs[0]
+    operator = graph.operators[0]
+    edges = [(0, 0), *zip(window.after, window.before, strict=True), (0, 0)]
+    code = source.zero_point or 0
+    wider = [(np.pad(arrays[0], edges, constant_values=code),) for arrays in inputs]
+    operator.builtinOptions.padding = _VALID
+    tensor = graph.tensors[operator.inputs[0]]
+    tensor.shape, tensor.shapeSignature = list(wider[0][0].shape), None
+    return pack(table), wider
+
+
 _EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
     ("per-channel-ignored", "with the scale of channel 0 for all channels", _one_scale),
     ("zero-point-ignored", "with an input zero point of 0", _no_zero_point),
@@ -283,6 +333,23 @@ _EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] =
         "kernel-differs",
         "with a bias that saturates at 16 bits",
         _bias(lambda bias: np.clip(bias, -(1 << 15), (1 << 15) - 1)),
+    ),
+    ("kernel-differs", "with more padding in front and less behind", _pads_on_the_other_side),
+    ("kernel-differs", "with the scales of its two inputs exchanged", _scales_exchanged),
+    (
+        "kernel-differs",
+        "if negative codes of its input lost their lowest bit",
+        _given(lambda x: np.where(x < 0, x & ~1, x)),
+    ),
+    (
+        "kernel-differs",
+        "if negative codes of its input were 0",
+        _given(lambda x: np.maximum(x, 0)),
+    ),
+    (
+        "kernel-differs",
+        "if its input's codes were taken for unsigned ones (XOR 0x80)",
+        _given(lambda x: x ^ np.iinfo(str(x.dtype)).min),
     ),
 )
 """The cause, what the kernel computes in words, and the model that does so with right kernels."""
@@ -307,6 +374,8 @@ def _by_accumulators(result: OperatorResult, single: Single) -> Iterator[tuple[s
 
     if not steps.is_wide and is_made(lambda each: steps.codes(each, single_rounding=True)):
         yield "rounding", "exactly as a kernel that rounds once"
+    elif not steps.is_wide and is_made(lambda each: steps.codes(each, cut_off=True)):
+        yield "rounding", "exactly as a kernel that cuts off in place of rounding"
     for kind in (np.float64, np.float32):
         for rounding in (np.rint, _half_away, _half_up):
             reals = steps.reals.astype(kind)

@@ -212,13 +212,15 @@ def _quantising(
 ) -> None:
     reals = quantisation.real_samples(evidence.model, given)
     if reals is not None:
-        quantisation.harness_step(evidence, reals, evidence.row.builtin_ref)
+        ours = [evidence.model.quantize(sample) for sample in given]
+        quantisation.harness_step(evidence, reals, ours, evidence.row.builtin_ref)
         if codes is not None:
-            quantisation.codes_step(evidence, reals, codes)
+            quantisation.codes_step(evidence, reals, ours, codes)
     if float_model is not None and "builtin_ref" in evidence.outputs:
         quantisation.float_step(
             evidence,
-            reals or quantisation.reals_of(evidence.model, evidence.samples),
+            # Not those that were given: what the board ran before them is among the samples.
+            quantisation.reals_of(evidence.model, evidence.samples),
             float_model,
             evidence.row.builtin_ref,
             evidence.outputs["builtin_ref"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.errors import BoardError, CannotCut, NotSupported
+from pytest_tflm.errors import BoardError, CannotCut, InterpreterError, ModelError, NotSupported
 from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
 from pytest_tflm.verdict.localise import observed
 
@@ -79,6 +79,26 @@ def _constant_at(model: Model, offset: int) -> int:
             if offset < at + len(data):
                 return tensor.index
     return -1
+
+
+@experiment
+def is_cured_by_keeping_inputs(evidence: Evidence) -> bool:
+    """The board is right with a model whose inputs are outputs as well: then their memory is used
+    for nothing else, and what Invoke finds there the next time is still the input."""
+    from pytest_tflm.model import model_from_bytes
+    from pytest_tflm.model.graph import pack, unpack
+
+    table = unpack(evidence.model.data)
+    graph = table.subgraphs[0]
+    graph.outputs = [*map(int, graph.outputs), *map(int, graph.inputs)]
+    table.signatureDefs = []
+    try:
+        model = model_from_bytes(pack(table), "its inputs kept")
+        want = evidence.oracle[0].attempt(model, evidence.samples).outputs()
+        got = evidence.board.attempt(model, evidence.samples).outputs()
+    except (BoardError, ModelError, InterpreterError):
+        return False
+    return evidence.alike(got, want)
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def ratio(pairs: Sequence[Pair], zero_point: int) -> float:
     if len(x) < 8 or np.abs(x).max() < 16:
         return 0.0
     found = float((x * y).sum() / (x * x).sum())
-    return found if np.abs(y - found * x).max() <= 1.01 and abs(found - 1) > 0.02 else 0.0
+    return found if np.abs(y - found * x).max() <= 1.01 < np.abs(y - x).max() else 0.0
 
 
 def permutation(pairs: Sequence[Pair]) -> str:
@@ -194,6 +194,10 @@ def permutation(pairs: Sequence[Pair]) -> str:
                 return f"its {name} are rotated by one"
         if size > 1 and np.array_equal(ours, np.flip(theirs, axis)):
             return f"its {name} are in the reverse order"
+        pairwise = np.arange(size) ^ 1
+        pairwise[pairwise >= size] = size - 1
+        if size > 1 and np.array_equal(ours, np.take(theirs, pairwise, axis)):
+            return f"its {name} 2k and 2k + 1 are exchanged"
     return "the right values in other places"
 
 

@@ -49,8 +49,10 @@ def reals_of(model: Model, samples: Sequence[Arrays]) -> Reals:
     ]
 
 
-def harness_step(evidence: Evidence, reals: Reals, builtin_ref: Host) -> None:
-    """Whether the codes that were sent are what TFLite's own QUANTIZE makes of the samples."""
+def harness_step(
+    evidence: Evidence, reals: Reals, ours: Sequence[Arrays], builtin_ref: Host
+) -> None:
+    """Whether ``ours``, the codes that were sent, are what TFLite's QUANTIZE makes of samples."""
     from pytest_tflm.model import model_from_bytes
 
     try:
@@ -58,7 +60,7 @@ def harness_step(evidence: Evidence, reals: Reals, builtin_ref: Host) -> None:
         wanted = builtin_ref.attempt(quantize, reals).outputs()
     except (InterpreterError, ModelError):
         return  # an input type that QUANTIZE does not make: nothing to compare with
-    gap = gap_of(list(evidence.samples), wanted)
+    gap = gap_of(ours, wanted)
     text = f"the samples' codes are those of TFLite's QUANTIZE ({gap.total} elements)"
     if not gap.is_none:
         text = f"the samples' codes are not those of TFLite's QUANTIZE: {gap.describe()}"
@@ -122,12 +124,14 @@ def _quantised_by(tensor: Tensor, reals: NDArray[np.float32], codes: NDArray[Any
     return None
 
 
-def codes_step(evidence: Evidence, reals: Reals, codes: Sequence[object]) -> None:
+def codes_step(
+    evidence: Evidence, reals: Reals, ours: Sequence[Arrays], codes: Sequence[object]
+) -> None:
     """How another program (the user's own) made ``codes`` of the same samples."""
     model = evidence.model
     theirs = [model.quantize(each) for each in codes[: len(reals)]]
     count = len(theirs)
-    gap = gap_of(theirs, list(evidence.samples[:count]))
+    gap = gap_of(theirs, ours[:count])
     if gap.is_none:
         text = f"the codes given are those of TFLite's QUANTIZE ({gap.total} elements)"
         evidence.add("codes", "the codes that were given", "equal", text)

@@ -30,10 +30,11 @@ class Verdict:
 
     @property
     def is_equal(self) -> bool:
-        """Every step of the ladder that was climbed is equal, and there was one. What quantising
-        cost is no difference of runtimes, and does not count."""
+        """Every step of the ladder that was climbed is equal, there was one, and no cause was
+        found. What quantising cost is no difference of runtimes, and does not count."""
         steps = [step for step in self.evidence.steps if step.key != "float"]
-        return bool(steps) and all(step.outcome == "equal" for step in steps)
+        is_equal = bool(steps) and all(step.outcome == "equal" for step in steps)
+        return is_equal and not self.names
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,9 +67,10 @@ def judge(
     """
     from pytest_tflm.model import open_model
 
-    given = list(samples[:SAMPLES])
     stream = tuple(history) if model.is_stream else ()
-    arrays = stream or tuple(model.quantize(sample) for sample in [*history[-2:], *given][:SAMPLES])
+    before = () if stream else tuple(history[-2:])
+    given = list(samples[: SAMPLES - len(before)])
+    arrays = stream or (*before, *(model.quantize(sample) for sample in given))
     evidence = Evidence(
         model,
         arrays,
@@ -84,6 +86,8 @@ def judge(
     if stream and row.board is not None and "board" in evidence.outputs:
         with contextlib.suppress(TflmError):  # the next test says so
             runtime = row.board.load(model)
+            if row.board.takes_models:
+                runtime.reload()
             runtime.reset_state()
             for _ in runtime.run_many(stream):
                 pass

@@ -28,14 +28,16 @@ def test_diagnose_ends_with_0_where_all_are_equal(inner, tcn):
     words = ("diagnose", "--port", "sim", "--model", tcn, "--samples", "2", "--runtime", "tflm")
     done = inner.pytest_tflm(*words)
     assert done.status == 0, done.output
-    assert "give the same outputs, bit for bit" in " ".join(done.output.split())
+    text = " ".join(done.output.split())
+    assert "give the same outputs for 2 samples" in text
+    assert "equal, bit for bit, over 2 samples" in text
 
 
 def test_diagnose_for_programs(inner, tcn):
     words = ("diagnose", "--model", tcn, "--samples", "2", "--resolver", "auto", "--json")
     done = inner.pytest_tflm(*words)
     data = json.loads(done.output)
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert [step["name"] for step in data["steps"]][:2] == ["tflm", "resolver"]
     assert {cause["name"] for cause in data["causes"]} >= {"delegate-kernels"}
     assert data["versions"]["ai-edge-litert"]

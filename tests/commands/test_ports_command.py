@@ -44,7 +44,7 @@ def test_a_run_with_port_auto(inner, kept, monkeypatch, tcn):
     words = ("--tflm-port=auto", f"--tflm-model={tcn}", "--tflm-samples=1")
     list_ports(monkeypatch, first, "/dev/ttyNOTHING")
     done = inner.pytest(*words)
-    assert done.outcomes == {"passed": 5}, done.output
+    assert done.outcomes == {"passed": 6}, done.output
     says(done, f"at {first}")
 
     list_ports(monkeypatch, first, second)

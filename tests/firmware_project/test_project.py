@@ -13,7 +13,7 @@ from pytest_tflm.firmware.boards import BOARDS, board_named, sources
 from pytest_tflm.firmware.model_header import with_margin
 from pytest_tflm.firmware.project import write_project
 from pytest_tflm.model import model_from_bytes
-from pytest_tflm.runtime.interpreter import arena_needed
+from pytest_tflm.runtime.arena import arena_needed
 
 NEEDED = {
     "nano33": ("core/library.properties", "arduino_nano33/arduino_nano33.ino"),

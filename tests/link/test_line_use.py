@@ -62,7 +62,7 @@ def test_computing_and_sending_overlap():
     assert 1.05 < too_small["over_the_larger"] < 1.3
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 @pytest.mark.parametrize("line", [*UARTS, "usb"])
 def test_one_frame_in_a_thousand_damaged_costs_less_than_a_third(line, seed):
     samples = bench.made(1000)

@@ -70,3 +70,26 @@ def running_sum(initial: float = 5.0) -> bytes:
     g.graph.inputs, g.graph.outputs = [], []
     g.model.subgraphs.append(g.graph)
     return pack(g.model)
+
+
+def delayed(frames: int = 5) -> bytes:
+    """int8 (1, 3) → FULLY_CONNECTED → SVDF that looks at the oldest of its frames alone → int8."""
+    g = Graph()
+    rng = np.random.default_rng(3)
+    x = g.tensor("x", (1, 3), "int8", 0.05, 3)
+    w = g.tensor("weights", (3, 3), "int8", 0.02, 0, rng.integers(-127, 128, (3, 3)))
+    b = g.tensor("bias", (3,), "int32", 0.05 * 0.02, 0, np.zeros(3))
+    h = g.tensor("hidden", (1, 3), "int8", 0.05, 0)
+    g.operator("FULLY_CONNECTED", (x, w, b), (h,), "FullyConnectedOptions")
+    time = np.zeros((4, frames))
+    time[:, 0] = 9000
+    f = g.tensor("feature", (4, 3), "int8", 0.01, 0, rng.integers(40, 128, (4, 3)))
+    t = g.tensor("time", (4, frames), "int16", 0.0001, 0, time)
+    c = g.tensor("second bias", (4,), "int32", 0.001 * 0.0001, 0, np.zeros(4))
+    s = g.tensor("state", (1, 4 * frames), "int16", 0.001)
+    g.graph.tensors[s].isVariable = True
+    y = g.tensor("y", (1, 4), "int8", 0.002, -128)
+    g.operator(
+        "SVDF", (h, f, t, c, s), (y,), "SVDFOptions", version=3, rank=1, fusedActivationFunction=1
+    )  # fmt: skip
+    return g.finish((x,), (y,))

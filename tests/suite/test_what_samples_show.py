@@ -83,3 +83,13 @@ def test_a_board_that_keeps_outputs_by_a_part_of_the_input_fails(inner, model_fi
         )  # fmt: skip
         assert done.outcomes == {"passed": 12, "failed": 1}, (defect, done.output)
         assert "test_similar_inputs" in done.lines("FAILED ")[0]
+
+
+def test_codes_are_those_of_tflite_s_quantize_also_when_other_samples_ran_before(inner, model_file):
+    path = model_file("wake.tflite", wake_word(bias=0))
+    samples = path.with_name("quiet.npz")
+    np.savez(samples, x=np.linspace(0, 0.2, 6 * 40, dtype=np.float32).reshape(6, 1, 40))
+    done = inner.pytest(
+        "--tflm-port=sim?defect=constant", f"--tflm-model={path}", f"--tflm-samples={samples}"
+    )
+    assert "the samples' codes are those of TFLite's QUANTIZE" in done.output, done.output

@@ -6,6 +6,9 @@ import re
 import textwrap
 
 import network_models
+import pytest
+
+from tests.runtime.state_models import delayed
 
 SIM = "--tflm-port=sim"
 
@@ -61,12 +64,12 @@ def test_a_users_own_test_is_explained_too(inner, tcn):
     options = ("--tflm-samples=1", "--tflm-suite=off", "--tflm-resolver=auto")
     done = inner.pytest(SIM, f"--tflm-model={tcn}", *options, "-k", "outputs")
     assert done.outcomes == {"failed": 1, "deselected": 1}, done.output
-    assert "cause: the resolver's delegate" in why(done.output)[0]
+    assert "cause: the delegate (XNNPACK)" in why(done.output)[0]
     done = inner.pytest(
         SIM, f"--tflm-model={tcn}", "--tflm-samples=1", "--tflm-suite=off", "-k", "expectation"
     )
     (text,) = why(done.output)
-    assert "compares them with something else" in " ".join(text.split())
+    assert "compares with something else than the reference" in " ".join(text.split())
 
 
 def test_tests_after_a_verdict_run_on_the_model_again(inner, tcn, model_file):
@@ -76,6 +79,32 @@ def test_tests_after_a_verdict_run_on_the_model_again(inner, tcn, model_file):
     done = inner.pytest(*words, "--tflm-tolerance=0", "--tflm-samples=2")
     assert "test_order_does_not_matter" not in "".join(done.lines("FAILED"))
     assert "error" not in done.outcomes, done.output
+
+
+@pytest.mark.parametrize("defect", ["off-by-one:FULLY_CONNECTED", "state-kept"])
+def test_a_verdict_changes_no_outcome_of_a_model_with_state(inner, model_file, defect):
+    stream = model_file("stream.tflite", delayed())
+    words = (f"--tflm-port=sim?defect={defect}", f"--tflm-model={stream}", "--tflm-samples=10")
+    words += ("--tflm-runtime=tflm", "--tflm-tolerance=0")
+    (inner.directory / "test_mine.py").write_text(
+        textwrap.dedent(
+            """
+            from pytest_tflm import within
+
+            def test_stream(device, reference, tflm_sample):
+                assert device.run(tflm_sample) == within(reference.run(tflm_sample), lsb=0)
+            """
+        )
+    )
+    with_it = inner.pytest(*words)
+    without = inner.pytest(*words, "--tflm-verdict=off")
+    assert with_it.outcomes == without.outcomes, with_it.output
+    failed = [[line.split(" - ")[0] for line in run.lines("FAILED")] for run in (with_it, without)]
+    assert failed[0] == failed[1]
+    assert with_it.outcomes["failed"] > 1
+    (text, *_) = why(with_it.output)
+    cause = "kernel differs" if "FULLY" in defect else "state is not reset"
+    assert cause in text
 
 
 def test_ctrl_c_in_a_verdict_ends_the_run_and_keeps_the_failure(inner, monkeypatch, tcn):

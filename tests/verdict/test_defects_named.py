@@ -197,6 +197,7 @@ def test_a_defect_of_a_single_operator_is_named(name: str) -> None:
     assert verdict.accusations[0].operators == (0,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_defect_of_a_kernel_is_named_with_its_operators(name: str) -> None:
     operator, indices = KERNELS[name]

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_tflm._lazy import exports
+
 if TYPE_CHECKING:
     from pytest_tflm.fuzz.inputs.strategies import PATTERNS, samples
 
 __all__ = ["PATTERNS", "samples"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_tflm.fuzz.inputs import strategies
-
-    return getattr(strategies, name)
+_STRATEGIES = "pytest_tflm.fuzz.inputs.strategies"
+__getattr__ = exports(__name__, dict.fromkeys(__all__, _STRATEGIES))

@@ -49,9 +49,16 @@ class Requantisation:
     is_wide: bool = False
 
     def codes(
-        self, accumulators: NDArray[np.int64], *, single_rounding: bool = False
+        self,
+        accumulators: NDArray[np.int64],
+        *,
+        single_rounding: bool = False,
+        cut_off: bool = False,
     ) -> NDArray[Any]:
-        """The output's codes, in its dtype, of accumulators whose last axis are its channels."""
+        """The output's codes, in its dtype, of accumulators whose last axis are its channels.
+        ``cut_off``: scaled once, and rounded down."""
+        if cut_off:
+            return self.clamped((accumulators * self.multipliers) >> (31 - self.shifts))
         scaled = requantise(
             accumulators,
             self.multipliers,

@@ -67,10 +67,11 @@ class Accusation:
 )
 def _not_seen_again(evidence: Evidence) -> Iterator[Match]:
     if evidence.history and all(step.outcome == "equal" for step in evidence.steps):
+        first = "" if len(evidence.history) > 1 else " It was the first run of the model."
         yield Match(
-            "A test saw outputs that differ. The same inputs in the same order, run again, give "
-            "the same outputs on all runtimes. Either the board answers differently at times, or "
-            "the test compares with something else than the reference."
+            f"A test saw outputs that differ.{first} The same inputs in the same order, run again, "
+            "give the same outputs on all runtimes. Either the board answers differently at times, "
+            "or the test compares with something else than the reference."
         )
 
 
@@ -112,8 +113,9 @@ class _Search:
         if stage == Stage.OPERATORS:
             with _breaking(evidence):
                 found += [(CATALOGUE[name], match) for name, match in accused_kernels(evidence)]
-        if stage == Stage.REPEATS and evidence.outcome("determinism") != "differs":
-            return found
+        is_known = evidence.outcome("determinism") != "differs" or self.found
+        if stage == Stage.REPEATS and is_known:
+            return found  # it repeats itself, or the file says why not
         for each in CATALOGUE.values():
             if each.stage != stage:
                 continue

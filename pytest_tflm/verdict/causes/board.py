@@ -63,6 +63,25 @@ def _state_not_reset(evidence: Evidence) -> Iterator[Match]:
             f"({kept.gap}).",
             step="determinism",
         )
+    elif _is_reset_elsewhere(evidence):
+        yield Match(
+            "A reset does not bring back the state that the model has after it was loaded: TFLM "
+            "sets resource variables to 0, and not to what the model's initialiser (CALL_ONCE) "
+            "writes. Loaded anew, the board repeats its first outputs.",
+            step="determinism",
+            remedy="Let variables begin as 0, or load the model anew in place of a reset.",
+        )
+
+
+def _is_reset_elsewhere(evidence: Evidence) -> bool:
+    """A model with an initialiser, whose first run alone begins with its values."""
+    seen = behaviour.unsteady(evidence)
+    return (
+        seen is not None
+        and seen.order
+        and evidence.model.has_hidden_variables
+        and behaviour.is_cured_by_loading(evidence)
+    )
 
 
 @cause(
@@ -78,9 +97,19 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
     seen = behaviour.unsteady(evidence)
     if seen is None or seen.drifts or _is_explained(evidence):
         return
-    if behaviour.state_kept(evidence) is None:
+    if behaviour.state_kept(evidence) is None and not _is_reset_elsewhere(evidence):
+        operators = behaviour.unsteady_operators(evidence)
+        alone = ""
+        if 2 * len(operators) > len(evidence.model.operators):
+            alone = (
+                f" {len(operators)} of {len(evidence.model.operators)} operators do so alone: it "
+                "is in no kernel."
+            )
+        elif operators:
+            alone = f" Alone, {', '.join(operators[:4])} do{'es' * (len(operators) == 1)} so, too."
         yield Match(
-            f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself.",
+            f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself."
+            f"{alone}",
             step="determinism",
         )
 
@@ -310,6 +339,77 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
 
 
 @cause(
+    "set-up-once",
+    "something is set up in the first run alone",
+    Stage.MEMORY,
+    remedy="Memory of the arena is shared: what a kernel writes in its first Invoke is overwritten "
+    "by other tensors before the second. Write padding and tables in every Invoke, or keep them in "
+    "persistent memory (AllocatePersistentBuffer).",
+)
+def _set_up_once(evidence: Evidence) -> Iterator[Match]:
+    where = on_board(evidence)
+    if where is None or where.differing or not behaviour.is_right_at_first(evidence):
+        return
+    found = memory.overlap(evidence)
+    place, operators = "", []
+    if found is not None:
+        operators = _makers(evidence, found.operator)
+        names = [f"{evidence.model.operators[k].name} (operator {k})" for k in operators]
+        place = f" It shows first in {' or '.join(names)}."
+    yield Match(
+        "A sample is right in the first run after the model was loaded, and wrong when it comes "
+        f"again behind others. Each operator alone is right.{place}",
+        tuple(operators),
+    )
+
+
+def _makers(evidence: Evidence, index: int) -> list[int]:
+    """An operator and those that make its inputs, also through a RESHAPE."""
+    operators = evidence.model.operators
+    inputs = set(operators[index].inputs)
+    found = [index]
+    for maker in (o for o in operators[:index] if inputs.intersection(o.outputs)):
+        found += _makers(evidence, maker.index) if maker.name == "RESHAPE" else [maker.index]
+    return sorted(set(found))
+
+
+@cause(
+    "input-not-rewritten",
+    "Invoke runs on an input that is not written anew",
+    Stage.MEMORY,
+    remedy="Write all input tensors before every Invoke, and call Invoke once for each input: TFLM "
+    "uses the input's memory for other tensors while it runs.",
+    citation="tensorflow/tflite-micro#2290",
+)
+def _not_rewritten(evidence: Evidence) -> Iterator[Match]:
+    if _is_not_rewritten(evidence):
+        yield Match(
+            "Each operator alone is right. With a model that keeps its inputs until the end (they "
+            "are made outputs as well) the whole is right, too: the board computes with what an "
+            "earlier Invoke has left in the input's memory. Invoke runs twice for one input, or "
+            "inputs are not written completely."
+        )
+
+
+def _is_not_rewritten(evidence: Evidence) -> bool:
+    return (
+        _is_in_the_arena(evidence)
+        and behaviour.input_reused(evidence) is not None
+        and memory.is_cured_by_keeping_inputs(evidence)
+    )
+
+
+def _is_in_the_arena(evidence: Evidence) -> bool:
+    """The operators and the model's bytes are right, as far as the board shows them."""
+    where = on_board(evidence)
+    if where is None or where.differing or where.explains is not False:
+        return False
+    if behaviour.is_right_at_first(evidence):
+        return False
+    return not isinstance(memory.model_memory(evidence), memory.ModelChanged)
+
+
+@cause(
     "tensors-overlap",
     "two tensors overlap in the board's arena",
     Stage.MEMORY,
@@ -319,8 +419,8 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
     citation="tensorflow/tflite-micro#913",
 )
 def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
-    found = _in_the_arena(evidence)
-    if found is None or found.is_one_value:
+    found = memory.overlap(evidence) if _is_in_the_arena(evidence) else None
+    if found is None or found.is_one_value or (not found.is_known and _is_not_rewritten(evidence)):
         return
     at = f"operator {found.operator}, {found.name}"
     if found.is_known:
@@ -353,16 +453,6 @@ def _tensor(evidence: Evidence, index: int) -> str:
     return f"tensor {index} ({name[:60]!r})"
 
 
-def _in_the_arena(evidence: Evidence) -> memory.Overlap | None:
-    """Where the model's parts go wrong, if the operators and the model's bytes are right."""
-    if isinstance(memory.model_memory(evidence), memory.ModelChanged):
-        return None
-    where = on_board(evidence)
-    if where is None or where.differing or where.explains is not False:
-        return None
-    return memory.overlap(evidence)
-
-
 @cause(
     "memory-altered",
     "the board's memory is changed while the model runs",
@@ -373,12 +463,9 @@ def _in_the_arena(evidence: Evidence) -> memory.Overlap | None:
 )
 def _memory_altered(evidence: Evidence) -> Iterator[Match]:
     where = on_board(evidence)
-    known = memory.model_memory(evidence)
-    if isinstance(known, memory.ModelChanged) or where is None or where.explains is not False:
+    if where is None or not _is_in_the_arena(evidence) or _is_not_rewritten(evidence):
         return
-    if where.differing:
-        return  # a kernel is accused
-    found = _in_the_arena(evidence)
+    known, found = memory.model_memory(evidence), memory.overlap(evidence)
     if found is not None and found.is_known:
         return
     bytes_right = (

@@ -22,7 +22,8 @@ def _by_type(evidence: Evidence, key: str) -> dict[str, list[OperatorResult]]:
 
 
 def _is_rounding(result: OperatorResult) -> bool:
-    return result.operator.name == "FULLY_CONNECTED" and bool(result.gap) and result.gap.lsb <= 1  # type: ignore[union-attr]
+    gap = result.gap
+    return gap is not None and gap.lsb == 1 and not gap.real and not gap.shapes
 
 
 def _sized(results: Sequence[OperatorResult]) -> str:

@@ -183,14 +183,15 @@ def _clipped(evidence: Evidence, result: OperatorResult) -> str | None:
 )
 def _rounding(evidence: Evidence, result: OperatorResult) -> str | None:
     gap = result.gap
-    if gap is None or gap.shapes or gap.lsb > 1 or gap.real or gap.elements > 0.25 * gap.total:
+    if gap is None or gap.shapes or gap.lsb > 1 or gap.real:
         return None
-    signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
     known = _computes("rounding", evidence, result)
-    if known is None and len(signs) < 2:
+    if known is not None:
+        return f"by one LSB ({known} does)"
+    signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
+    if gap.elements > 0.25 * gap.total or len(signs) < 2:
         return None
-    how = f" ({known} does)" if known else ""
-    return f"by one LSB, in few elements, at no special places{how}"
+    return "by one LSB, in few elements, at no special places"
 
 
 def _signs(ours: NDArray[Any], theirs: NDArray[Any]) -> Any:
@@ -255,32 +256,36 @@ def _channels(result: OperatorResult, found: list[int]) -> str | None:
 
 
 def _by_sign(result: OperatorResult) -> str | None:
-    """Whether elements are wrong exactly where a code of the input is negative, or the output's
-    real value."""
+    """Whether elements are wrong only where a code of the input is negative, the real value of an
+    input, or that of the output."""
     single = Single(result.cut.model) if result.cut is not None else None
-    if single is None:
+    if single is None or any(ours.dtype.kind not in "iu" for ours, _ in result.pairs()):
         return None
-    output = single.outputs[0]
-    negative_input, negative_output, wrong = [], [], []
-    for arrays, (ours, theirs) in zip(result.inputs, result.pairs(), strict=True):
-        if ours.dtype.kind not in "iu":
-            return None
-        wrong.append((ours != theirs).ravel())
-        negative_output.append((theirs < (output.zero_point or 0)).ravel())
-        where = _first_is_negative(single, arrays[0], ours.shape)
-        negative_input.append(None if where is None else where.ravel())
-    mask = np.concatenate(wrong)
-    for each, words in (
-        (negative_input, "an input element (the first of a window or a row) has a negative code"),
-        (negative_output, "the output's real value is negative"),
-    ):
-        known = [part for part in each if part is not None]
+    zero, pairs = single.outputs[0].zero_point or 0, result.pairs()
+    places: list[tuple[str, list[NDArray[np.bool_] | None]]] = [
+        (
+            "an input element (the first of a window or a row) has a negative code",
+            [
+                _first_is_negative(single, arrays[0], ours.shape)
+                for arrays, (ours, _) in zip(result.inputs, pairs, strict=True)
+            ],
+        )
+    ]
+    for position, tensor in enumerate(single.model.inputs):
+        given: list[NDArray[Any]] = [arrays[position] for arrays in result.inputs]
+        below = [array < (tensor.zero_point or 0) for array in given]
+        if all(b.shape == ours.shape for b, (ours, _) in zip(below, pairs, strict=True)):
+            places.append((f"the real value of input {position} is negative", [*below]))
+    places.append(("the output's real value is negative", [t < zero for _, t in pairs]))
+    mask = np.concatenate([(ours != theirs).ravel() for ours, theirs in pairs])
+    for words, each in places:
+        known = [part.ravel() for part in each if part is not None]
         if len(known) < len(each):
             continue
         there = np.concatenate(known)
         # Where the output is at the end of its range, nothing may show.
         fits = there.any() and not there.all() and not (mask & ~there).any()
-        if fits and mask[there].mean() >= 0.5:
+        if fits and mask[there].mean() >= 0.25:
             return f"only where {words}"
     return None
 

@@ -16,9 +16,12 @@ _WEIGHED = {
 
 
 def _is_unwell(evidence: Evidence) -> bool:
-    """Something differs, or could not be found out, that TFLM takes part in."""
-    steps = (evidence.outcome(key) for key in ("link", "determinism", "board", "tflm"))
-    return any(outcome not in (None, "equal") for outcome in steps)
+    """Something differs, or could not be found out, that TFLM takes part in; or TFLM was not
+    compared with TFLite, which tells whether the fault has any effect."""
+    outcomes = [evidence.outcome(key) for key in ("link", "determinism", "board", "tflm")]
+    if outcomes[-1] is None and "tflm" in evidence.outputs:
+        return not experiments.tflm_is_tflite(evidence)
+    return any(outcome not in (None, "equal") for outcome in outcomes)
 
 
 def _blamed(evidence: Evidence) -> str:
@@ -37,8 +40,8 @@ def _blamed(evidence: Evidence) -> str:
     citation="tensorflow/tflite-micro#2319, #3185",
 )
 def _stored_shapes(evidence: Evidence) -> Iterator[Match]:
-    found = experiments.stored_shapes(evidence) if _is_unwell(evidence) else ()
-    if not found:
+    found = experiments.stored_shapes(evidence)
+    if not found or not _is_unwell(evidence):
         return
     first, gap = found[0], experiments.frozen(evidence)
     proof = ""
@@ -117,8 +120,8 @@ def _hybrid(evidence: Evidence) -> Iterator[Match]:
     "sparse-weights",
     "the model's weights are stored sparse",
     Stage.FILE,
-    remedy="Convert without sparsity: strip the pruning (tfmot.sparsity.keras.strip_pruning) and "
-    "leave EXPERIMENTAL_SPARSITY out of converter.optimizations.",
+    remedy="pytest-tflm model repair {path} -o {repaired} (or convert without "
+    "EXPERIMENTAL_SPARSITY in converter.optimizations)",
 )
 def _sparse(evidence: Evidence) -> Iterator[Match]:
     model = evidence.model
@@ -185,8 +188,13 @@ def _refused(evidence: Evidence) -> Iterator[Match]:
     board = next((each for each in evidence.broken if each.who == "board"), None)
     if mine is None or board is None or board.kind in ("WrongModel", "InputAltered"):
         return
+    if any(_no_kernel(evidence)):
+        return
+    how = "does not survive" if mine.kind == "InterpreterCrashed" else "refuses"
+    words = mine.error.split("; try ")[0]
     yield Match(
-        f"Host TFLM refuses the model as the board does: {mine.error}{_unsupported(evidence)}",
+        f"Host TFLM {how} the model, and the board does not run it either: {words}"
+        f"{_unsupported(evidence)}",
         step="link",
     )
 
@@ -196,10 +204,10 @@ def _unsupported(evidence: Evidence) -> str:
     model = evidence.model
     for operator in model.operators:
         types = {model.tensors[i].dtype for i in operator.inputs if i >= 0}
-        for dtype in ("uint8", "float16"):
-            if operator.name in _WEIGHED and dtype in types:
-                return (
-                    f". Operator {operator.index}, {operator.name}, works on {dtype}: TFLM has no "
-                    f"{dtype} kernels."
-                )
+        if "float16" in types or ("uint8" in types and operator.name in _WEIGHED):
+            dtype = "float16" if "float16" in types else "uint8"
+            return (
+                f". Operator {operator.index}, {operator.name}, works on {dtype}: {dtype} kernels "
+                "do not exist in TFLM."
+            )
     return "."

@@ -70,6 +70,7 @@ def test_a_board_against_host_tflm(command, tmp_path):
     assert text.endswith("<!-- /conformance -->\nThe end.\n")
 
 
+@pytest.mark.slow
 def test_a_board_against_another_one(command, tmp_path):
     """Two simulators, one of them with a wrong kernel; what is found can be searched again."""
     saved = tmp_path / "found"

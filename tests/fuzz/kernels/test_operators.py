@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pytest_tflm.errors import SettingsError
-from pytest_tflm.fuzz.kernels.codes import sample_lists
 from pytest_tflm.fuzz.kernels.operators import OPERATORS, cases
 from pytest_tflm.fuzz.kernels.pair import NEITHER, Pair
+from pytest_tflm.fuzz.kernels.samples import sample_lists
 from pytest_tflm.model import model_from_bytes
 from pytest_tflm.model.graph import unpack
 from pytest_tflm.runtime.hosts import Hosts

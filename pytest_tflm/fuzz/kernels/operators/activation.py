@@ -23,8 +23,8 @@ _FIXED: dict[tuple[str, str], tuple[str, float, int]] = {
 
 def softmax(d: Drawing) -> OperatorCase:
     dtype = d.activation_type()
-    shape = d.shape(1, 4, 10)
-    beta = float(d.pick((1.0, 0.5, 2.0, 10.0), "beta"))
+    shape = (1, d.whole(1, 12)) if d.flag() else d.shape(1, 4, 10)
+    beta = float(d.pick((1.0, 1.0, 1.0, 0.5, 2.0, 10.0), "beta"))
     x = d.input("x", shape, d.quantisation(dtype))
     y = d.output("y", shape, _FIXED["SOFTMAX", dtype])
     version = 3 if dtype == "int16" else 2

@@ -115,7 +115,7 @@ class Drawing:
         return found
 
     def activation_type(self, *types: str) -> str:
-        return self.draw(one_of(types or ("int8", "int8", "int16")))
+        return self.draw(one_of(types or ("int8", "int8", "int8", "int16")))
 
     def activation(self) -> int:
         """A fused activation's number."""
@@ -153,8 +153,21 @@ class Drawing:
         rank = self.draw(whole(least, most))
         return tuple(self.draw(whole(1, size)) for _ in range(rank))
 
-    def window(self, most: int) -> tuple[int, int]:
-        return self.draw(whole(1, most)), self.draw(whole(1, most))
+    # Weighed by what real models contain, which is where kernel libraries have their fast paths:
+    # batch 1, channels in fours, eights and sixteens, few kinds of windows and strides.
+
+    def batch(self) -> int:
+        return self.draw(one_of((1, 1, 1, 2)))
+
+    def channels(self, most: int = 8) -> int:
+        """From 1 to ``most``, or a multiple of 4, 8 or 16 up to four times as many."""
+        unit = self.draw(one_of((1, 1, 8, 16, 8)))
+        return unit * self.draw(whole(1, most if unit == 1 else max(1, 4 * most // unit)))
+
+    def window(self, most: int, common: Sequence[tuple[int, int]] = ()) -> tuple[int, int]:
+        """Height and width: one of ``common``, or up to ``most``."""
+        found = self.draw(one_of((*common, None))) if common else None
+        return found or (self.draw(whole(1, most)), self.draw(whole(1, most)))
 
     def codes(
         self, dtype: str, shape: Sequence[int], limits: tuple[int, int] | None = None, zero: int = 0
@@ -170,24 +183,14 @@ class Drawing:
 
     # What is written.
 
-    def input(
-        self,
-        name: str,
-        shape: Sequence[int],
-        quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None = None,
-    ) -> int:
-        self.inputs.append(self._tensor(name, shape, quantisation, signature))
+    def input(self, *tensor: Any) -> int:
+        """An input of the model; see :meth:`_tensor`."""
+        self.inputs.append(self._tensor(*tensor))
         return self.inputs[-1]
 
-    def output(
-        self,
-        name: str,
-        shape: Sequence[int],
-        quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None = None,
-    ) -> int:
-        self.outputs.append(self._tensor(name, shape, quantisation, signature))
+    def output(self, *tensor: Any) -> int:
+        """An output of the model; see :meth:`_tensor`."""
+        self.outputs.append(self._tensor(*tensor))
         return self.outputs[-1]
 
     def _tensor(
@@ -195,7 +198,7 @@ class Drawing:
         name: str,
         shape: Sequence[int],
         quantisation: tuple[str, float | None, int],
-        signature: Sequence[int] | None,
+        signature: Sequence[int] | None = None,
     ) -> int:
         index = self.graph.tensor(name, shape, *quantisation)
         if signature is not None:

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from pytest_tflm.fuzz.kernels.operators.case import Drawing, OperatorCase
 
 
+# Of the input from and to, and of the output (0: any): two in three as most models have it.
+_RANKS = ((1, 4, 0), (1, 4, 0), (4, 4, 2), (3, 3, 4), (4, 4, 3), (4, 4, 4))
+
+
 def pad(d: Drawing) -> OperatorCase:
     """PAD, and PADV2 with a value of its own."""
     dtype = d.activation_type() if d.operator == "PAD" else d.activation_type("int8")
     shape = d.shape(1, 4, 5)
     amounts = [(d.whole(0, 3), d.whole(0, 3)) for _ in shape]
+    if len(shape) == 4 and d.flag():
+        amounts[0] = amounts[3] = (0, 0)
     d.note(f"padding {amounts}")
     quantisation = d.quantisation(dtype)
     x = d.input("x", shape, quantisation)
@@ -71,9 +77,10 @@ def split(d: Drawing) -> OperatorCase:
 def reshape(d: Drawing) -> OperatorCase:
     """To any other shape, one size of which may be left to be computed (-1)."""
     dtype = d.activation_type()
-    shape = d.shape(1, 4, 6)
+    least, most, rank = d.pick(_RANKS)
+    shape = d.shape(least, most, 6)
     size, result = math.prod(shape), []
-    for _ in range(d.whole(0, 3)):
+    for _ in range((rank or d.whole(1, 4)) - 1):
         factor = d.pick([n for n in range(1, size + 1) if size % n == 0])
         result.append(factor)
         size //= factor

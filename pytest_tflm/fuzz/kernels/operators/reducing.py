@@ -12,16 +12,19 @@ from pytest_tflm.fuzz.kernels.operators.case import PADDINGS, Drawing, OperatorC
 def pool_2d(d: Drawing) -> OperatorCase:
     """AVERAGE_POOL_2D and MAX_POOL_2D keep scale and zero point."""
     dtype = d.activation_type()
-    kernel, strides = d.window(5), d.window(3)
+    kernel = d.window(5, ((1, 1), (2, 2), (2, 2), (3, 3)))
+    strides = kernel if d.flag() else d.window(3)
     d.note(f"window {kernel[0]}x{kernel[1]}")
     d.note(f"stride {strides[0]}x{strides[1]}")
     padding = d.pick(list(PADDINGS), "padding")
     size = tuple(d.whole(k if padding == "VALID" else 1, k + 6) for k in kernel)
+    if padding == "VALID" and d.pick((False, False, True)):
+        size = kernel  # over all of it, which is how most averages are taken
     if padding == "SAME":
         found = tuple(-(-n // s) for n, s in zip(size, strides, strict=True))
     else:
         found = tuple((n - k + s) // s for n, k, s in zip(size, kernel, strides, strict=True))
-    batch, depth = d.whole(1, 2), d.whole(1, 6)
+    batch, depth = d.batch(), d.channels(6)
     quantisation = d.quantisation(dtype)
     x = d.input("x", (batch, *size, depth), quantisation)
     y = d.output("y", (batch, *found, depth), quantisation)
@@ -38,6 +41,8 @@ def reduction(d: Drawing) -> OperatorCase:
     dtype = d.activation_type()
     shape = d.shape(1, 4, 7)
     axes = [axis for axis in range(len(shape)) if d.flag()] or [d.whole(0, len(shape) - 1)]
+    if len(shape) == 4 and d.flag():
+        axes = [1, 2]
     keep = d.flag("keeps dimensions")
     d.note(f"axes {axes}")
     left = [1 if axis in axes else n for axis, n in enumerate(shape)]

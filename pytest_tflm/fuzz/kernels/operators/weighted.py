@@ -27,19 +27,22 @@ _VERSIONS = {
     "FULLY_CONNECTED": (4, 7),
 }
 _SPAN = {"int8": 255, "int16": 32768}
+# Windows as real models have them, the simplest first.
+_CONVOLUTIONS = (*[(1, 1)] * 4, (3, 3), (3, 3), (1, 3), (1, 5), (5, 1))
+_DEPTHWISE = ((1, 1), *[(3, 3)] * 4, (5, 1), (9, 1))
 
 
 def conv_2d(d: Drawing) -> OperatorCase:
-    kernel = d.window(5)
+    kernel = d.window(5, _CONVOLUTIONS)
     padding = d.pick(list(PADDINGS), "padding")
     strides, dilation = _strides(d)
-    deep = d.pick((1, 1, 1, 1, 8, 40))
-    depth = d.whole(1, 8) * deep
+    deep = d.pick((1, 1, 1, 1, 1, 40))
+    depth = d.channels() if deep == 1 else d.whole(1, 8) * deep
     groups = d.pick((1, 1, 1, 1, 1, 2), "groups")
-    filters = d.whole(1, 5) * groups
-    size = _size(d, kernel, dilation, padding, 3 if deep > 1 else 6)
+    filters = d.channels(5) * groups
+    size = _size(d, kernel, strides, dilation, padding, 3 if depth > 8 else 6)
     found = _output(size, kernel, strides, dilation, padding)
-    shape = (d.whole(1, 2), *size, depth * groups)
+    shape = (d.batch(), *size, depth * groups)
     return _weighted(
         d,
         shape,
@@ -57,14 +60,14 @@ def conv_2d(d: Drawing) -> OperatorCase:
 
 
 def depthwise_conv_2d(d: Drawing) -> OperatorCase:
-    kernel = d.window(5)
+    kernel = d.window(5, _DEPTHWISE)
     padding = d.pick(list(PADDINGS), "padding")
     strides, dilation = _strides(d)
-    depth = d.whole(1, 8) * d.pick((1, 1, 1, 5))
-    multiplier = d.pick((1, 2, 3, 4), "depth multiplier")
-    size = _size(d, kernel, dilation, padding, 6)
+    multiplier = d.pick((1, 1, 1, 1, 1, 1, 1, 8, 8, 4, d.whole(2, 4)), "depth multiplier")
+    depth = d.channels() if multiplier == 1 else d.whole(1, 4)
+    size = _size(d, kernel, strides, dilation, padding, 6)
     found = _output(size, kernel, strides, dilation, padding)
-    shape = (d.whole(1, 2), *size, depth)
+    shape = (d.batch(), *size, depth)
     return _weighted(
         d,
         shape,
@@ -93,7 +96,7 @@ def transpose_conv(d: Drawing) -> OperatorCase:
         found = tuple(n * s for n, s in zip(size, strides, strict=True))
     else:
         found = tuple(n * s + max(k - s, 0) for n, s, k in zip(size, strides, kernel, strict=True))
-    batch = d.whole(1, 2)
+    batch = d.batch()
     return _weighted(
         d,
         (batch, *size, depth),
@@ -110,9 +113,9 @@ def transpose_conv(d: Drawing) -> OperatorCase:
 
 
 def fully_connected(d: Drawing) -> OperatorCase:
-    depth = d.whole(1, 16) * d.pick((1, 1, 1, 20))
-    units = d.whole(1, 5)
-    batch = d.shape(1, 2, 3)
+    depth = d.whole(1, 16) * d.pick((1, 1, 4, 20))
+    units = d.channels(5)
+    batch = (1,) if d.flag() else d.shape(1, 2, 3)
     keep = len(batch) > 1 and d.flag("keeps dimensions")
     rows = batch if keep else (int(np.prod(batch)),)
     return _weighted(
@@ -193,24 +196,35 @@ def _reach(
 
 def _strides(d: Drawing) -> tuple[tuple[int, int], tuple[int, int]]:
     """Strides, or dilation: Keras takes either above 1, not both."""
-    strides, dilation = (1, 1), (1, 1)
-    if d.flag():
-        strides = d.window(3)
-        d.note(f"stride {strides[0]}x{strides[1]}")
-    elif d.flag():
-        dilation = d.window(3)
-        d.note(f"dilation {dilation[0]}x{dilation[1]}")
+    strides = dilation = (1, 1)
+    if d.pick((True, True, True, False)):
+        strides = d.window(3, ((1, 1), (1, 1), (1, 1), (2, 2), (2, 2)))
+    else:
+        dilation = d.window(3, ((1, 1),))
+    for name, found in (("stride", strides), ("dilation", dilation)):
+        if found != (1, 1):
+            d.note(f"{name} {found[0]}x{found[1]}")
     return strides, dilation
 
 
 def _size(
-    d: Drawing, kernel: tuple[int, int], dilation: tuple[int, int], padding: str, most: int
+    d: Drawing,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: str,
+    most: int,
 ) -> tuple[int, int]:
-    """Height and width of an input that has an output."""
+    """Height and width of an input that has an output. One in two has outputs in fours, and most
+    that a kernel of one row slides over have one row, as sounds have."""
     least = [
         (k - 1) * f + 1 if padding == "VALID" else 1 for k, f in zip(kernel, dilation, strict=True)
     ]
-    return d.whole(least[0], least[0] + most), d.whole(least[1], least[1] + most)
+    is_row = kernel[0] == 1 < kernel[1] and d.pick((True, True, True, False))
+    height = 1 if is_row else d.whole(least[0], least[0] + most)
+    width = d.whole(least[1], least[1] + most)
+    (found,) = _output((width,), kernel[1:], strides[1:], dilation[1:], padding)
+    return height, width + (-found % 4 * strides[1] if d.flag() else 0)
 
 
 def _output(
