@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.compare.distance import allowance, differences
+from pytest_tflm.compare.distance import allowance, differences, in_steps
 from pytest_tflm.errors import SampleError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class TensorComparison:
     @property
     def scale(self) -> float | None:
         """Real units in one LSB; None for a tensor that is not quantised."""
-        return None if self.tensor is None else self.tensor.scale
+        return None if self.tensor is None else self.tensor.scale or self.tensor.step
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def compare(
 
     An integer or bool element passes if it differs by at most ``lsb`` codes (an unsigned LSB
     count, 0 for bit-exact). A float element passes if it differs by at most ``float_tolerance``
-    times the largest finite magnitude in the expected tensor, or times 1 if that is smaller.
+    times the largest finite magnitude in the expected tensor, or times 1 if that is smaller. The
+    float output of a DEQUANTIZE is compared in LSBs of the codes before it.
 
     Raises SampleError if the two do not have the same number of tensors, shapes or dtypes: then
     they are not outputs of one model.
@@ -127,8 +128,13 @@ def compare(
                 f"output {index} is {_describe(ours)} from {got_name} and {_describe(theirs)} from "
                 f"{expected_name}: they cannot be outputs of the same model."
             )
-        allowed = allowance(theirs, float_tolerance) if theirs.dtype.kind == "f" else lsb
-        apart = differences(ours, theirs)
+        tensor = tensors[index]
+        apart: NDArray[Any] = differences(ours, theirs)
+        allowed: float = lsb
+        if theirs.dtype.kind == "f" and tensor is not None and tensor.step:
+            apart = in_steps(apart, tensor.step)
+        elif theirs.dtype.kind == "f":
+            allowed = allowance(theirs, float_tolerance)
         compared.append(TensorComparison(index, tensors[index], ours, theirs, apart, allowed))
     return Comparison(tuple(compared), got_name, expected_name, lsb, float_tolerance)
 

@@ -47,6 +47,21 @@ def differences(got: NDArray[Any], expected: NDArray[Any]) -> NDArray[Any]:
     return apart
 
 
+def in_steps(apart: NDArray[Any], step: float) -> NDArray[np.int64]:
+    """Differences of real values as LSBs of ``step`` real units each, rounded; what is more than a
+    thousandth of a step is at least one LSB. NaN and infinity are as far as can be."""
+    import numpy as np
+
+    limits = np.iinfo(np.int64)
+    with np.errstate(invalid="ignore"):
+        ratio = apart / step
+        rounded = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), np.abs(ratio) > 1e-3)
+    found: NDArray[np.int64] = np.full(apart.shape, limits.max, np.int64)
+    near = np.isfinite(rounded) & (np.abs(rounded) < 2.0**62)
+    found[near] = rounded[near].astype(np.int64)
+    return found
+
+
 def steps(got: NDArray[Any], expected: NDArray[Any]) -> float:
     """The largest distance in steps of the representation: LSBs, and for floats units in the last
     place. NaN is as far from a number as can be."""

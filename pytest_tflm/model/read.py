@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_tflm.errors import DamagedModel, ModelTooNew, NotAModel
@@ -90,12 +90,14 @@ def _contents(root: Any, constants: set[int]) -> Contents:
     tensors = tuple(
         _tensor(main.Tensors(i), i, i in constants) for i in range(main.TensorsLength())
     )
+    operators = tuple(
+        _operator(main.Operators(i), i, root, names) for i in range(main.OperatorsLength())
+    )
+    tensors = _with_steps(tensors, operators)
     return Contents(
         inputs=tuple(tensors[i] for i in ints(main, "Inputs")),
         outputs=tuple(tensors[i] for i in ints(main, "Outputs")),
-        operators=tuple(
-            _operator(main.Operators(i), i, root, names) for i in range(main.OperatorsLength())
-        ),
+        operators=operators,
         tensors=tensors,
         operator_names=tuple(sorted(used)),
         has_hidden_variables="VAR_HANDLE" in used
@@ -149,4 +151,19 @@ def _tensor(tensor: Any, index: int, is_constant: bool) -> Tensor:
         is_variable=bool(tensor.IsVariable()),
         is_constant=is_constant,
         is_sparse=is_constant and tensor.Sparsity() is not None,
+    )
+
+
+def _with_steps(tensors: tuple[Tensor, ...], operators: tuple[Operator, ...]) -> tuple[Tensor, ...]:
+    """The float tensors that DEQUANTIZE makes of quantised codes know how large one LSB is."""
+    steps = {
+        operator.outputs[0]: tensors[operator.inputs[0]].scale
+        for operator in operators
+        if operator.name == "DEQUANTIZE"
+        and operator.outputs
+        and min(operator.inputs, default=-1) >= 0
+    }
+    return tuple(
+        replace(tensor, step=steps[tensor.index]) if steps.get(tensor.index) else tensor
+        for tensor in tensors
     )

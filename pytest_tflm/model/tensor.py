@@ -20,7 +20,8 @@ class Tensor:
     point). One quantised per channel has ``scales`` and ``zero_points`` along the axis
     ``quantized_dimension``, and its ``scale`` and ``zero_point`` are None, as for a tensor that is
     not quantised. ``is_variable``: it keeps its values from one Invoke to the next. ``is_sparse``:
-    a constant whose zeros are not stored, which TFLM cannot read.
+    a constant whose zeros are not stored, which TFLM cannot read. ``step``, of a float output that
+    DEQUANTIZE makes: the scale of the tensor before it, which is one LSB in real units.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Tensor:
     is_variable: bool = False
     is_constant: bool = False
     is_sparse: bool = False
+    step: float | None = None
 
     @property
     def is_quantized(self) -> bool:

@@ -84,10 +84,13 @@ class Hosts:
         return error
 
     def versions(self) -> dict[str, str]:
-        """Of all hosts that were opened."""
+        """Of all interpreters that were opened, and of all boards that were greeted, which nobody
+        is asked for again: also of one that broke."""
         found: dict[str, str] = {}
-        for host in self._all():
-            found |= host.versions()
+        for board in self._boards.values():
+            found |= board.identity.versions() if board.identity is not None else {}
+        for interpreter in self._interpreters.values():
+            found |= interpreter.versions()
         return found
 
     def close(self) -> None:

@@ -89,6 +89,11 @@ class State:
         return self._hosts
 
     @property
+    def is_used(self) -> bool:
+        """Whether anything was run on a board or an interpreter."""
+        return self._hosts is not None
+
+    @property
     def board(self) -> BoardHost | None:
         """The board of ``--tflm-port``, if there is one."""
         spec = self.settings.board

@@ -10,7 +10,11 @@ from hypothesis.extra import numpy as arrays
 
 from pytest_tflm import OutputMismatch, within
 from pytest_tflm.compare.comparison import compare
+from pytest_tflm.compare.words import comparison_lines
 from pytest_tflm.errors import SampleError
+from pytest_tflm.model import model_from_bytes
+from pytest_tflm.runtime.base import Outputs
+from tests import model_builders as build
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
@@ -102,3 +106,21 @@ def test_check_raises_with_the_whole_report():
 def test_a_tolerance_is_a_whole_number_of_lsbs(lsb):
     with pytest.raises(ValueError, match="whole number of LSBs"):
         within(np.zeros(1, np.int8), lsb=lsb)
+
+
+def test_the_float_output_of_a_dequantize_is_compared_in_lsbs_of_the_codes_before_it() -> None:
+    model = model_from_bytes(build.dequantize_op("int8", 0.05, 3))
+    (output,) = model.outputs
+    assert output.step == pytest.approx(0.05)
+    codes = np.linspace(-1, 1, output.size, dtype=np.float32).reshape(output.shape) // 0.05 * 0.05
+    expected = Outputs((codes,), model.outputs, "reference")
+    near, far = codes.copy(), codes.copy()
+    near.flat[1] += 0.05
+    far.flat[1] -= 0.1
+    found = compare(Outputs((near,), model.outputs, "board"), expected, lsb=1)
+    assert found.passed and found.largest_lsb == 1 and found.largest_float is None
+    found = compare(Outputs((far,), model.outputs, "board"), expected, lsb=1)
+    assert not found.passed and found.largest_lsb == 2
+    assert "2 LSB = 0.1 in real units" in "\n".join(comparison_lines(found))
+    far.flat[2] = np.nan
+    assert not compare(Outputs((far,), model.outputs, "board"), expected, lsb=10**6).passed
