@@ -177,8 +177,8 @@ def test_a_constant_board_is_called_that_whatever_the_reference_does() -> None:
         assert verdict.names == ("constant-outputs",), text_of(verdict)
 
 
-def test_a_kernel_that_answers_the_same_is_the_kernels() -> None:
-    # The codes of the last operator, clipped at 0 with a zero point at the end of the range.
+def test_a_symptom_of_the_board_is_the_kernels_where_one_kernel_alone_shows_it() -> None:
+    # The last operator clips, and so do the outputs of the board.
     verdict = judged(
         network_models.image_network(), "sim?defect=saturation:FULLY_CONNECTED", runtime="tflm"
     )

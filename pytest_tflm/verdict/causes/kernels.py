@@ -231,6 +231,8 @@ def _pattern(result: OperatorResult, mask: NDArray[np.bool_]) -> str | None:
         return f"every element is {by:+d} LSB off"
     if output is not None and (share := positions.ratio(pairs, output.zero_point or 0)):
         return f"every element's distance from the zero point is {share:.3g} times the right one"
+    if share := positions.ratio(pairs, 0):
+        return f"every code is {share:.3g} times the right one (the zero point counts as a value)"
     if words := positions.permutation(pairs):
         return words
     return _by_sign(result)
