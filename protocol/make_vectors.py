@@ -709,7 +709,7 @@ def failures() -> Conversation:
     refuse("unknown request with a payload", 0x1F, b"abc", failure(UNKNOWN_REQUEST))
     refuse("READ too short", READ, read(BOARD, 0, 0, 1)[:-1], malformed)
     refuse("READ too long", READ, read(BOARD, 0, 0, 1) + b"\0", malformed)
-    refuse("READ of MODEL", READ, read(MODEL, 0, 0, 1), failure(NOT_SUPPORTED))
+    refuse("READ of MODEL", READ, read(MODEL, 0, 0, 1), b"\0m")
     refuse("READ of a third input", READ, read(INPUT, 2, 0, 1), out_of_range)
     refuse("READ past an output", READ, read(OUTPUT, 0, 5, 1), out_of_range)
     refuse("WRITE too short", WRITE, write(INPUT, 0, 0, b"")[:-1], malformed)

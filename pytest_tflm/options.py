@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     float_tolerance: float
     samples: str | None
     seed: int
-    timeout: float
+    timeout: float | None
     suite: bool
     verdict: str
     float_model: Path | None
@@ -71,7 +71,7 @@ class Settings(NamedTuple):
     @property
     def line(self) -> Line:
         """How boards are opened."""
-        return Line(self.baud, self.line_baud, self.timeout)
+        return Line(self.baud, self.line_baud, self.timeout or Line().timeout)
 
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
@@ -277,7 +277,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("seed", "N", "Seed of random inputs", _integer(0, 2**32 - 1), "0", marker=True),
     Option(
-        "timeout", "SECONDS", "Seconds to wait for an unresponsive board", _positive_number, "10"
+        "timeout",
+        "SECONDS",
+        "Seconds to wait for an unresponsive board or interpreter. Default: 10 for a board, 60 for "
+        "an interpreter",
+        _positive_number,
+        "",
     ),
     Option(
         "suite",

@@ -166,9 +166,13 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    state = item.config.stash[STATE]
+    if report.when == "call" and state.is_used:
+        from pytest_tflm.suite.outcome import add_versions
+
+        add_versions(item, report, state)
     if call.excinfo is None:
         return report
-    state = item.config.stash[STATE]
     is_ours = isinstance(call.excinfo.value, TflmError | OutputMismatch)
     if is_ours or state.comparison is not None:
         from pytest_tflm.suite.outcome import describe

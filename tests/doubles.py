@@ -157,9 +157,11 @@ class InProcess:
         self._pytester = pytester
         self._monkeypatch = monkeypatch
 
-    def pytest(self, *words: str | os.PathLike[str], **environment: str) -> Finished:
+    def pytest(
+        self, *words: str | os.PathLike[str], cache: bool = False, **environment: str
+    ) -> Finished:
         """Run pytest to its end, without what the repository's own configuration says."""
-        words = ("-p", "no:cacheprovider", "-p", "no:xdist", *words)
+        words = ("-p", "no:xdist", *(() if cache else ("-p", "no:cacheprovider")), *words)
         with self._environment(environment):
             done = self._pytester.runpytest_inprocess(*words)
         output = "\n".join((*done.outlines, *done.errlines))

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pytest-tflm on the Arduino Nano 33 BLE (Sense): TFLM behind its own USB port.
 #include <Chirale_TensorFlowLite.h>  // or <TensorFlowLite.h>: README.md
 #include <USB/PluggableUSBSerial.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Defects on purpose, for tests of what notices them: qemu:IMAGE.elf?defect=NAME. An engine around
 // the engine, so that the core and TFLM stay what they are.
 #ifndef PYTEST_TFLM_MPS2_DEFECTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The emulated board: TFLM behind UART 0.
 #include "defects.h"
 #include "mps2.h"

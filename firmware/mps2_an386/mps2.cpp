@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "mps2.h"
 
 #include "shared_line.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The MPS2 board with the AN386 image, as far as a board of pytest-tflm needs it.
 #ifndef PYTEST_TFLM_MPS2_H_
 #define PYTEST_TFLM_MPS2_H_

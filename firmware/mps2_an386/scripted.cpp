@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The board of protocol/vectors.json on the emulated processor, for the tests of the link and of
 // the fault handler. Its engine computes something that is easy to foresee; vectors.json says what.
 #include <stdlib.h>

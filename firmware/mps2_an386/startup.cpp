@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the reset to main(), and from a fault to the host.
 #include <stdint.h>
 #include <string.h>

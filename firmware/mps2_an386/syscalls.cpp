@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What newlib wants of a system. There are no files and there is no heap: who asks is told so.
 #include <errno.h>
 #include <stdlib.h>

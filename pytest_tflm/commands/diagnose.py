@@ -30,7 +30,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--port", help="the board, as --tflm-port takes it (default: none)")
     parser.add_argument("--baud", default="115200", metavar="N", help="baud (default: 115200)")
     parser.add_argument(
-        "--timeout", default="10", metavar="SECONDS", help="how long a silent board is waited for"
+        "--timeout",
+        metavar="SECONDS",
+        help="seconds to wait for an unresponsive board (default: 10) or interpreter (default: 60)",
     )
     parser.add_argument("--runtime", default="litert", help="litert, tensorflow or tflm")
     parser.add_argument("--resolver", default="builtin_ref", help="what you evaluated with")
@@ -102,7 +104,7 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
             raise SettingsError(f"--codes: there is no file {options.codes}")
         found = samples_for(model, str(options.codes), 0)
         codes = [found[i] for i in range(min(len(found), SAMPLES))]
-    with Hosts(settings.line, _progress()) as hosts:
+    with Hosts(settings.line, _progress(), timeout=settings.timeout) as hosts:
         row = Row.made(hosts, settings.board, settings.reference)
         return judge(
             model,

@@ -37,7 +37,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--tcp",
         metavar="HOST:PORT",
-        help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one",
+        help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one, and without "
+        "HOST only this machine can connect",
     )
     parser.set_defaults(run=_simulate)
 

@@ -23,7 +23,14 @@ from pytest_tflm.runtime.base import OperatorTime, Outputs
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
-    from pytest_tflm.link import Connection, Counters, LoadedModel, LoadedTensor, RunResult
+    from pytest_tflm.link import (
+        BoardIdentity,
+        Connection,
+        Counters,
+        LoadedModel,
+        LoadedTensor,
+        RunResult,
+    )
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
     from pytest_tflm.simulator.board.child import BoardProcess
@@ -82,6 +89,11 @@ class BoardHost:
     def link(self) -> Counters | None:
         """What the link did; None if the board has not been greeted."""
         return self._connection.counters if self._connection is not None else None
+
+    @property
+    def identity(self) -> BoardIdentity | None:
+        """Who the board said it is; None if it has not been greeted."""
+        return self._connection.identity if self._connection is not None else None
 
     @property
     def pid(self) -> int | None:
@@ -463,6 +475,12 @@ class BoardRuntime:
             if len(expected) != len(found):
                 raise self._not_the_tensors(f"{len(found)} {kind}s, not {len(expected)}")
             for index, (mine, theirs) in enumerate(zip(expected, found, strict=True)):
+                if theirs.dtype.startswith("TensorType"):
+                    raise NotSupported(
+                        f"{self._connection.name}: {kind} {index} ({mine.name}) has the type "
+                        f"{mine.dtype}, which this version of pytest-tflm cannot send",
+                        details=self._connection.details(),
+                    )
                 if wrong := _difference(mine, theirs):
                     raise self._not_the_tensors(f"{kind} {index} ({mine.name}) with {wrong}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import TflmError
 from pytest_tflm.runtime.board import BoardHost, Progress
 from pytest_tflm.runtime.interpreter import InterpreterHost
+from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Counters
@@ -21,10 +22,18 @@ SEARCH_TIMEOUT = 20.0
 
 class Hosts:
     """Opens what specs name. ``line`` is how boards are opened; ``progress(what, done, total)`` is
-    called while something long goes on, with bytes."""
+    called while something long goes on, with bytes. ``timeout`` in seconds is for each sample on an
+    interpreter (None: 60, and 20 in a search)."""
 
-    def __init__(self, line: Line | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        line: Line | None = None,
+        progress: Progress | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
         self._line = line
+        self._timeout = timeout
         self._progress = progress
         self._boards: dict[RuntimeSpec, BoardHost] = {}
         self._interpreters: dict[tuple[RuntimeSpec, bool], InterpreterHost] = {}
@@ -51,12 +60,12 @@ class Hosts:
             self._interpreters[key] = (
                 InterpreterHost(
                     spec,
-                    timeout=SEARCH_TIMEOUT,
+                    timeout=self._timeout or SEARCH_TIMEOUT,
                     arena=SEARCH_ARENA if spec.kind == "tflm" else None,
                     fills_memory=True,
                 )
                 if for_search
-                else InterpreterHost(spec)
+                else InterpreterHost(spec, timeout=self._timeout or DEFAULT_TIMEOUT)
             )
         return self._interpreters[key]
 
@@ -75,10 +84,13 @@ class Hosts:
         return error
 
     def versions(self) -> dict[str, str]:
-        """Of all hosts that were opened."""
+        """Of all interpreters that were opened, and of all boards that were greeted, which nobody
+        is asked for again: also of one that broke."""
         found: dict[str, str] = {}
-        for host in self._all():
-            found |= host.versions()
+        for board in self._boards.values():
+            found |= board.identity.versions() if board.identity is not None else {}
+        for interpreter in self._interpreters.values():
+            found |= interpreter.versions()
         return found
 
     def close(self) -> None:

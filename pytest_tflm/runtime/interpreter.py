@@ -12,7 +12,7 @@ from pytest_tflm.errors import NotSupported, SettingsError, TflmError
 from pytest_tflm.runtime import packages
 from pytest_tflm.runtime.base import Observation, OperatorTime, Outputs
 from pytest_tflm.runtime.spec import RuntimeSpec
-from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT, START_TIMEOUT, Ticket, Worker
+from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT, Ticket, Worker
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -138,7 +138,6 @@ class InterpreterHost:
         method: str,
         *arguments: Any,
         doing: str,
-        timeout: float | None = None,
     ) -> Ticket:
         """Ask the worker for something about ``model``; ``doing`` is said in errors."""
         if self._fills_memory:
@@ -155,7 +154,7 @@ class InterpreterHost:
             who=self.name,
             doing=f"{doing} {model.name}",
             advice=advice,
-            timeout=timeout or self.timeout,
+            timeout=self.timeout,
         )
 
 
@@ -181,7 +180,6 @@ class _Once:
             *arguments,
             *host.job(model, keeps_tensors=keeps_tensors),
             doing="with",
-            timeout=max(host.timeout, START_TIMEOUT),
         )
 
     def replies(self) -> Iterator[Any]:
@@ -311,7 +309,6 @@ class InterpreterRuntime:
             self.host.spec.kind,
             *self.host.job(self.model),
             doing="while loading",
-            timeout=max(self.host.timeout, START_TIMEOUT),
         )
         self._start = self._worker.starts
         return self._loading
@@ -324,13 +321,9 @@ class InterpreterRuntime:
         if not loading.finished or loading.error is not None:
             self._worker.next(loading)
 
-    def _submit(
-        self, method: str, *arguments: Any, doing: str, timeout: float | None = None
-    ) -> Ticket:
+    def _submit(self, method: str, *arguments: Any, doing: str) -> Ticket:
         self._calls += 1
-        return self.host.submit(
-            self.model, method, self._number, *arguments, doing=doing, timeout=timeout
-        )
+        return self.host.submit(self.model, method, self._number, *arguments, doing=doing)
 
     def _outputs(self, reply: tuple[Arrays, int]) -> Outputs:
         arrays, microseconds = reply

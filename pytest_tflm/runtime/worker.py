@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import re
@@ -286,7 +287,7 @@ class _Process:
 
     def stop(self) -> None:
         """Close the pipe, which ends the child; kill it if that does not."""
-        self.guard.stop.set()
+        self.guard.stop()
         with contextlib.suppress(OSError):
             self.requests.close()
         try:
@@ -302,30 +303,50 @@ class _Process:
 class _Guard(threading.Thread):
     """Kills a process whose deadline has passed, which also ends the read that waits for it.
 
-    A thread, because reading a pipe with a timeout is a different thing on each system. It sleeps
-    for at most the shortest timeout there is, so setting ``deadline`` (in ``time.monotonic``
-    seconds) need not wake it.
+    A thread, because reading a pipe with a timeout is a different thing on each system. It looks
+    every ``interval`` seconds, and is woken for a deadline that comes earlier: where all are as far
+    away as the interval, as most are, setting one costs nothing.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], interval: float) -> None:
         super().__init__(name="pytest-tflm-guard", daemon=True)
         self.process = process
         self.interval = interval
-        self.deadline: float | None = None
         self.expired = False
-        self.stop = threading.Event()
+        self._deadline: float | None = None
+        self._looks_at = 0.0
+        self._wake = threading.Event()
+        self._is_over = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When the process is killed, in ``time.monotonic`` seconds; None: it is not."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        if deadline is not None and deadline < self._looks_at:
+            self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread; the process stays."""
+        self._is_over = True
+        self._wake.set()
 
     def run(self) -> None:
-        wait = self.interval
-        while not self.stop.wait(wait):
-            deadline = self.deadline
-            wait = self.interval
-            if deadline is not None:
-                wait = min(wait, deadline - time.monotonic())
-                if wait <= 0:
-                    self.expired = True
-                    self.process.kill()
-                    return
+        while not self._is_over:
+            self._wake.clear()
+            self._looks_at = math.inf  # a deadline that is set from here on wakes it
+            deadline, now = self._deadline, time.monotonic()
+            if deadline is not None and deadline <= now:
+                self.expired = True
+                self.process.kill()
+                return
+            wait = self.interval if deadline is None else min(self.interval, deadline - now)
+            self._looks_at = now + wait
+            if not self._is_over:
+                self._wake.wait(wait)
 
 
 def _raised(ticket: Ticket, kind: str, text: str, printed: str, trace: str) -> Exception:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The firmware core as a Python class: pytest_tflm.simulator._firmware.Board. Its port is two
 // buffers, its engine a Python object (pytest_tflm/simulator/engine/base.py).
 #include <nanobind/nanobind.h>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,10 @@ class ModelFile(pytest.Module):
         if not settings.conformance or not kernels_of(state.open(self.path)):
             unasked.add("test_kernel")
         tests = super().collect()
-        return [node for node in tests if getattr(node, "originalname", node.name) not in unasked]
+        return _located(
+            [node for node in tests if getattr(node, "originalname", node.name) not in unasked],
+            self.path,
+        )
 
 
 def kernels_of(model: Model) -> list[str]:
@@ -51,6 +55,24 @@ class ReplayFile(pytest.Module):
         from pytest_tflm.suite import replay_checks
 
         return replay_checks
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        return _located(super().collect(), self.path)
+
+
+def _located(
+    nodes: Iterable[pytest.Item | pytest.Collector], path: Path
+) -> list[pytest.Item | pytest.Collector]:
+    """The tests as those of the user's file and not of the module of ours that they stand in."""
+    nodes = list(nodes)
+    for node in nodes:
+        if isinstance(node, pytest.Item):
+            node.reportinfo = partial(_info, path, node.name)  # type: ignore[method-assign]
+    return nodes
+
+
+def _info(path: Path, name: str) -> tuple[Path, None, str]:
+    return path, None, name
 
 
 def models_of(node: pytest.Item | pytest.Collector, state: State) -> list[Model]:

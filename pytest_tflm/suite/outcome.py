@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import OutputMismatch, TflmError
-from pytest_tflm.printable import printable
+from pytest_tflm.printable import PAGE, printable
 from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import State, settings_of
 
@@ -32,6 +32,9 @@ def describe(
         _add(report, "tflm: note", text)
 
     error = excinfo.value
+    if isinstance(error, TflmError | OutputMismatch):
+        text = printable(f"{type(error).__name__}: {error}", PAGE, keep="\n")
+        _record(item, report, "tflm_error", text)
     if isinstance(error, TflmError):
         report.tflm_error = True  # type: ignore[attr-defined]
         with told("describing this error", note):
@@ -42,6 +45,24 @@ def describe(
         report.sections = [
             each for each in report.sections if each[0] not in (_DETAILS, _WHAT, _WHY)
         ]
+
+
+def add_versions(item: pytest.Item, report: pytest.TestReport, state: State) -> None:
+    """What ran a test, for reports that are read elsewhere: the board and the versions of all that
+    is open. Asks nobody who is not open already."""
+    if not {"_tflm_device", "_tflm_reference"} & getattr(item, "funcargs", {}).keys():
+        return
+
+    def note(text: str) -> None:
+        report.sections.append(("tflm: note", text))
+
+    with told("describing the board", note):
+        board = state.board
+        if board is not None and board.identity is not None:
+            _record(item, report, "tflm_board", board.identity.describe())
+        versions = state.hosts.versions()
+        words = ", ".join(f"{name} {version}" for name, version in versions.items())
+        _record(item, report, "tflm_versions", printable(words, PAGE))
 
 
 def _describe_mismatch(
@@ -79,6 +100,12 @@ def _describe_error(
     if error.details:
         _add(report, _DETAILS, error.details)
     _add_page(report, error)
+
+
+def _record(item: pytest.Item, report: pytest.TestReport, name: str, value: str) -> None:
+    """A property of the test: of this report, and of the last one, which JUnit's file has."""
+    item.user_properties.append((name, value))
+    report.user_properties.append((name, value))
 
 
 def _add(report: pytest.TestReport, title: str, text: str) -> None:
@@ -142,7 +169,7 @@ def _add_verdict(
     if found is not None:
         section, line = found
         _add(report, _WHY, section)
-        report.user_properties.append(("tflm_verdict", f"{model.name}: {line}"))
+        _record(item, report, "tflm_verdict", f"{model.name}: {line}")
 
 
 def _add_page(report: pytest.TestReport, error: TflmError) -> None:

@@ -85,8 +85,13 @@ class State:
         if self._hosts is None:
             from pytest_tflm.runtime.hosts import Hosts
 
-            self._hosts = Hosts(self.settings.line, self.progress)
+            self._hosts = Hosts(self.settings.line, self.progress, timeout=self.settings.timeout)
         return self._hosts
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was run on a board or an interpreter."""
+        return self._hosts is not None
 
     @property
     def board(self) -> BoardHost | None:

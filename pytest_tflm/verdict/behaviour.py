@@ -14,7 +14,7 @@ from pytest_tflm.compare.distance import gap_of, same
 from pytest_tflm.errors import BoardError, InterpreterError, ModelError, NotSupported
 from pytest_tflm.model.transform.cut import cut_operator
 from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
-from pytest_tflm.verdict.localise import observed
+from pytest_tflm.verdict.localise import chosen, observed
 from pytest_tflm.verdict.positions import limits
 
 if TYPE_CHECKING:
@@ -223,6 +223,23 @@ def is_cured_by_loading(evidence: Evidence) -> bool:
     evidence.board.load(evidence.model).reload()
     again = evidence.board.attempt(evidence.model, evidence.samples).outputs()
     return evidence.alike(again, evidence.outputs["board"])
+
+
+@experiment
+def is_right_at_first(evidence: Evidence) -> bool:
+    """A wrong sample is right in the first run after the model was loaded, and wrong again behind
+    others."""
+    step = evidence.step("board")
+    if step is None or evidence.model.is_stream or not evidence.board.takes_models:
+        return False
+    order = chosen(evidence, step)
+    worst = order[0]
+    evidence.board.load(evidence.model).reload()
+    runs = [evidence.samples[i] for i in (worst, *order[1:], worst)]
+    made = evidence.board.attempt(evidence.model, runs).outputs()
+    return evidence.alike(made[:1], step.trusted[worst : worst + 1]) and not evidence.alike(
+        made[-1:], made[:1]
+    )
 
 
 @dataclass(frozen=True)

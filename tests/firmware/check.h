@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tests that need nothing but a compiler: TEST(name) { CHECK(...); CHECK_EQUAL(is, should); }
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The host's side of SPEC §1 for the tests, written apart from the core: whole buffers, no
 // streaming.
 #pragma once

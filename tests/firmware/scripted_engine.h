@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine of protocol/vectors.json: it computes something that is easy to foresee, and counts.
 #pragma once
 

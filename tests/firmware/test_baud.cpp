@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SPEC §9: the rate changes when the reply has left, and goes back when it does not carry.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A board in a test: the core between a port made of two byte vectors and the scripted engine.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The frame that a fault handler sends.
 #include "bytes.h"
 #include "crash.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The receiver: what a stream may hold between frames, and how long a frame may be.
 #include "test_board.h"
 

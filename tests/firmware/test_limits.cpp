@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sizes at their limits: boards that are given too little, very much, or odd amounts of memory.
 #include "test_board.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whatever arrives, the board stays within its memory (ASan, UBSan), answers, and sends only
 // frames.
 #include <random>

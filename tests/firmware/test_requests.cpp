@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SPEC §5 and §6 beyond the conversations of vectors.json.
 #include "test_board.h"
 

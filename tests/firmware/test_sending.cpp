@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How frames leave: whole, in order, as the line takes them; and log text between them.
 #include "test_board.h"
 

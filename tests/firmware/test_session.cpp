@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SPEC §2 to §4 beyond the conversations of vectors.json: numbers that wrap, and once at most.
 #include <random>
 #include <set>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ring of frames: what goes in comes out, wherever the ring wraps, and nothing is written
 // outside.
 #include <deque>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Everything that protocol/vectors.json says of the board.
 #include "crc32.h"
 #include "frame.h"

@@ -107,7 +107,7 @@ def test_the_array_is_the_file_and_the_name_cannot_break_out_of_its_comment():
     assert bytes(int(byte) for byte in array[1].split(",") if byte.strip()) == data
     assert f"#define PYTEST_TFLM_MODEL_SIZE {len(data)}\n" in text
     assert f"CRC-32 {model.crc32:08x}" in text
-    assert text.splitlines()[0].startswith("// a___error_b_: ")
+    assert text.splitlines()[0].startswith("// a__n_error_b_: ")
 
 
 def test_the_margin_is_an_eighth_and_at_least_2_kib():

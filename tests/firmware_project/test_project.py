@@ -70,7 +70,7 @@ def test_a_model_goes_beside_the_program_with_the_arena_that_it_needs(name, tmp_
 
 
 def test_an_arena_that_is_asked_for_is_not_measured(tmp_path, monkeypatch):
-    monkeypatch.setattr("pytest_tflm.runtime.interpreter.arena_needed", None)
+    monkeypatch.setattr("pytest_tflm.runtime.arena.arena_needed", None)
     model = model_from_bytes(model_builders.conv_2d())
     project = write_project(board_named("nano33"), tmp_path, model=model, arena=5000)
     assert project.arena == 5000

@@ -318,7 +318,6 @@ class Board:
         if kind == 0x10:
             _check(size == 8, 2)
             region, index, offset, length = struct.unpack("<BBIH", payload)
-            _check(region != 2, 11)
             data = self._region(region, index)
             _check(offset <= len(data), 3)
             _check(12 + min(length, len(data) - offset) <= self.largest_frame, 12)
@@ -364,13 +363,16 @@ class Board:
 
     def _prepare(self, model: bytes) -> None:
         used, arena = self.engine.prepare(model)
-        self._loaded = (len(model), zlib.crc32(model), used, arena)
+        self._loaded, self._model = (len(model), zlib.crc32(model), used, arena), model
         self._inputs = [bytearray(t.nbytes) for t in self.engine.inputs]
         self._outputs = [bytes(t.nbytes) for t in self.engine.outputs]
 
     def _region(self, region: int, index: int) -> bytes:
-        if region in (1, 3, 4):
+        if region in (1, 2, 3, 4):
             _check(self._loaded is not None, 4)
+        if region == 2:
+            _check(index == 0, 3)
+            return self._model
         if region == 3:
             _check(index < len(self._inputs), 3)
             return bytes(self._inputs[index])

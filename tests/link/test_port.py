@@ -104,7 +104,7 @@ def test_a_board_that_dies_in_the_middle(kind):
 def test_no_board_behind_a_real_port(mode, error, words):
     with board("pty", mode) as (_, name):
         with pytest.raises(error, match=words) as raised:
-            Connection.open(name, timeout=3)
+            Connection.open(name, timeout=2)
         assert name in str(raised.value)
         again = open_port(name)  # it was released
         again.close()

@@ -12,7 +12,7 @@ from pytest_tflm.errors import PortNotFound, SettingsError
 from pytest_tflm.link import ports
 from pytest_tflm.simulator.board.launch import start
 
-SHORT = 3.0
+SHORT = 2.0
 
 
 @pytest.fixture

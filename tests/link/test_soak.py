@@ -16,7 +16,9 @@ MIXED = PROFILES["mixed"].faults
 BAUDS = [None, 115200, 921600]
 
 
-@pytest.mark.parametrize("baud", BAUDS)
+@pytest.mark.parametrize(
+    "baud", [115200, *(pytest.param(b, marks=pytest.mark.slow) for b in BAUDS if b != 115200)]
+)
 @pytest.mark.parametrize("profile", list(PROFILES))
 def test_the_promises_hold(profile, baud):
     for seed in range(3):

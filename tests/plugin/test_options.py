@@ -32,7 +32,7 @@ def test_defaults():
         float_tolerance=1e-4,
         samples=None,
         seed=0,
-        timeout=10.0,
+        timeout=None,
         suite=True,
         verdict="full",
         float_model=None,
@@ -113,3 +113,14 @@ def test_the_documentation_has_every_option_with_its_default():
         assert f"`{option.default}`" in rows[0] or not option.default
         assert f"`{option.ini}`" in rows[0]
         assert f"`{option.environment}`" in rows[0]
+
+
+@pytest.mark.parametrize(("given", "board", "interpreter"), [([], 10, 60), (["3"], 3, 3)])
+def test_the_timeout_is_that_of_the_board_and_of_the_interpreters(given, board, interpreter):
+    from pytest_tflm.suite.state import State
+
+    settings = read({"timeout": given})
+    assert settings.line.timeout == board
+    state = State(settings, [], Path.cwd())
+    assert state.hosts.open(settings.reference).timeout == interpreter
+    state.close()

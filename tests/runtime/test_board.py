@@ -136,6 +136,35 @@ def test_read_back():
         assert np.array_equal(sent, found)
 
 
+def test_the_models_memory_is_read_as_it_is():
+    connection = connect()
+    runtime = on(connection, model())
+    assert runtime.read_model() == b"the model"
+    region = connection.board._region
+
+    def old(number, index):
+        if number == 2:
+            raise Refused(11)
+        return region(number, index)
+
+    connection.board._region = old
+    with pytest.raises(NotSupported, match="board scripted does not show the model's memory"):
+        runtime.read_model()
+
+
+def test_what_was_run_is_remembered():
+    runtime = on(connect(), model())
+    assert runtime.history == ()
+    runtime.run(SAMPLE)
+    list(runtime.run_many([SAMPLE] * 2))
+    assert len(runtime.history) == 3
+    assert all(np.array_equal(a, b) for a, b in zip(runtime.history[-1], SAMPLE, strict=True))
+    list(runtime.run_many([SAMPLE] * 100))
+    assert len(runtime.history) == 64, "of a model without state the last alone"
+    runtime.reload()
+    assert runtime.history == ()
+
+
 def test_a_model_that_is_there_is_not_sent_again():
     connection = connect()
     on(connection, model())

@@ -166,6 +166,26 @@ def test_a_hang_ends_at_the_timeout(method: str, arguments: tuple[int, ...]) -> 
     worker.close()
 
 
+def test_a_request_may_have_less_time_than_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guard may be asleep for as long as the worker's own timeout."""
+    monkeypatch.setattr("pytest_tflm.runtime.worker.START_TIMEOUT", 3600.0)
+    worker = Worker("faulty", FAULTY, timeout=3600)
+    worker.call("count")
+    said: list[str] = []
+
+    def hang() -> None:
+        try:
+            worker.next(worker.submit("hang", timeout=0.3))
+        except InterpreterCrashed as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=hang, daemon=True)
+    thread.start()
+    thread.join(120)
+    worker.close()
+    assert said == ["faulty did not answer within 0.3 s and was stopped"]
+
+
 def test_a_process_that_reads_nothing_ends_at_the_timeout_too() -> None:
     """Sending must not block for ever either."""
     worker = Worker("faulty", FAULTY, timeout=0.3)

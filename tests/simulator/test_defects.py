@@ -20,7 +20,7 @@ from pytest_tflm.simulator.engine.tflm import TflmEngine
 from simulator.bad_boards import MODELS, Bench, differs, samples_for
 
 if TYPE_CHECKING:
-    from conftest import Command
+    from tests.processes import Command
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -99,6 +99,7 @@ def healthy() -> dict[str, tuple[list, list]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", SHOWN)
 def test_each_is_seen_where_it_applies_and_nowhere_else(
     spec: str, healthy: dict[str, tuple[list, list]]

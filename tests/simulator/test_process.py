@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import serial
 
-from pytest_tflm.errors import InterpreterMissing, PortFailed, SettingsError
+from pytest_tflm.errors import InterpreterMissing, PortFailed, SettingsError, TflmError
+from pytest_tflm.link.connection import Connection
 from pytest_tflm.simulator.board import launch, process
 from simulator.raw_client import PING, PONG, RawClient, encode
 
@@ -107,6 +108,20 @@ def test_one_client_after_another_over_tcp(
     assert client.hello()["version"] == 1
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 0
+
+
+def test_a_second_tcp_client_is_told_that_the_board_is_taken(
+    run: Callable[..., subprocess.Popen[str]], connect: Callable[..., RawClient]
+) -> None:
+    port = first_line(run("--tcp", ":0"))
+    assert port.startswith("socket://127.0.0.1:"), "listens where anybody can connect"
+    first = connect(port)
+    first.hello()
+    with pytest.raises(TflmError) as caught:
+        Connection.open(port, timeout=10)
+    assert "this simulated board is taken" in caught.value.details
+    first.send(encode(PING, first.session, 5, 0))
+    assert (first.frame().type, first.session) == (PONG, first.session)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -118,11 +118,11 @@ def test_a_replay_allows_what_the_users_test_allowed(inner, small, assertion):
     assert "reproduces: 1 LSB apart, 0 allowed" in again.output
 
 
-def test_findings_are_in_pytests_cache_without_a_folder(command, small):
-    words = ("pytest", BROKEN, f"--tflm-model={small}", "--tflm-fuzz=2000", "-k", "fuzz")
-    done = command.run(*words, "--tflm-verdict=off", "--tflm-seed=3")
+def test_findings_are_in_pytests_cache_without_a_folder(inner, small):
+    words = (BROKEN, f"--tflm-model={small}", "--tflm-fuzz=2000", "-k", "fuzz")
+    done = inner.pytest(*words, "--tflm-verdict=off", "--tflm-seed=3", cache=True)
     assert done.outcomes["failed"] == 1, done.output
-    assert saved(command.directory / ".pytest_cache" / "tflm").name in done.output
+    assert saved(inner.directory / ".pytest_cache" / "tflm").name in done.output
 
 
 def test_a_failing_sample_is_saved_if_a_folder_is_given(inner, tcn):

@@ -39,6 +39,7 @@ def test_kernels_that_are_right_pass_and_the_models_own_tests_go_on(inner, small
     assert "::test_kernel[CONV_2D] PASSED" in done.output
 
 
+@pytest.mark.slow
 def test_a_kernel_that_is_wrong_where_the_samples_do_not_show_it(inner, small):
     """Its model has stride 1: only generated models show what is wrong."""
     port = "--tflm-port=sim?defect=odd-stride-and-padding:CONV_2D"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from judged import judged
 
+from pytest_tflm.link import entries
 from pytest_tflm.model import Model, model_from_bytes, open_model
 from pytest_tflm.model.graph import Graph, pack
 from pytest_tflm.record.samples import RandomSamples
@@ -216,3 +217,11 @@ def test_a_reference_that_did_not_run_is_not_named_and_never_equal() -> None:
     verdict = judged(state_models.svdf(), "sim", samples=2, runtime="tflm")
     assert verdict.is_equal
     assert "litert" not in text_of(verdict)
+
+
+def test_a_type_that_the_link_does_not_carry_is_not_another_model(monkeypatch) -> None:
+    # TensorType 9 is int8's: as if this side had never heard of it.
+    monkeypatch.delitem(entries._TENSOR_TYPES, 9)
+    verdict = judged(model_builders.add_int8(), "sim", samples=2, runtime="tflm")
+    assert verdict.names == ("type-not-carried",), text_of(verdict)
+    assert "has the type int8" in verdict.accusations[0].sentence

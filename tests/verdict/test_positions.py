@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pytest_tflm.verdict.positions import difference_mask, edges, limits, one_channel, one_run
+from pytest_tflm.verdict.positions import (
+    channels,
+    difference_mask,
+    edges,
+    limits,
+    offset,
+    one_channel,
+    one_run,
+    permutation,
+    ratio,
+)
 
 IMAGE = (1, 6, 7, 4)
 
@@ -79,3 +89,41 @@ def test_the_mask_is_of_all_samples():
     assert found is not None
     assert found.tolist() == [[False, True, False, False]]
     assert difference_mask([]) is None
+
+
+def pair(ours: np.ndarray, theirs: np.ndarray) -> list:
+    return [(ours.astype(np.int8), theirs.astype(np.int8))]
+
+
+CODES = np.arange(-100, 100, 5).reshape(1, 2, 5, 4)
+
+
+def test_channels():
+    assert channels(mask(IMAGE, (..., 1), (..., 3))) == [1, 3]
+    assert channels(mask(IMAGE, (..., 1), (0, 0, 0, 3))) == [], "not in most elements"
+    assert channels(mask(IMAGE, ...)) == [], "in all of them"
+
+
+def test_offset():
+    assert offset(pair(np.clip(CODES + 3, -128, 127), CODES)) == 3
+    other = CODES + 3
+    other.ravel()[7] += 1
+    assert offset(pair(other, CODES)) == 0
+
+
+def test_ratio():
+    share = 15 / 16
+    assert ratio(pair(np.rint((CODES - 5) * share) + 5, CODES), 5) == pytest.approx(share, abs=0.01)
+    assert ratio(pair(CODES, CODES), 5) == 0
+    noisy = CODES.copy()
+    noisy.ravel()[::3] += 9
+    assert ratio(pair(noisy, CODES), 5) == 0
+
+
+def test_permutation():
+    swapped = CODES[..., [1, 0, 3, 2]]
+    assert permutation(pair(swapped, CODES)) == "its channels 2k and 2k + 1 are exchanged"
+    assert permutation(pair(np.roll(CODES, 1, -1), CODES)) == "its channels are rotated by one"
+    assert permutation(pair(CODES[:, ::-1], CODES)) == "its rows are rotated by one"
+    assert permutation(pair(np.roll(CODES, 3), CODES)) == "the right values in other places"
+    assert permutation(pair(CODES + 1, CODES)) == ""

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A board of pytest-tflm: everything of SPEC.md between a port and an engine.
 //
 //   BoardMemory<1024, 2048> memory;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Little-endian integers in memory, and a reader that never leaves its bounds.
 #ifndef PYTEST_TFLM_BYTES_H_
 #define PYTEST_TFLM_BYTES_H_

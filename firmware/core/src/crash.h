@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The last words of a board (SPEC §8), for fault handlers.
 #ifndef PYTEST_TFLM_CRASH_H_
 #define PYTEST_TFLM_CRASH_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The CRC-32 of SPEC §1: that of ISO-HDLC and zlib.
 #ifndef PYTEST_TFLM_CRC32_H_
 #define PYTEST_TFLM_CRC32_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What runs the model: TFLM on a board and in the simulator, something scripted in tests.
 #ifndef PYTEST_TFLM_ENGINE_H_
 #define PYTEST_TFLM_ENGINE_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Regions BOARD and LOADED (SPEC §6), written anew for each READ through a window, so that they
 // take no memory.
 #ifndef PYTEST_TFLM_ENTRIES_H_

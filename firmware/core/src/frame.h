@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames (SPEC §1): their types, their head, and how long they are on the wire.
 #ifndef PYTEST_TFLM_FRAME_H_
 #define PYTEST_TFLM_FRAME_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Splits the stream at its zeros, decodes COBS as the bytes come, and checks what it finds (SPEC
 // §1).
 #ifndef PYTEST_TFLM_FRAME_RECEIVER_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A ring of encoded frames, oldest first. It is at once the place where a frame is written, the
 // queue that it is sent from, and what it is sent again from. The zeros around each frame are the
 // only marks between them, so that the ring holds frames and nothing else.

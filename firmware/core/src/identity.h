@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who the board is, as far as its program knows (SPEC §3 and §6); the engine knows the rest.
 #ifndef PYTEST_TFLM_IDENTITY_H_
 #define PYTEST_TFLM_IDENTITY_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a board's program gives the core: a port and a clock.
 #ifndef PYTEST_TFLM_PORT_H_
 #define PYTEST_TFLM_PORT_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The replies of one session (SPEC §4): kept, under the numbers of their requests, until the host
 // has acknowledged them.
 #ifndef PYTEST_TFLM_REPLY_STORE_H_

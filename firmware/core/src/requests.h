@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the board is asked to do (SPEC §5): each request is first looked at, then done.
 #ifndef PYTEST_TFLM_REQUESTS_H_
 #define PYTEST_TFLM_REQUESTS_H_

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The board's side of a session (SPEC §2 to §4): which frames count, in what order, and once.
 #ifndef PYTEST_TFLM_SESSION_H_
 #define PYTEST_TFLM_SESSION_H_

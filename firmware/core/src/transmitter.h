@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sends frames whole and in order, as the port takes them: replies out of their store, small frames
 // that are written when their turn comes, and log text in between.
 #ifndef PYTEST_TFLM_TRANSMITTER_H_

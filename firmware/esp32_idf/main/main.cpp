@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pytest-tflm on an ESP32: TFLM behind a UART, or behind the USB Serial/JTAG of newer chips.
 #include "esp_err.h"
 #include "esp_heap_caps.h"

@@ -182,13 +182,15 @@ def _run(spec: SimulatorSpec, port: Port, native_text: int | None, parent: int |
             again = again or bool(said)  # more may be queued
         line.push()
         client = port.readable()
-        readers = [client, *([] if parent is None else [parent])]
+        readers = [client, *([] if parent is None else [parent]), *port.others()]
         writers = [client] if line.is_blocked and port.connected() else []
         ready, _, _ = select.select(readers, writers, [], 0 if again else line.wait())
         if parent in ready and not os.read(parent, _CHUNK):
             return
         if client in ready:
             line.heard(port.read())
+        else:  # and not while the client may be about to leave
+            port.turn_away(ready)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

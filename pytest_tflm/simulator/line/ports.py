@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Container
 from typing import Protocol
 
 from pytest_tflm.errors import PortVanished, SettingsError
 
 _CHUNK = 65536
+_MOST_OTHERS = 8
+"""Clients that are told at a time that the board is taken."""
+_LOOPBACK = "127.0.0.1"
+_TAKEN = b"\0this simulated board is taken: another client is connected to it\0"
+"""Text between zero bytes, which a host keeps as the board's log (SPEC §7)."""
 
 
 class Port(Protocol):
@@ -32,6 +39,12 @@ class Port(Protocol):
 
     def write(self, data: bytes) -> int:
         """Send; returns how many bytes were taken."""
+
+    def others(self) -> list[int]:
+        """The file descriptors to wait on for more clients than one."""
+
+    def turn_away(self, ready: Container[int]) -> None:
+        """Tell those more clients that the board is taken."""
 
     def vanish(self) -> None:
         """Be gone, as if unplugged. Raises PortVanished where it cannot come back."""
@@ -80,6 +93,12 @@ class PseudoTerminal:
         except BlockingIOError:
             return 0
 
+    def others(self) -> list[int]:
+        return []
+
+    def turn_away(self, ready: Container[int]) -> None:
+        pass
+
     def vanish(self) -> None:
         # For good: another pseudo-terminal would have another name, which nobody is told.
         raise PortVanished(f"{self.port} has vanished, as its faults say")
@@ -90,17 +109,22 @@ class PseudoTerminal:
 
 
 class TcpServer:
-    """A TCP port that serves one client after another."""
+    """A TCP port that serves one client after another, and tells others that it is taken.
+
+    Without a host in ``address`` it is this machine's alone: who can connect can also load models.
+    """
 
     def __init__(self, address: str) -> None:
         host, port = _host_and_port(address)
+        host = host or _LOOPBACK
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family, backlog=4)
         except OSError as error:
             raise SettingsError(f"cannot listen on {address}: {error.strerror or error}") from error
         self._client: socket.socket | None = None
-        shown = f"[{host}]" if ":" in host else host or "localhost"
+        self._others: list[socket.socket] = []
+        shown = f"[{host}]" if ":" in host else host
         self.port = f"socket://{shown}:{self._listener.getsockname()[1]}"
 
     def readable(self) -> int:
@@ -139,11 +163,33 @@ class TcpServer:
             self._hang_up()
             return 0
 
+    def others(self) -> list[int]:
+        has_room = self._client is not None and len(self._others) < _MOST_OTHERS
+        more = [self._listener] if has_room else []
+        return [each.fileno() for each in (*more, *self._others)]
+
+    def turn_away(self, ready: Container[int]) -> None:
+        for other in [each for each in self._others if each.fileno() in ready]:
+            # Once it has said something: what comes while a port is opened, hosts drop.
+            with contextlib.suppress(OSError):
+                if other.recv(_CHUNK):
+                    other.send(_TAKEN)  # a few bytes, for which an empty buffer has room
+                    other.shutdown(socket.SHUT_WR)
+                    continue
+            other.close()
+            self._others.remove(other)
+        if self._client is not None and self._listener.fileno() in ready:
+            other, _ = self._listener.accept()
+            other.setblocking(False)
+            self._others.append(other)
+
     def vanish(self) -> None:
         self._hang_up()
 
     def close(self) -> None:
         self._hang_up()
+        for other in self._others:
+            other.close()
         self._listener.close()
 
     def _hang_up(self) -> None:

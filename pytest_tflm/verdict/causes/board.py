@@ -97,6 +97,8 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
     seen = behaviour.unsteady(evidence)
     if seen is None or seen.drifts or _is_explained(evidence):
         return
+    if seen.order and evidence.differs("board") and behaviour.is_right_at_first(evidence):
+        return  # which has a name of its own
     if behaviour.state_kept(evidence) is None and not _is_reset_elsewhere(evidence):
         operators = behaviour.unsteady_operators(evidence)
         alone = ""
@@ -339,6 +341,41 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
 
 
 @cause(
+    "set-up-once",
+    "something is set up in the first run alone",
+    Stage.MEMORY,
+    remedy="Memory of the arena is shared: what a kernel writes in its first Invoke is overwritten "
+    "by other tensors before the second. Write padding and tables in every Invoke, or keep them in "
+    "persistent memory (AllocatePersistentBuffer).",
+)
+def _set_up_once(evidence: Evidence) -> Iterator[Match]:
+    where = on_board(evidence)
+    if where is None or where.differing or not behaviour.is_right_at_first(evidence):
+        return
+    found = memory.overlap(evidence)
+    place, operators = "", []
+    if found is not None:
+        operators = _makers(evidence, found.operator)
+        names = [f"{evidence.model.operators[k].name} (operator {k})" for k in operators]
+        place = f" It shows first in {' or '.join(names)}."
+    yield Match(
+        "A sample is right in the first run after the model was loaded, and wrong when it comes "
+        f"again behind others. Each operator alone is right.{place}",
+        tuple(operators),
+    )
+
+
+def _makers(evidence: Evidence, index: int) -> list[int]:
+    """An operator and those that make its inputs, also through a RESHAPE."""
+    operators = evidence.model.operators
+    inputs = set(operators[index].inputs)
+    found = [index]
+    for maker in (o for o in operators[:index] if inputs.intersection(o.outputs)):
+        found += _makers(evidence, maker.index) if maker.name == "RESHAPE" else [maker.index]
+    return sorted(set(found))
+
+
+@cause(
     "input-not-rewritten",
     "Invoke runs on an input that is not written anew",
     Stage.MEMORY,
@@ -368,6 +405,8 @@ def _is_in_the_arena(evidence: Evidence) -> bool:
     """The operators and the model's bytes are right, as far as the board shows them."""
     where = on_board(evidence)
     if where is None or where.differing or where.explains is not False:
+        return False
+    if behaviour.is_right_at_first(evidence):
         return False
     return not isinstance(memory.model_memory(evidence), memory.ModelChanged)
 

@@ -189,9 +189,13 @@ def _rounding(evidence: Evidence, result: OperatorResult) -> str | None:
     if known is not None:
         return f"by one LSB ({known} does)"
     signs = {int(s) for ours, theirs in result.pairs() for s in _signs(ours, theirs)}
-    if gap.elements > 0.25 * gap.total or len(signs) < 2:
+    if gap.elements > 0.25 * gap.total or (len(signs) < 2 and gap.elements >= _FEW):
         return None
     return "by one LSB, in few elements, at no special places"
+
+
+_FEW = 8
+"""So few differences may have one sign by chance."""
 
 
 def _signs(ours: NDArray[Any], theirs: NDArray[Any]) -> Any:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From the emulated processor's reset to the C library's start, and from a fault to the end.
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer over a whole board: session, requests and the scripted engine, behind a port that gives
 // and takes as little as the input says. Whatever arrives, the board stays within its memory (ASan,
 // UBSan), comes to rest, sends nothing but frames, and repeats a reply as it was.

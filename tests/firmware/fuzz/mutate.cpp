@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mutations that keep frames whole: a field or the payload is changed, COBS and CRC-32 are made
 // right again. Without them nearly every mutation would end in the CRC check.
 #include <algorithm>

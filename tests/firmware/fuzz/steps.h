@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fuzzer's input is made of: steps, each an operation, a size and that many bytes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TFLM's arena, with a way out when it is too small.
 //
 // TFLM does not look at every pointer that its allocator gives: out of memory at the wrong moment

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What TFLM takes on trust: that the model is a flatbuffer of TFLite's schema, that every index in
 // it leads somewhere, and that every operator is registered.
 #ifndef PYTEST_TFLM_TFLM_MODEL_CHECK_H_

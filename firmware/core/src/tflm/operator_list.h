@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every operator that a TFLM may have: its name, as in TFLite's schema or as the code of a custom
 // operator, and the member of MicroMutableOpResolver that registers it. What the TFLM at hand lacks
 // is left out at compile time (operators.h). Only ETHOSU is missing: it runs on a processor of its

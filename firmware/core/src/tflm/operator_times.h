@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long each operator takes, by TFLM's own profiler hooks.
 #ifndef PYTEST_TFLM_TFLM_OPERATOR_TIMES_H_
 #define PYTEST_TFLM_TFLM_OPERATOR_TIMES_H_

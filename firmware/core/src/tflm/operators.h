@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The resolver of a board's program, and the names of what it registers. Included by that program
 // alone. Without more, Operators registers every operator that the TFLM at hand has. A program for
 // one model names its own list first, and then nothing else is linked:

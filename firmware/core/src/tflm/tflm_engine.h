@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The engine that is TFLM.
 //
 //   alignas(16) static uint8_t memory[160 * 1024];

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What TFLM prints. It stands in for TFLM's DebugLog(): the text becomes the engine's error() and
 // the board's log, and does not go out raw between the frames.
 //

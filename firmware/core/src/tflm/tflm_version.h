@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TFLM at hand: its headers, and all that differs from one TFLM to another. From the log's
 // refactoring of September 2022 (tflite-micro 95761fcf) to August 2026; tried with
 // tflite-micro-arduino-examples (2023), Chirale_TensorFlowLite 2.0.0 and esp-tflite-micro 1.4.0.
