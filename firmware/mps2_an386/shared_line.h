@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The line to the host through memory that QEMU shares with it, since QEMU's UART is slow: two
-// rings, and the UART as their doorbell. The other end is pytest_tflm/simulator/board/shared_line.py.
+// rings, and the UART as their doorbell. The other end is
+// pytest_tflm/simulator/board/shared_line.py.
 #ifndef PYTEST_TFLM_MPS2_SHARED_LINE_H_
 #define PYTEST_TFLM_MPS2_SHARED_LINE_H_
 

@@ -227,7 +227,7 @@ def replay_from_bytes(data: bytes) -> Replay:
         _read_step(Fields(each, f"step {number}"), arrays, len(models), len(samples))
         for number, each in enumerate(top.list_of("steps", _MOST_STEPS))
     )
-    if not steps or steps[0].do != LOAD or not any(step.do == RUN for step in steps):
+    if not steps or steps[0].do != LOAD or not any(step.do in (RUN, WRITE) for step in steps):
         raise ReplayError("its steps do not begin with loading a model, or run nothing.")
     tolerance = top.fields("tolerance")
     return Replay(

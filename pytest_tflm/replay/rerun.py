@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +13,11 @@ from pytest_tflm.errors import (
     BoardCrashed,
     BoardError,
     BoardReset,
+    InputAltered,
     InterpreterCrashed,
     InterpreterRefused,
     NotSupported,
+    OutputMismatch,
     ReplayError,
     SampleError,
     TflmError,
@@ -33,6 +34,7 @@ from pytest_tflm.replay.format import (
     Replay,
     ReplayModel,
 )
+from pytest_tflm.runtime.base import check_read_back
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -77,7 +79,10 @@ def replayed(replay: Replay, models: Sequence[Model], subject: Host, reference: 
     was found."""
     samples = replay.samples
     _check_samples(replay, models)
-    got, refused = _run(replay, models, subject)
+    try:
+        got, refused = _run(replay, models, subject)
+    except OutputMismatch as changed:
+        return Replayed(True, (str(changed),), None)
     expected, also_refused = _run(replay, models, reference)
     if replay.kind in ("refused", "crashed"):
         return _refusal(replay, subject, refused, reference, also_refused)
@@ -151,8 +156,7 @@ def _run(
             if step.do == RESET:
                 runtime.reset_state()
             elif step.do == WRITE:
-                with contextlib.suppress(NotSupported):  # it changes no output
-                    runtime.read_back(replay.samples[step.index])
+                _check_read_back(runtime, replay.samples[step.index])
             elif step.do == REOPEN:
                 host.reopen()
             elif step.do == RUN:
@@ -160,6 +164,15 @@ def _run(
     except _REFUSALS as error:
         return outputs, error
     return outputs, None
+
+
+def _check_read_back(runtime: Runtime, sample: Arrays) -> None:
+    try:
+        check_read_back(runtime, sample)
+    except InputAltered as error:
+        raise OutputMismatch(str(error)) from None
+    except NotSupported:
+        pass  # by an interpreter, whose outputs it would not change
 
 
 def _loaded(host: Host, model: Model) -> Runtime:

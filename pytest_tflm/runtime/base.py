@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_tflm.errors import InputAltered
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -212,6 +214,21 @@ class Host(Protocol):
 
     def close(self) -> None:
         """Release what it holds. May be called twice."""
+
+
+def check_read_back(runtime: Runtime, sample: Arrays) -> None:
+    """Write ``sample`` into the input tensors and read them. Raises InputAltered if they hold other
+    bytes; NotSupported by interpreters."""
+    for tensor, sent, found in zip(
+        runtime.model.inputs, sample, runtime.read_back(sample), strict=True
+    ):
+        pairs = zip(sent.tobytes(), found.tobytes(), strict=True)
+        wrong = [at for at, (one, other) in enumerate(pairs) if one != other]
+        if wrong:
+            raise InputAltered(
+                f"input {tensor.name!r} of {runtime.model.name} reads back with {len(wrong)} of "
+                f"{sent.nbytes} bytes changed, the first at byte {wrong[0]}"
+            )
 
 
 def outputs_of(host: Host, model: Model, samples: Sequence[object]) -> list[Arrays]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.compare.within import within
-from pytest_tflm.errors import InputAltered, NotSupported, OutputMismatch
+from pytest_tflm.errors import NotSupported, OutputMismatch
+from pytest_tflm.runtime.base import check_read_back
 from pytest_tflm.suite.judgement import judge
 from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
@@ -34,20 +35,7 @@ def test_model_identity(_tflm_device: Runtime, tflm_model: Model) -> None:
 
 def test_input_read_back(_tflm_device: Runtime, tflm_model: Model, tflm_samples: Samples) -> None:
     """Inputs written to the board read back as they were sent."""
-    import numpy as np
-
-    sample = tflm_model.quantize(tflm_samples[0])
-    for tensor, sent, found in zip(
-        tflm_model.inputs, sample, _tflm_device.read_back(sample), strict=True
-    ):
-        if sent.tobytes() != found.tobytes():
-            wrong = np.flatnonzero(
-                np.frombuffer(sent.tobytes(), np.uint8) != np.frombuffer(found.tobytes(), np.uint8)
-            )
-            raise InputAltered(
-                f"input {tensor.name!r} reads back with {len(wrong)} of {sent.nbytes} bytes "
-                f"changed, the first at byte {wrong[0]}"
-            )
+    check_read_back(_tflm_device, tflm_model.quantize(tflm_samples[0]))
 
 
 def test_outputs(

@@ -71,8 +71,8 @@ def _located(
     return nodes
 
 
-def _info(path: Path, name: str) -> tuple[Path, None, str]:
-    return path, None, name
+def _info(path: Path, name: str) -> tuple[Path, int, str]:
+    return path, 0, name
 
 
 def models_of(node: pytest.Item | pytest.Collector, state: State) -> list[Model]:

@@ -103,7 +103,7 @@ def _describe_error(
 
 
 def _record(item: pytest.Item, report: pytest.TestReport, name: str, value: str) -> None:
-    """A property of the test: of this report, and of the last one, which JUnit's file has."""
+    """A property of the test: of this report, and of the last one, which JUnit reads."""
     item.user_properties.append((name, value))
     report.user_properties.append((name, value))
 

@@ -122,6 +122,16 @@ def test_a_sample_that_does_not_fit_the_model(hosts):
         again(recorded(CONV, [full(SVDF, 1)], steps), hosts)
 
 
+def test_an_input_that_reads_back_changed_reproduces(hosts, monkeypatch):
+    replay = recorded(CONV, [full(CONV, 5)], [Step("load"), Step("write", 0)])
+    assert not again(replay, hosts).reproduces, "an interpreter reads nothing back"
+    runtime = hosts[0].load(CONV)
+    monkeypatch.setattr(runtime, "read_back", lambda sample: full(CONV, 6))
+    result = again(replay, hosts)
+    assert result.reproduces
+    assert "reads back with 108 of 108 bytes changed, the first at byte 0" in result.lines[0]
+
+
 def test_steps_in_words():
     steps = [Step("load"), Step("run", 0), Step("reset"), Step("write", 0), Step("reopen")]
     words = steps_words(recorded(CONV, [full(CONV, 1)], steps))

@@ -6,10 +6,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pytest_tflm.compare.within import within
-from pytest_tflm.errors import BoardError, BoardReset, LinkError, OutputMismatch, TflmError
+from pytest_tflm.errors import (
+    BoardError,
+    BoardReset,
+    InputAltered,
+    LinkError,
+    OutputMismatch,
+    TflmError,
+)
 from pytest_tflm.link import message
 from pytest_tflm.link.message import Region
 from pytest_tflm.replay.format import (
@@ -23,6 +28,7 @@ from pytest_tflm.replay.format import (
     ReplayModel,
     Step,
 )
+from pytest_tflm.runtime.base import check_read_back
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -104,16 +110,10 @@ class Driven:
         """Write the input tensors and read them."""
         self.samples.append(sample)
         self._step(Step(WRITE, len(self.samples) - 1))
-        found = self._on_board(lambda board: board.read_back(sample))
-        if found is None:
-            return
-        for tensor, sent, read in zip(self.model.inputs, sample, found[0], strict=True):
-            if sent.tobytes() != read.tobytes():
-                wrong = int((np.ravel(sent) != np.ravel(read)).sum())
-                raise OutputMismatch(
-                    f"input {tensor.name!r} of {self.model.name} reads back with {wrong} of "
-                    f"{sent.size} elements changed"
-                )
+        try:
+            self._on_board(lambda board: check_read_back(board, sample))
+        except InputAltered as error:
+            raise OutputMismatch(str(error)) from None
 
     def refused_model(self, number: int) -> None:
         """Send what is no model: the board must refuse it, and take the next one."""

@@ -1,5 +1,6 @@
 """Kernel libraries have special kernels for the shapes that most models have. Of 500 generated
-models at least 20 reach each of them, on average: Hypothesis draws models that are like others.
+models at least 20 reach each of them. It is an average, because Hypothesis draws models that are
+like others, and numbers that it finds in the source.
 
 The conditions are those of the libraries' own dispatch: arm_convolve_wrapper_s8.c and
 arm_depthwise_conv_wrapper_s8.c of CMSIS-NN 4 to 6, esp_nn_conv_esp32s3.c and
@@ -17,7 +18,7 @@ import pytest
 
 from pytest_tflm.fuzz.kernels.operators import cases
 
-COUNT, LEAST, ROUNDS = 500, 20, 3
+COUNT, LEAST, ROUNDS = 500, 20, 4
 SETTINGS = hypothesis.settings(
     max_examples=COUNT,
     database=None,
@@ -104,9 +105,7 @@ def _esp_depthwise(c: Convolution) -> str:
         return "TFLM's own"
     window = "3x3" if c.kernel == (3, 3) else "other windows"
     if c.multiplier == 1 and c.channels % 8 == 0:
-        is_known = c.kernel == (3, 3) and c.stride in ((1, 1), (2, 2))
-        stride = f", stride {c.stride[0]}" if is_known else ""
-        return f"channels in eights, {window}{stride}"
+        return f"channels in eights, {window}"
     if c.multiplier == 1 and c.channels > 3:
         return "other channels"
     if c.multiplier % 8 == 0:
@@ -153,9 +152,9 @@ def of(way):
          {"1x1, channels in eights", "1x1, other channels", "im2col", "3x3", "rows", "groups",
           "TFLM's own"}),
         ("DEPTHWISE_CONV_2D", of(_esp_depthwise),
-         {"channels in eights, 3x3, stride 1", "channels in eights, 3x3, stride 2",
-          "channels in eights, other windows", "other channels", "multiplier of eights, 3x3",
-          "multiplier of eights, other windows", "multiplier of fours"}),
+         {"channels in eights, 3x3", "channels in eights, other windows", "other channels",
+          "multiplier of eights, 3x3", "multiplier of eights, other windows",
+          "multiplier of fours"}),
         ("FULLY_CONNECTED", _rows, {"one row, units in fours", "one row, others"}),
         ("AVERAGE_POOL_2D", _pool, {"all of it", "2x2, stride 2", "batch 1"}),
         ("MAX_POOL_2D", _pool, {"all of it", "2x2, stride 2", "batch 1"}),

@@ -28,7 +28,7 @@ _VERSIONS = {
 }
 _SPAN = {"int8": 255, "int16": 32768}
 # Windows as real models have them, the simplest first.
-_CONVOLUTIONS = (*[(1, 1)] * 4, (3, 3), (3, 3), (1, 3), (1, 5), (5, 1))
+_CONVOLUTIONS = (*[(1, 1)] * 4, *[(3, 3)] * 4, (1, 3), (1, 5), (5, 1))
 _DEPTHWISE = ((1, 1), *[(3, 3)] * 4, (5, 1), (9, 1))
 
 
@@ -63,7 +63,7 @@ def depthwise_conv_2d(d: Drawing) -> OperatorCase:
     kernel = d.window(5, _DEPTHWISE)
     padding = d.pick(list(PADDINGS), "padding")
     strides, dilation = _strides(d)
-    multiplier = d.pick((1, 1, 1, 1, 1, 1, 1, 8, 8, 4, d.whole(2, 4)), "depth multiplier")
+    multiplier = d.pick((1, 1, 1, 1, 1, 1, 1, 1, 8, 8, 8, 4, 2, 3), "depth multiplier")
     depth = d.channels() if multiplier == 1 else d.whole(1, 4)
     size = _size(d, kernel, strides, dilation, padding, 6)
     found = _output(size, kernel, strides, dilation, padding)
