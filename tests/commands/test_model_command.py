@@ -65,7 +65,12 @@ def test_one_repair_alone(inner, keras_model):
     model = keras_model("tcn_same")
     done = inner.pytest_tflm("model", "repair", model, "--only", "fold-dilation", "-o", "o")
     assert done.status == 0, done.output
-    says(done, "fold-dilation: operators 3 to 7", "padding SAME", "now:    equal, bit for bit, over 37 samples")
+    says(
+        done,
+        "fold-dilation: operators 3 to 7",
+        "padding SAME",
+        "now:    equal, bit for bit, over 37 samples",
+    )
     assert "freeze" not in done.output
     assert -1 in (open_model(inner.directory / "o").inputs[0].shape_signature or ())
 
