@@ -16,7 +16,8 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from cobs import cobs
-from link.scripted_board import Board, Refused, TensorSpec, VectorEngine
+
+from tests.link.scripted_board import Board, Refused, TensorSpec, VectorEngine
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066"
 CODES = TensorSpec(9, (1, 4), 4, 0.5, 0)
