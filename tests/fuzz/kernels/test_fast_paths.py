@@ -140,6 +140,7 @@ def of(way):
     return lambda case: None if (c := _convolution(case)) is None else way(c)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "way", "paths"),
     [
