@@ -29,6 +29,9 @@ from pytest_tflm.simulator.board import launch
 from pytest_tflm.simulator.board.spec import SimulatorSpec, require_tflite_micro
 from tests.processes import Finished, outcomes
 
+EDITABLE = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
+"""Of scikit-build-core's editable installation; no user sees it."""
+
 _LONGEST_GOODBYE = 5.0
 """Seconds that a process may take to finish what its last user began; it is ended after that."""
 

@@ -29,7 +29,7 @@ def failing(inner, tcn):
 
 
 def test_line_is_a_line_a_test(failing):
-    done = failing("--tb=line", "-rN")
+    done = failing("--tb=line", "-rN", "--disable-warnings")
     told = done.output.partition(" FAILURES ")[2].splitlines()[1:]
     assert told[0].endswith("test_mine.py:5: OutputMismatch: 1 LSB apart")
     assert len(told) == 2, done.output

@@ -145,7 +145,8 @@ def test_an_array_in_fortran_order_is_what_numpy_reads(model, tmp_path):
 def test_pytest_shows_one_line_and_no_traceback(inner, tcn, tmp_path):
     path = tmp_path / "brackets.npy"
     path.write_bytes(BAD_FILES["brackets"][0])
-    done = inner.pytest("--tflm-port=sim", f"--tflm-model={tcn}", f"--tflm-samples={path}")
+    words = ("--tflm-port=sim", f"--tflm-model={tcn}", f"--tflm-samples={path}")
+    done = inner.pytest(*words, "--disable-warnings")
     assert done.status == 2
     assert "INTERNALERROR" not in done.output
     assert "site-packages" not in done.output

@@ -76,6 +76,8 @@ def sequences(
             round_number += 1
         count, finding = driven.count, None
         if result.error:
+            # Hypothesis has begun once more since.
+            driven.steps, driven.samples = list(result.steps), list(result.samples)
             recorded = driven.replay(result.error)
             error = fewest_steps(driven, result.steps, result.samples)
             result.error = error or f"{result.error}\nIt did not happen again."

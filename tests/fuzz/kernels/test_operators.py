@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import hypothesis
 import numpy as np
 import pytest
@@ -59,7 +61,11 @@ def test_models_are_verified_and_run_by_a_runtime(operator, pair):
         case = data.draw(cases(operator))
         model = model_from_bytes(case.model.data, case.model.name)
         assert [one.name for one in model.operators] == [operator]
-        assert vars(model) == vars(case.model), "what was put in is what the file says"
+        # The step of a float tensor is known once operators are wired: a case lacks it.
+        tensors = tuple(dataclasses.replace(tensor, step=None) for tensor in model.tensors)
+        outputs = tuple(tensors[tensor.index] for tensor in model.outputs)
+        found = vars(model) | {"tensors": tensors, "outputs": outputs}
+        assert found == vars(case.model), "what was put in is what the file says"
         outcome = pair.judge(case, data.draw(sample_lists(case.model)))
         assert outcome.kind != NEITHER, f"{outcome.text}\n{case.describe()}"
 

@@ -161,7 +161,7 @@ class Drawing:
 
     def channels(self, most: int = 8) -> int:
         """From 1 to ``most``, or a multiple of 4, 8 or 16 up to four times as many."""
-        unit = self.draw(one_of((1, 1, 8, 16, 8)))
+        unit = self.draw(one_of((1, 1, 1, 8, 8, 16)))
         return unit * self.draw(whole(1, most if unit == 1 else max(1, 4 * most // unit)))
 
     def window(self, most: int, common: Sequence[tuple[int, int]] = ()) -> tuple[int, int]:

@@ -36,7 +36,7 @@ def conv_2d(d: Drawing) -> OperatorCase:
     kernel = d.window(5, _CONVOLUTIONS)
     padding = d.pick(list(PADDINGS), "padding")
     strides, dilation = _strides(d)
-    deep = d.pick((1, 1, 1, 1, 1, 40))
+    deep = d.pick((1, 1, 1, 1, 1, 1, 1, 1, 40))
     depth = d.channels() if deep == 1 else d.whole(1, 8) * deep
     groups = d.pick((1, 1, 1, 1, 1, 2), "groups")
     filters = d.channels(5) * groups
@@ -63,7 +63,7 @@ def depthwise_conv_2d(d: Drawing) -> OperatorCase:
     kernel = d.window(5, _DEPTHWISE)
     padding = d.pick(list(PADDINGS), "padding")
     strides, dilation = _strides(d)
-    multiplier = d.pick((1, 1, 1, 1, 1, 1, 1, 1, 8, 8, 8, 4, 2, 3), "depth multiplier")
+    multiplier = d.pick((1, 1, 1, 1, 1, 1, 1, 1, 8, 8, 8, 4, 4, 2, 3), "depth multiplier")
     depth = d.channels() if multiplier == 1 else d.whole(1, 4)
     size = _size(d, kernel, strides, dilation, padding, 6)
     found = _output(size, kernel, strides, dilation, padding)
