@@ -373,6 +373,7 @@ def test_ctrl_c_in_the_terminal_leaves_no_orphan(folder: Path) -> None:
         first = int(parent.stdout.readline())
         assert os.getpgid(first) != os.getpgid(parent.pid)
         assert parent.stdout.readline() == "calling\n"
+        time.sleep(1)  # until it waits for the reply: earlier, Ctrl-C would not meet the call
         os.killpg(parent.pid, signal.SIGINT)
         output = parent.stdout.read()
     word, count, second = output.split()[:3]
