@@ -7,6 +7,7 @@
 #include "defects.h"
 #include "mps2.h"
 #include "pytest_tflm_core.h"
+#include "vector_engine.h"
 
 namespace {
 
@@ -57,12 +58,13 @@ void misbehave(uint8_t what) {
   }
 }
 
-class ScriptedEngine final : public Engine {
+class ScriptedEngine final : public VectorEngine {
  public:
   const char* kernels() const override { return "none"; }
   const char* tflm() const override { return nullptr; }
   const char* operators() const override { return "ADD CONV_2D"; }
   uint32_t memory() const override { return sizeof memory_; }
+  uint32_t model_size() const override { return size_; }
 
   bool takes_models() const override { return true; }
   Outcome open(uint32_t size) override {
@@ -72,46 +74,13 @@ class ScriptedEngine final : public Engine {
     return outcome(kOk);
   }
   uint8_t* model() override { return memory_; }
-  Outcome prepare(uint32_t) override {
-    switch (memory_[0]) {
-      case 'A':
-        return fail(kArenaTooSmall, "arena too small", 9999, 2048);
-      case 'O':
-        return fail(kOperatorMissing, "no CONV_2D");
-      case 'R':
-        return fail(kModelRejected, "rejected");
-    }
-    loaded_ = true;
-    timed_ = false;
-    state_ = 0;
-    memset(a_, 0, sizeof a_);
-    memset(b_, 0, sizeof b_);
-    return outcome(kOk);
-  }
+  Outcome prepare(uint32_t) override { return prepare_model(memory_[0]); }
   void unload() override {
     loaded_ = false;
     size_ = 0;
   }
-
-  bool loaded() const override { return loaded_; }
-  uint32_t model_size() const override { return size_; }
-  uint32_t arena_used() const override { return 640; }
-  uint32_t arena_size() const override { return sizeof memory_ - size_; }
-  uint8_t input_count() const override { return 2; }
-  uint8_t output_count() const override { return 2; }
-  Tensor input(uint8_t index) const override {
-    static const int kA[] = {2, 2}, kB[] = {2};
-    if (index == 0) return Tensor{9, 2, -3, 0.5f, 4, kA, a_};
-    return Tensor{7, 1, 0, 0.25f, 4, kB, b_};
-  }
-  Tensor output(uint8_t index) const override {
-    static const int kC[] = {4};
-    if (index == 0) return Tensor{9, 1, 7, 0.125f, 4, kC, c_};
-    return Tensor{2, 0, 0, 0.0f, 4, nullptr, d_};
-  }
   Outcome invoke() override {
     scripted_clock.now += 1500;
-    if (a_[0] == 127) return fail(kInvokeFailed, "scripted failure");
     if (memcmp(a_,
                "\x7E"
                "DO",
@@ -119,39 +88,26 @@ class ScriptedEngine final : public Engine {
       misbehave(a_[3]);
       if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
     }
-    ++state_;
-    timed_ = true;
-    int16_t b[2];
-    memcpy(b, b_, sizeof b);
-    for (int i = 0; i < 4; ++i) c_[i] = static_cast<uint8_t>(a_[i] + 1);
-    const int32_t d = state_ * 1000 + b[0] + b[1];
-    memcpy(d_, &d, sizeof d);
-    memset(a_, 0xEE, sizeof a_);
-    memset(b_, 0xEE, sizeof b_);
-    return outcome(kOk);
+    return compute();
   }
   Outcome reset_state() override {
     state_ = 0;
     return outcome(kOk);
   }
   const uint32_t* operator_times(uint32_t* bytes) const override {
-    static const uint32_t times[] = {1000, 500};
-    *bytes = timed_ ? sizeof times : 0;
+    const uint32_t* const times = VectorEngine::operator_times(bytes);
     return loaded_ && memory_[0] == 'T' ? times : nullptr;
   }
   const char* error() const override { return error_; }
 
  private:
-  Outcome fail(Status status, const char* why, uint32_t needed = 0, uint32_t available = 0) {
+  Outcome fail(Status status, const char* why, uint32_t needed, uint32_t available) override {
     error_ = why;
     return outcome(status, needed, available);
   }
 
-  bool loaded_ = false, timed_ = false;
-  int32_t state_ = 0;
   uint32_t size_ = 0;
   const char* error_ = nullptr;
-  mutable uint8_t a_[4], b_[4], c_[4], d_[4];
   alignas(16) uint8_t memory_[4096];
 } engine;
 
