@@ -34,6 +34,7 @@ DESCRIPTION = [
     "pieces: 'piece' is what lies between two zeros; to the host it is 'is': frame, text or damage.",
     "streams: 'wire' is a stream from the board; 'items' is what the host finds in it, in order: "
     "{'frame': name in frames}, {'text': hex} or {'damage': length of the piece}.",
+    "loaded: 'data' is region LOADED as a host reads it; 'inputs' and 'outputs' are its tensors: type, shape, bytes.",
     "conversations: a board that starts as 'board' says and 'steps' in order. In each step the board finds all "
     "of 'host' in its receive buffer at once and sends exactly 'board' (nothing else, in that order) while the line "
     "takes all it sends; 'note' says what is tested. 'frames' of a step lists the type of each frame the board sends. "
@@ -52,6 +53,8 @@ DESCRIPTION = [
     "hold zeros then. "
     "With a model whose first byte is 0x54 ('T') operators are timed: two in each Invoke, 1000 and 500 microseconds. "
     "With all others, and without a model, they are not. "
+    "A model whose first byte is 0x4E ('N') has no inputs; Invoke computes with what a and b hold, zeros at first. "
+    "With one whose first byte is 0x34 ('4') a is INT4 (type 17) [2,4], which takes four bytes. "
     "Entries of BOARD are sent in the order of their keys, those whose text is empty are left out; "
     "entries of LOADED in the order of SPEC.md's table.",
 ]
@@ -60,6 +63,8 @@ HELLO, PING, REPEAT = 0x01, 0x02, 0x03
 READ, WRITE, MODEL_OPEN, MODEL_PREPARE, RUN, RESET_STATE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
 SET_BAUD = 0x16
 WELCOME, PONG, GAP, NO_SESSION, LOG, CRASH = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
+PART = 0x87
+PART_BYTES = 51
 OK, UNKNOWN_REQUEST, MALFORMED, OUT_OF_RANGE, NO_MODEL = 0, 1, 2, 3, 4
 MODEL_TOO_LARGE, MODEL_DAMAGED, ARENA_TOO_SMALL, OPERATOR_MISSING = 5, 6, 7, 8
 MODEL_REJECTED, INVOKE_FAILED, NOT_SUPPORTED, TOO_LARGE = 9, 10, 11, 12
@@ -141,12 +146,18 @@ def board_entries() -> bytes:
     )
 
 
+def input_entries(model: bytes) -> bytes:
+    if model[:1] == b"N":
+        return b""
+    a = tensor(17, -3, 0.5, 4, [2, 4]) if model[:1] == b"4" else tensor(9, -3, 0.5, 4, [2, 2])
+    return entry(3, a) + entry(3, tensor(7, 0, 0.25, 4, [2]))
+
+
 def loaded_entries(model: bytes) -> bytes:
     return (
         entry(1, struct.pack("<II", len(model), zlib.crc32(model)))
         + entry(2, struct.pack("<II", 640, MEMORY - len(model)))
-        + entry(3, tensor(9, -3, 0.5, 4, [2, 2]))
-        + entry(3, tensor(7, 0, 0.25, 4, [2]))
+        + input_entries(model)
         + entry(4, tensor(9, 7, 0.125, 4, [4]))
         + entry(4, tensor(2, 0, 0.0, 4, []))
     )
@@ -249,6 +260,17 @@ def frame_vectors() -> list[dict[str, Any]]:
     add("HELLO, longer payload", "to_board", HELLO, s, 0, 0, b"\x01\x01later", lowest=1, highest=1)
     add("PING", "to_board", PING, s, 0xBEEF, 3)
     add("REPEAT", "to_board", REPEAT, s, 7, 7, struct.pack("<H", 2), count=2)
+    add(
+        "REPEAT of a part",
+        "to_board",
+        REPEAT,
+        s,
+        7,
+        7,
+        struct.pack("<HH", 1, 102),
+        count=1,
+        offset=102,
+    )
     add(
         "READ",
         "to_board",
@@ -378,6 +400,18 @@ def frame_vectors() -> list[dict[str, Any]]:
         address=0xFFFFFFFF,
         text=longest,
     )
+    add(
+        "PART",
+        "to_host",
+        PART,
+        s,
+        7,
+        9,
+        struct.pack("<H", 102) + b"the end",
+        offset=102,
+        bytes=b"the end".hex(),
+    )
+    add("PART, nothing left", "to_host", PART, s, 7, 9, struct.pack("<H", 51), offset=51, bytes="")
     add("OK to WRITE", "to_host", WRITE | 0x80, s, 1, 2, b"\0", status=0)
     add("data of READ", "to_host", READ | 0x80, s, 0, 1, b"\0" + bytes(30), status=0)
     add(
@@ -613,6 +647,11 @@ def conversation_vectors() -> list[dict[str, Any]]:
             ignored(),
             rates(),
             times(),
+            places(),
+            unloading(),
+            no_inputs(),
+            four_bits(),
+            parts(),
         )
     ]
 
@@ -868,6 +907,12 @@ def versions() -> Conversation:
         frame(HELLO, SESSION, 0, 0, b"\x02\x01"),
         frame(WELCOME, SESSION, 0, 0, welcome(version=0)),
     )
+    for lowest, highest in ((1, 0), (0, 0), (255, 1)):
+        talk.step(
+            f"{lowest} to {highest}",
+            frame(HELLO, SESSION, 0, 0, bytes([lowest, highest])),
+            frame(WELCOME, SESSION, 0, 0, welcome(version=0)),
+        )
     talk.step(
         "a wide range",
         frame(HELLO, SESSION, 0, 0, b"\x00\xff"),
@@ -953,7 +998,7 @@ def order() -> Conversation:
     talk.step("REPEAT too short", frame(REPEAT, SESSION, 9, 8, b"\x01"))
     talk.step(
         "what is acknowledged is forgotten",
-        frame(REPEAT, SESSION, 8, 11, struct.pack("<H", 9) + b"longer"),
+        frame(REPEAT, SESSION, 8, 11, struct.pack("<H", 9) + b"+"),
         reply(11, 9),
     )
     talk.step("a request whose reply is forgotten: nothing", request(10, 11))
@@ -1042,6 +1087,20 @@ def ignored() -> Conversation:
     )
     talk.step("PING with a payload", frame(PING, s, 9, 0, b"more"), frame(PONG, s, 9, 0))
     talk.step(
+        "PING with token 0, and a GAP behind it",
+        frame(PING, s, 0, 0) + b"\0\x05\x01\x02\0",
+        frame(PONG, s, 0, 0),
+        frame(GAP, s, 0, 0),
+    )
+    talk.step(
+        "a request exactly 32 768 ahead is later, and REPEAT from there is of nothing",
+        frame(PING, s, 3, 0)
+        + frame(RESET_STATE, s, 32768, 0)
+        + frame(REPEAT, s, 32768, 0, struct.pack("<H", 65535)),
+        frame(PONG, s, 3, 0),
+        frame(GAP, s, 3, 0),
+    )
+    talk.step(
         "one zero between frames",
         frame(PING, s, 8, 0)[:-1] + frame(PING, s, 9, 0),
         frame(PONG, s, 8, 0),
@@ -1103,6 +1162,203 @@ def rates() -> Conversation:
     return talk
 
 
+def places() -> Conversation:
+    """Regions, indices, offsets and lengths at their edges."""
+    talk = Conversation("places")
+    talk.hello()
+    number = 0
+
+    def ask(note: str, kind: int, payload: bytes, reply: bytes) -> None:
+        nonlocal number
+        talk.request(note, number, kind, payload, reply)
+        number += 1
+
+    beyond, no_model = failure(OUT_OF_RANGE), failure(NO_MODEL)
+    for region in (7, 128, 255):
+        ask(f"READ of region {region}", READ, read(region, 0, 0, 1), beyond)
+        ask(f"WRITE of region {region}", WRITE, write(region, 0, 0, b"1"), beyond)
+        ask(f"empty READ of region {region}", READ, read(region, 1, 0, 0), beyond)
+        ask(f"empty WRITE of region {region}", WRITE, write(region, 1, 0, b""), beyond)
+    for name, region in (
+        ("LOADED", LOADED),
+        ("MODEL", MODEL),
+        ("INPUT", INPUT),
+        ("OUTPUT", OUTPUT),
+    ):
+        ask(f"index 1 of {name}, no model", READ, read(region, 1, 0, 1), no_model)
+        ask(f"nothing of {name}, no model", READ, read(region, 0, 0, 0), no_model)
+    ask("index 1 of ERROR", READ, read(ERROR, 1, 0, 1), beyond)
+    ask("index 255 of BOARD", READ, read(BOARD, 255, 0, 1), beyond)
+    ask("nothing of BOARD", READ, read(BOARD, 0, 0, 0), b"\0")
+    end = len(board_entries())
+    ask("nothing at the end of BOARD", READ, read(BOARD, 0, end, 0), b"\0")
+    ask("nothing past the end of BOARD", READ, read(BOARD, 0, end + 1, 0), beyond)
+    ask("empty WRITE of MODEL, none open", WRITE, write(MODEL, 0, 0, b""), no_model)
+    ask("WRITE of MODEL, index 1, none open", WRITE, write(MODEL, 1, 0, b""), no_model)
+    ask("empty WRITE of BOARD", WRITE, write(BOARD, 0, 0, b""), failure(NOT_SUPPORTED))
+    ask("open", MODEL_OPEN, struct.pack("<I", 4), b"\0")
+    ask("WRITE of MODEL, index 1", WRITE, write(MODEL, 1, 0, b"1"), beyond)
+    ask("empty WRITE of MODEL", WRITE, write(MODEL, 0, 0, b""), b"\0")
+    ask("empty WRITE at the end of MODEL", WRITE, write(MODEL, 0, 4, b""), b"\0")
+    ask("empty WRITE past the end of MODEL", WRITE, write(MODEL, 0, 5, b""), beyond)
+    number = talk.load(b"good", number)
+    for name, region in (("LOADED", LOADED), ("MODEL", MODEL)):
+        ask(f"index 1 of {name}", READ, read(region, 1, 0, 1), beyond)
+    ask("index 2 of INPUT", READ, read(INPUT, 2, 0, 0), beyond)
+    ask("index 2 of OUTPUT", READ, read(OUTPUT, 2, 0, 0), beyond)
+    ask("index 1 of TIMES, not measured", READ, read(TIMES, 1, 0, 1), failure(NOT_SUPPORTED))
+    ask("nothing at the end of INPUT", READ, read(INPUT, 0, 4, 0), b"\0")
+    ask("nothing past the end of INPUT", READ, read(INPUT, 0, 5, 0), beyond)
+    ask("empty WRITE at the end of INPUT", WRITE, write(INPUT, 0, 4, b""), b"\0")
+    ask("empty WRITE past the end of INPUT", WRITE, write(INPUT, 0, 5, b""), beyond)
+    ask("nothing of INPUT has changed", READ, read(INPUT, 0, 0, 9), b"\0" + bytes(4))
+    return talk
+
+
+def unloading() -> Conversation:
+    """Whatever MODEL_OPEN and MODEL_PREPARE fail with, there is no model then."""
+    talk = Conversation("what unloads the model")
+    talk.hello()
+    number = 0
+    good = struct.pack("<II", 5, zlib.crc32(b"model"))
+    malformed, no_model = failure(MALFORMED), failure(NO_MODEL)
+    for note, kind, payload, reply in (
+        ("MODEL_PREPARE too short", MODEL_PREPARE, good[:-1], malformed),
+        ("MODEL_PREPARE too long", MODEL_PREPARE, good + b"\0", malformed),
+        ("MODEL_PREPARE of nothing", MODEL_PREPARE, bytes(8), malformed),
+        ("MODEL_PREPARE, none open", MODEL_PREPARE, good, no_model),
+        ("MODEL_OPEN too short", MODEL_OPEN, bytes(3), malformed),
+        ("MODEL_OPEN too long", MODEL_OPEN, bytes(5), malformed),
+    ):
+        number = talk.load(b"model", number)
+        talk.request("loaded", number, RESET_STATE, b"", b"\0")
+        talk.request(note, number + 1, kind, payload, reply)
+        talk.request("not loaded any more", number + 2, RESET_STATE, b"", no_model)
+        number += 3
+    talk.request("open", number, MODEL_OPEN, struct.pack("<I", 5), b"\0")
+    talk.request("write", number + 1, WRITE, write(MODEL, 0, 0, b"model"), b"\0")
+    talk.request("prepare, too short", number + 2, MODEL_PREPARE, good[:4], malformed)
+    talk.request("none is open any more", number + 3, MODEL_PREPARE, good, no_model)
+    return talk
+
+
+def no_inputs() -> Conversation:
+    talk = Conversation("a model without inputs")
+    model = b"None"
+    talk.hello()
+    number = talk.load(model)
+    talk.request(
+        "LOADED has no entry 3",
+        number,
+        READ,
+        read(LOADED, 0, 0, 116),
+        b"\0" + loaded_entries(model)[:116],
+    )
+    beyond = failure(OUT_OF_RANGE)
+    talk.request("READ of input 0", number + 1, READ, read(INPUT, 0, 0, 0), beyond)
+    talk.request("WRITE of input 0", number + 2, WRITE, write(INPUT, 0, 0, b""), beyond)
+
+    def computed(a: bytes, b: tuple[int, int], state: int) -> bytes:
+        return struct.pack("<II", 0, 1500) + outputs(sample(a, b), state)
+
+    talk.request(
+        "two samples of no bytes",
+        number + 3,
+        RUN,
+        bytes([INLINE | OUTPUTS, 2]),
+        b"\0"
+        + computed(bytes(4), (0, 0), 1)
+        + computed(b"\xee" * 4, struct.unpack("<hh", b"\xee" * 4), 2),
+    )
+    too_many = bytes([INLINE | OUTPUTS, 2, 0])
+    talk.request("a byte too many", number + 4, RUN, too_many, failure(MALFORMED))
+    return talk
+
+
+def four_bits() -> Conversation:
+    talk = Conversation("an input of a type that this document does not name")
+    model = b"4 bits"
+    talk.hello()
+    number = talk.load(model)
+    whole = loaded_entries(model)
+    talk.request("LOADED", number, READ, read(LOADED, 0, 0, 60), b"\0" + whole[:60])
+    talk.request("the rest", number + 1, READ, read(LOADED, 0, 60, 116), b"\0" + whole[60:])
+    one = sample(b"\x12\x34\x56\x78")
+    run = bytes([INLINE | OUTPUTS, 1]) + one
+    talk.request("its bytes as they are", number + 2, RUN, run, b"\0" + result(one, 1, whole=True))
+    return talk
+
+
+def parts() -> Conversation:
+    talk = Conversation("parts of a reply")
+    data = board_entries()[:100]
+    talk.hello()
+
+    def wire(number: int) -> bytes:
+        return frame(READ | 0x80, SESSION, number, number + 1, b"\0" + data)
+
+    for number in (0, 1):
+        talk.step(
+            "a long reply",
+            frame(READ, SESSION, number, 0, read(BOARD, 0, 0, 100)),
+            wire(number),
+        )
+    encoded = wire(1)[1:-1]
+    assert PART_BYTES < len(encoded) < 2 * PART_BYTES
+
+    def ask(
+        note: str, number: int, ack: int, offset: int, *answers: bytes, more: bytes = b""
+    ) -> None:
+        asked = struct.pack("<HH", 1, offset) + more
+        talk.step(note, frame(REPEAT, SESSION, number, ack, asked), *answers)
+
+    def part(offset: int, number: int = 1, of: bytes = encoded) -> bytes:
+        payload = struct.pack("<H", offset) + of[offset : offset + PART_BYTES]
+        return frame(PART, SESSION, number, 2, payload)
+
+    ask("its first part", 1, 0, 0, part(0))
+    ask("the last", 1, 0, 51, part(51))
+    ask("one from the middle", 1, 0, 17, part(17))
+    ask("at the end: nothing", 1, 0, len(encoded), part(len(encoded)))
+    ask("past the end: nothing", 1, 0, 65535, part(65535))
+    ask("of the other", 0, 0, 51, part(51, 0, wire(0)[1:-1]))
+    ask("what is longer is ignored", 1, 0, 0, part(0), more=b"more")
+    talk.step(
+        "so is the count",
+        frame(REPEAT, SESSION, 1, 0, struct.pack("<HH", 0, 51)),
+        part(51),
+    )
+    ask("of one that is to come", 2, 0, 0)
+    ask("of one that is acknowledged", 0, 1, 0)
+    ask("the other is there", 1, 1, 0, part(0))
+    talk.step(
+        "and whole again",
+        frame(REPEAT, SESSION, 0, 1, struct.pack("<H", 2)),
+        wire(1),
+    )
+    return talk
+
+
+def loaded_vectors() -> list[dict[str, Any]]:
+    a, b = {"type": 9, "shape": [2, 2], "bytes": 4}, {"type": 7, "shape": [2], "bytes": 4}
+    outputs = [{"type": 9, "shape": [4], "bytes": 4}, {"type": 2, "shape": [], "bytes": 4}]
+    four = {"type": 17, "shape": [2, 4], "bytes": 4}
+    cases = (
+        ("two inputs", b"model", [a, b]),
+        ("no inputs", b"None", []),
+        ("INT4, two in a byte", b"4 bits", [four, b]),
+    )
+    return [
+        {
+            "name": name,
+            "data": loaded_entries(model).hex(),
+            "inputs": inputs,
+            "outputs": outputs,
+        }
+        for name, model, inputs in cases
+    ]
+
+
 def vectors() -> dict[str, Any]:
     frames = frame_vectors()
     full = b"\xff" + bytes(range(1, 255))
@@ -1135,6 +1391,7 @@ def vectors() -> dict[str, Any]:
         "damaged": damaged_vectors(),
         "pieces": piece_vectors(),
         "streams": stream_vectors({vector["name"]: vector["wire"] for vector in frames}),
+        "loaded": loaded_vectors(),
         "conversations": conversation_vectors(),
     }
 

@@ -94,10 +94,6 @@ class ScriptedEngine final : public VectorEngine {
     state_ = 0;
     return outcome(kOk);
   }
-  const uint32_t* operator_times(uint32_t* bytes) const override {
-    const uint32_t* const times = VectorEngine::operator_times(bytes);
-    return loaded_ && memory_[0] == 'T' ? times : nullptr;
-  }
   const char* error() const override { return error_; }
 
  private:

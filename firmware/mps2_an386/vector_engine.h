@@ -12,14 +12,17 @@ class VectorEngine : public pytest_tflm::Engine {
  public:
   // Number of bytes that output c has; a test may change it in the middle of a run.
   uint32_t c_bytes = 4;
+  bool always_timed = false;  // as an engine that measures, with whatever model
 
   bool loaded() const override { return loaded_; }
   uint32_t arena_used() const override { return 640; }
   uint32_t arena_size() const override { return memory() - model_size(); }
-  uint8_t input_count() const override { return 2; }
+  uint8_t input_count() const override { return loaded_ && first_ == 'N' ? 0 : 2; }
   uint8_t output_count() const override { return 2; }
   pytest_tflm::Tensor input(uint8_t index) const override {
-    static const int a_dimensions[] = {2, 2}, b_dimensions[] = {2};
+    static const int a_dimensions[] = {2, 2}, b_dimensions[] = {2}, nibbles[] = {2, 4};
+    if (index == 0 && loaded_ && first_ == '4')
+      return pytest_tflm::Tensor{17, 2, -3, 0.5f, 4, nibbles, a_};
     if (index == 0) return pytest_tflm::Tensor{9, 2, -3, 0.5f, 4, a_dimensions, a_};
     return pytest_tflm::Tensor{7, 1, 0, 0.25f, 4, b_dimensions, b_};
   }
@@ -31,15 +34,16 @@ class VectorEngine : public pytest_tflm::Engine {
   const uint32_t* operator_times(uint32_t* bytes) const override {
     static const uint32_t times[] = {1000, 500};
     *bytes = timed_ ? sizeof times : 0;
-    return times;
+    return always_timed || (loaded_ && first_ == 'T') ? times : nullptr;
   }
 
  protected:
-  // What loading the model does, of which the first byte may ask for a refusal.
+  // What loading the model does. Its first byte says what is special about it.
   pytest_tflm::Outcome prepare_model(uint8_t first) {
     if (first == 'A') return fail(pytest_tflm::kArenaTooSmall, "arena too small", 9999, 2048);
     if (first == 'O') return fail(pytest_tflm::kOperatorMissing, "no CONV_2D");
     if (first == 'R') return fail(pytest_tflm::kModelRejected, "rejected");
+    first_ = first;
     loaded_ = true;
     timed_ = false;
     state_ = 0;
@@ -65,6 +69,7 @@ class VectorEngine : public pytest_tflm::Engine {
                                     uint32_t needed = 0, uint32_t available = 0) = 0;
 
   bool loaded_ = false, timed_ = false;
+  uint8_t first_ = 0;
   int32_t state_ = 0;
   alignas(4) mutable uint8_t a_[4] = {}, b_[4] = {}, c_[512] = {}, d_[4] = {};
 };

@@ -172,7 +172,7 @@ class Channel:
     def _read_length(self) -> int:
         """Bytes of data to ask for at once. Not as many as the largest reply holds: on a bad line
         the longest frames hardly ever pass."""
-        return self.session.frame_limit - REPLY_OVERHEAD
+        return self.session.reply_limit - REPLY_OVERHEAD
 
     def _read(
         self, region: Region, index: int = 0, size: int | None = None, offset: int = 0

@@ -163,10 +163,8 @@ def parse_loaded(data: bytes) -> LoadedModel:
             pairs.setdefault(key, _PAIR.unpack(value))
         elif key in tensors:
             tensors[key].append(_tensor(value))
-    if len(pairs) < 2 or not all(tensors.values()):
-        raise ProtocolMismatch(
-            "the board's LOADED lacks its model, arena, inputs or outputs (SPEC §6)"
-        )
+    if len(pairs) < 2:
+        raise ProtocolMismatch("the board's LOADED lacks its model or its arena (SPEC §6)")
     used, arena = pairs[2]
     return LoadedModel(
         size=pairs[1][0],

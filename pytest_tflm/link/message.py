@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 from typing import ClassVar, NamedTuple
 
@@ -37,6 +37,7 @@ class Type(IntEnum):
     NO_SESSION = 0x84
     LOG = 0x85
     CRASH = 0x86
+    PART = 0x87
 
 
 FIRST_REPLY = 0x90
@@ -95,6 +96,7 @@ class RunFlag(IntFlag):
 _CRASH = struct.Struct("<BI")
 _WELCOME = struct.Struct("<BBBBIHII")
 _FAILURE = struct.Struct("<BII")
+_PART = struct.Struct("<H")
 _READ = struct.Struct("<BBIH")
 _WRITE = struct.Struct("<BBI")
 _PREPARE = struct.Struct("<II")
@@ -104,6 +106,9 @@ WRITE_OVERHEAD = _WRITE.size
 RUN_OVERHEAD = 2
 RESULT_OVERHEAD = _RESULT.size
 """Bytes in front of the data in a WRITE, of the inputs in a RUN, of the outputs in a result."""
+
+PART_BYTES = 51
+"""Bytes of a reply in a PART; a shorter one is the last (SPEC §4)."""
 
 _NO_CLOCK = 0xFFFFFFFF
 
@@ -166,9 +171,17 @@ def pack_hello(lowest: int = LOWEST_VERSION, highest: int = HIGHEST_VERSION) -> 
     return bytes((lowest, highest))
 
 
-def pack_repeat(count: int) -> bytes:
-    """Payload of REPEAT."""
-    return count.to_bytes(2, "little")
+def pack_repeat(count: int, offset: int | None = None) -> bytes:
+    """Payload of REPEAT; with ``offset``, of one that asks for a PART of one reply."""
+    fields = (count,) if offset is None else (count, offset)
+    return struct.pack(f"<{len(fields)}H", *fields)
+
+
+def parse_part(payload: bytes) -> tuple[int, bytes] | None:
+    """Offset and bytes of a PART; None if it is too short."""
+    if len(payload) < _PART.size:
+        return None
+    return _PART.unpack_from(payload)[0], payload[_PART.size : _PART.size + PART_BYTES]
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,18 @@ class Request(ABC):
         """Bytes that a reply with status OK must have, ``status`` included."""
         return 1
 
+    def cut(self, size: int) -> list[Request]:
+        """Requests that do the same one after the other, with payloads of at most ``size`` bytes
+        where that is possible; itself alone where there are none."""
+        return [self]
+
+    def joined(self, pieces: list[tuple[Request, bytes | Failure]]) -> bytes | Failure:
+        """The reply that all replies to the requests of :meth:`cut` make."""
+        for _, reply in pieces:
+            if isinstance(reply, Failure):
+                return reply
+        return b""
+
 
 @dataclass(frozen=True)
 class Read(Request):
@@ -237,6 +262,13 @@ class Write(Request):
 
     def pack(self) -> bytes:
         return _WRITE.pack(self.region, self.index, self.offset) + self.data
+
+    def cut(self, size: int) -> list[Request]:
+        room = size - WRITE_OVERHEAD
+        return [
+            Write(self.region, self.index, self.offset + at, self.data[at : at + room])
+            for at in range(0, max(1, len(self.data)), room)
+        ]
 
 
 @dataclass(frozen=True)
@@ -281,7 +313,8 @@ class RunResult(NamedTuple):
 @dataclass(frozen=True)
 class Run(Request):
     """RUN: ``count`` samples. ``output_bytes`` is the size of all output tensors, which decides how
-    large the reply is; it is not sent."""
+    large the reply is, and ``input_sizes`` that of each input tensor, by which it can be cut;
+    neither is sent."""
 
     kind = Type.RUN
 
@@ -289,6 +322,7 @@ class Run(Request):
     count: int
     inputs: bytes
     output_bytes: int
+    input_sizes: tuple[int, ...] = ()
 
     @property
     def _result_bytes(self) -> int:
@@ -302,6 +336,39 @@ class Run(Request):
 
     def smallest_reply(self) -> int:
         return 1 + self.count * self._result_bytes
+
+    def cut(self, size: int) -> list[Request]:
+        room, each = size - RUN_OVERHEAD, sum(self.input_sizes)
+        if not each or len(self.inputs) != self.count * each:
+            return [self]
+        found: list[Request] = []
+        step = max(1, room // each)
+        for first in range(0, self.count, step):
+            inputs = self.inputs[first * each : (first + step) * each]
+            run = replace(self, count=len(inputs) // each, inputs=inputs)
+            found += [run] if len(inputs) <= room else run._written(size)
+        return found
+
+    def _written(self, size: int) -> list[Request]:
+        """The same for one sample, with its inputs in WRITEs."""
+        found: list[Request] = []
+        at = 0
+        for index, length in enumerate(self.input_sizes):
+            data = self.inputs[at : at + length]
+            found += Write(Region.INPUT, index, 0, data).cut(size)
+            at += length
+        return [*found, replace(self, flags=self.flags & ~RunFlag.INLINE, inputs=b"")]
+
+    def joined(self, pieces: list[tuple[Request, bytes | Failure]]) -> bytes | Failure:
+        data, done = b"", 0
+        for request, reply in pieces:
+            if isinstance(reply, Failure):
+                before = done if reply.status == Status.INVOKE_FAILED else 0
+                return replace(reply, needed=reply.needed + before)
+            if isinstance(request, Run):
+                data += reply
+                done += request.count
+        return data
 
     def results(self, data: bytes) -> list[RunResult]:
         """The results in a reply's data (what follows status OK)."""

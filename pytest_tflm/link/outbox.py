@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pytest_tflm.link import frame, message
-from pytest_tflm.link.message import Type
+from pytest_tflm.link.length import BestLength
+from pytest_tflm.link.message import Failure, Type
 
 _MOST_OUTSTANDING = 0x7FFF
 """Numbers on the wire are modulo 65 536, and "before" reaches half as far."""
@@ -20,7 +21,10 @@ _HEAD = frame.SHORTEST_BODY
 _MOST_ROUNDS = 100
 """Times that something is sent or asked for again without any progress between."""
 _RUNS_AT_ONCE = 2
-"""Two REPEATs and a PING are 46 bytes; a board has 64 to spare for them."""
+"""Two REPEATs and a PING are 50 bytes at most; a board has 64 to spare for them."""
+_TRIES = 2
+"""Times that something long is lost before it is sent in pieces."""
+_PART_WIRE = frame.wire_length(message.SMALLEST_FRAME)
 
 
 class Answer(Enum):
@@ -49,7 +53,21 @@ class Ticket:
     left_at: float = 0.0
     """When its last byte left this machine, as well as can be told."""
     received: bytes | None = None
-    reply: bytes | message.Failure | None = None
+    reply: bytes | Failure | None = None
+    losses: int = 0
+    """Times that the board lacked this one of all that were sent."""
+    reply_losses: int = 0
+    """Times that the reply was found missing."""
+    part: bytearray = field(default_factory=bytearray)
+    """What has arrived of a reply that is asked for in parts: COBS-encoded, without zeros."""
+    whole: Ticket | None = None
+    """The request that this is a piece of, and the pieces of a request."""
+    pieces: list[Ticket] = field(default_factory=list)
+
+    @property
+    def reply_in_parts(self) -> bool:
+        """The reply is longer than a PART, and was lost so often that it is to be asked for so."""
+        return self.reply_losses > _TRIES and self.reply_wire > _PART_WIRE
 
 
 class Outbox:
@@ -86,6 +104,8 @@ class Outbox:
         self._tickets: dict[int, Ticket] = {}
         self._through = 0
         """Bytes of requests that the board took since something was last sent again."""
+        self._up = BestLength()
+        self._down = BestLength()
 
     @property
     def outstanding(self) -> int:
@@ -96,6 +116,16 @@ class Outbox:
     def unsent(self) -> int:
         """Requests that wait for window or credit, also those to be sent again."""
         return self.end - self.cursor
+
+    @property
+    def best_request(self) -> int:
+        """Bytes of the body of a request that get through best."""
+        return self._up.body
+
+    @property
+    def best_reply(self) -> int:
+        """Bytes of the body of a reply that get through best."""
+        return self._down.body
 
     def oldest(self) -> Ticket | None:
         """The first request whose reply has not arrived."""
@@ -154,6 +184,7 @@ class Outbox:
             ticket.payload = b""  # never needed again: a lost reply is asked for by REPEAT
             through += ticket.wire
         self._through += through
+        self._up.passed(through)
         # Back by a sixteenth for each filling that went well: a board that cannot hold what it
         # announced loses something once in several fillings, not in each.
         self.room = min(self.window, self.room + through * self.window // (_STEPS * self.room))
@@ -169,11 +200,48 @@ class Outbox:
         for each in range(number, self.cursor):
             self._in_flight -= self._tickets[each].wire
         self.cursor = number
+        ticket = self._tickets[number]
+        ticket.losses += 1
+        self._up.lost(ticket.wire)
         if self._through < _SOON * self.room:
             # Lost again so soon: the board cannot hold what it announced.
             self.room = max(self.room // 2, min(self.window, 4 * message.SMALLEST_FRAME))
         self._through = 0
         return True
+
+    def is_too_long(self, number: int) -> bool:
+        """The request that the board takes next was lost again and again, and would get through
+        better in pieces."""
+        ticket = self._tickets.get(number)
+        if ticket is None or number != self.taken or ticket.losses < _TRIES:
+            return False
+        return len(self._cut(ticket)) > 1
+
+    def _cut(self, ticket: Ticket) -> list[message.Request]:
+        """What to send for a request that the board has not taken: itself, or several."""
+        if ticket.wire <= frame.wire_length(self.best_request):
+            return [ticket.request]
+        return ticket.request.cut(self.best_request - _HEAD)
+
+    def cut(self) -> None:
+        """Put shorter requests in the place of long ones, from the next that the board takes on.
+        The board must have none of them, and none may be on its way."""
+        waiting = [self._tickets.pop(number) for number in range(self.taken, self.end)]
+        for ticket in waiting[: self.sent_end - self.taken]:
+            self._owed -= ticket.reply_wire
+        for ticket in waiting[: self.cursor - self.taken]:
+            self._in_flight -= ticket.wire
+        self.cursor = self.sent_end = self.end = self.taken
+        for ticket in waiting:
+            requests = self._cut(ticket)
+            if len(requests) > 1:
+                ticket.pieces = [self.submit(request) for request in requests]
+                for piece in ticket.pieces:
+                    piece.whole = ticket
+            else:
+                ticket.number, ticket.losses = self.end, 0
+                self._tickets[self.end] = ticket
+                self.end += 1
 
     def answer(self, number: int, kind: int, payload: bytes) -> Answer:
         """A reply has arrived; a new one is kept until :meth:`delivered` hands it on."""
@@ -186,7 +254,20 @@ class Outbox:
             return Answer.UNASKED
         self.note_taken(number + 1)
         ticket.received = payload
+        self._down.passed(frame.wire_length(_HEAD + len(payload)))
         return Answer.NEW
+
+    def add_part(self, number: int, offset: int, data: bytes) -> bytearray | None:
+        """A part of a reply has arrived. Returns all parts of it so far, or None for one that
+        nobody waits for."""
+        ticket = self._tickets.get(number)
+        if ticket is None or ticket.received is not None or not ticket.reply_in_parts:
+            return None
+        if offset != len(ticket.part) or offset > ticket.reply_wire:
+            return None
+        ticket.part += data
+        self._down.passed(_PART_WIRE)
+        return ticket.part
 
     def delivered(self) -> list[Ticket]:
         """Take out the tickets whose replies have arrived, in order, up to the first gap."""
@@ -201,16 +282,31 @@ class Outbox:
         """Runs (first number, count) of replies before ``before`` that have not arrived; the first
         ``most`` of them."""
         runs: list[tuple[int, int]] = []
+        joins = False
         for number in range(self.first, min(before, self.sent_end)):
-            if self._tickets[number].received is not None:
-                continue
-            if runs and sum(runs[-1]) == number:
+            ticket = self._tickets[number]
+            if ticket.received is not None:
+                joins = False
+            elif joins and not ticket.reply_in_parts:
                 runs[-1] = (runs[-1][0], runs[-1][1] + 1)
             elif len(runs) == most:
                 break
             else:
                 runs.append((number, 1))
+                joins = not ticket.reply_in_parts
         return runs
+
+    def ask_again(self, first: int, count: int) -> bytes:
+        """The payload of the REPEAT for a run of replies that are missing."""
+        ticket = self._tickets.get(first)
+        if ticket is not None and ticket.reply_in_parts:
+            self._down.lost(_PART_WIRE)
+            return message.pack_repeat(1, len(ticket.part))
+        for number in range(first, first + count):
+            if (ticket := self._tickets.get(number)) is not None:
+                ticket.reply_losses += 1
+                self._down.lost(ticket.reply_wire)
+        return message.pack_repeat(count)
 
 
 class Recovery:
@@ -260,6 +356,22 @@ class Recovery:
             self._ping_wanted = True
             self.rounds += 1
 
+    def lost_for_good(self, number: int) -> None:
+        """A PONG has shown that the board has lost request ``number``. What was sent behind it
+        reaches the board before all that is sent from now on, and is dropped: from there on there
+        may be other requests under the same numbers."""
+        self.send_again(number)
+        if self._outbox.is_too_long(number):
+            self._outbox.cut()
+
+    def maybe_lost(self, number: int) -> None:
+        """A GAP says that the board lacks request ``number``, which may still be on its way."""
+        if self._outbox.is_too_long(number):
+            self._ping_wanted = True  # its PONG tells
+            self.rounds += 1
+        else:
+            self.send_again(number)
+
     def ask_for_missing(self, before: int) -> int:
         """All replies before ``before`` have been sent by the board: ask again for those that did
         not arrive. Returns how many were asked for."""
@@ -279,7 +391,8 @@ class Recovery:
         found: list[tuple[int, int, bytes]] = []
         if self._repeats:
             found = [
-                (Type.REPEAT, first, message.pack_repeat(count)) for first, count in self._repeats
+                (Type.REPEAT, first, self._outbox.ask_again(first, count))
+                for first, count in self._repeats
             ]
             self._repeats = []
             self._repeat_mark = self._outbox.cursor

@@ -6,7 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError
 from pytest_tflm.link import frame, message
@@ -83,6 +83,16 @@ def run_many(
     return _Stream(channel, model, samples, reset).results()
 
 
+class _Way(NamedTuple):
+    """How samples travel: inputs in the RUN's frame or by WRITE, outputs in its reply or by READ of
+    so many bytes; and how many samples a frame takes."""
+
+    inline: bool
+    with_outputs: bool
+    read_length: int
+    most: int
+
+
 @dataclass(slots=True)
 class _Flight:
     """Samples that were sent together: the number of the first, their CRC-32s, the RUN, and the
@@ -106,25 +116,36 @@ class _Stream:
     def __init__(
         self, channel: Channel, model: LoadedModel, samples: Iterable[bytes], reset: bool
     ) -> None:
-        session, welcome = channel.session, channel.welcome
         self._channel, self._model = channel, model
         self._source = iter(samples)
         self._flights: deque[_Flight] = deque()
         self._taken, self._more = 0, True
         self._input_bytes, self._output_bytes = model.input_bytes, model.output_bytes
-        body = _RUN_OVERHEAD + self._input_bytes
-        largest = session.largest_body
-        self._inline = body <= largest and 2 * frame.wire_length(body) <= welcome.window
-        each = message.RESULT_OVERHEAD + self._output_bytes
-        self._with_outputs = REPLY_OVERHEAD + each <= largest
-        several = max(message.SMALLEST_FRAME, frame.body_length(welcome.reply_store // 4))
-        self._read_length = min(largest, several) - REPLY_OVERHEAD
-        self._most_replied = max(1, self._read_length // each)
+        self._input_sizes = tuple(tensor.nbytes for tensor in model.inputs)
         self._flags = RunFlag.RESET if reset else RunFlag(0)
-        if self._inline:
-            self._flags |= RunFlag.INLINE
-        if self._with_outputs:
-            self._flags |= RunFlag.OUTPUTS
+        self._limits = (0, 0, 0)
+        self._known_way = _Way(False, False, 0, 0)
+
+    @property
+    def _way(self) -> _Way:
+        """The present one: on a bad line, shorter frames get through better."""
+        session = self._channel.session
+        limits = (session.longest_request, session.longest_reply, session.frame_limit)
+        if limits != self._limits:
+            self._limits, self._known_way = limits, self._find_way(*limits)
+        return self._known_way
+
+    def _find_way(self, longest_request: int, longest_reply: int, frame_limit: int) -> _Way:
+        welcome = self._channel.welcome
+        body = _RUN_OVERHEAD + self._input_bytes
+        inline = body <= longest_request and 2 * frame.wire_length(body) <= welcome.window
+        each = message.RESULT_OVERHEAD + self._output_bytes
+        with_outputs = REPLY_OVERHEAD + each <= longest_reply
+        several = max(message.SMALLEST_FRAME, frame.body_length(welcome.reply_store // 4))
+        read_length = min(longest_reply, several) - REPLY_OVERHEAD
+        fit = (frame_limit - _RUN_OVERHEAD) // max(1, self._input_bytes)
+        most = max(1, min(fit, read_length // each, _MOST_IN_FRAME))
+        return _Way(inline, with_outputs, read_length, most if inline and with_outputs else 1)
 
     def results(self) -> Iterator[RunResult]:
         channel, session, flights = self._channel, self._channel.session, self._flights
@@ -144,15 +165,15 @@ class _Stream:
 
     def _fill(self) -> None:
         """Send the samples of one frame."""
-        batch = self._gather()
+        way = self._way
+        batch = self._gather(way.most)
         if batch:
-            self._flights.append(self._launch(batch))
+            self._flights.append(self._launch(batch, way))
             self._taken += len(batch)
             self._channel.pump(block=False)
 
-    def _gather(self) -> list[bytes]:
+    def _gather(self, most: int) -> list[bytes]:
         """Samples for one frame; empty if there are no more."""
-        most = self._samples_in_frame()
         batch: list[bytes] = []
         clock = self._channel.clock
         while len(batch) < most:
@@ -168,26 +189,24 @@ class _Stream:
                 break
         return batch
 
-    def _samples_in_frame(self) -> int:
-        if not self._inline or not self._with_outputs:
-            return 1
-        room = self._channel.session.frame_limit - _RUN_OVERHEAD
-        fit = room // max(1, self._input_bytes)
-        return max(1, min(fit, self._most_replied, _MOST_IN_FRAME))
-
-    def _launch(self, batch: list[bytes]) -> _Flight:
-        ask = self._channel.ask
+    def _launch(self, batch: list[bytes], way: _Way) -> _Flight:
+        ask, flags = self._channel.ask, self._flags
         inputs, writes = b"", []
-        if self._inline:
+        if way.inline:
+            flags |= RunFlag.INLINE
             inputs = batch[0] if len(batch) == 1 else b"".join(batch)
         else:
             writes = _write(self._channel, self._model, batch[0])
-        run = ask(message.Run(self._flags, len(batch), bytes(inputs), self._output_bytes))
+        if way.with_outputs:
+            flags |= RunFlag.OUTPUTS
+        run = ask(
+            message.Run(flags, len(batch), bytes(inputs), self._output_bytes, self._input_sizes)
+        )
         reads: list[Ticket] = []
-        if not self._with_outputs:
+        if not way.with_outputs:
             for index, tensor in enumerate(self._model.outputs):
-                for offset in range(0, tensor.nbytes, self._read_length):
-                    length = min(self._read_length, tensor.nbytes - offset)
+                for offset in range(0, tensor.nbytes, way.read_length):
+                    length = min(way.read_length, tensor.nbytes - offset)
                     reads.append(ask(message.Read(Region.OUTPUT, index, offset, length)))
         return _Flight(self._taken, [zlib.crc32(sample) for sample in batch], writes, run, reads)
 
@@ -207,7 +226,8 @@ class _Stream:
                     " Invoke",
                     details=self._channel.details(),
                 )
-            yield result if self._with_outputs else self._with_read_outputs(result, flight)
+            outputs = request.flags & RunFlag.OUTPUTS
+            yield result if outputs else self._with_read_outputs(result, flight)
 
     def _with_read_outputs(self, result: RunResult, flight: _Flight) -> RunResult:
         outputs = b"".join([self._data(ticket, flight) for ticket in flight.reads])

@@ -179,10 +179,29 @@ class Session:
 
     @property
     def frame_limit(self) -> int:
-        """Bytes of the body to cut long data into: several fit the window that is in use, so that
-        one travels while another is taken, and fewer are lost with a damaged one."""
+        """Bytes of the body of a request to cut long data into: several fit the window that is in
+        use, so that one travels while another is taken, and fewer are lost with a damaged one."""
+        return min(self._part, self._outbox.best_request)
+
+    @property
+    def reply_limit(self) -> int:
+        """Bytes of the body of a reply to ask for where there is much to read."""
+        return min(self._part, self._outbox.best_reply)
+
+    @property
+    def _part(self) -> int:
         part = max(_SMALLEST_PART, frame.body_length(self._outbox.room // 4))
         return min(self.largest_body, part)
+
+    @property
+    def longest_request(self) -> int:
+        """Bytes of body above which a request is better sent as several."""
+        return min(self.largest_body, self._outbox.best_request)
+
+    @property
+    def longest_reply(self) -> int:
+        """Bytes of body above which data is better read in several replies."""
+        return min(self.largest_body, self._outbox.best_reply)
 
     def open(self, now: float) -> None:
         """Say HELLO. Once."""
@@ -361,7 +380,7 @@ class Session:
                 return
             self._note_ack(ack, now)
             if self._recovery.lost_before_ping(ack):
-                self._send_again(ack)
+                self._lost_for_good(ack)
         self._ask_for_missing(ack)
 
     def _on_step_back(self, found: Frame, now: float) -> None:
@@ -384,6 +403,23 @@ class Session:
         self._note_ack(ack, now)
         if self._is_latest_token(found):
             self._send_again(ack)
+
+    def _on_part(self, found: Frame, now: float) -> None:
+        box = self._outbox
+        number, part = box.absolute(found.number), message.parse_part(found.payload)
+        parts = None if part is None else box.add_part(number, *part)
+        if part is None or parts is None:
+            self.counters.ignored += 1
+            return
+        self._heard(now)
+        self._progress(now)
+        if len(part[1]) == message.PART_BYTES:
+            return
+        reply = frame.decode(bytes(parts), self._intake.largest)
+        if reply is None or (reply.session, reply.number) != (found.session, found.number):
+            self._break(ProtocolMismatch("the parts of a reply do not make a frame (SPEC §4)"))
+        else:
+            self._on_reply(reply, now)
 
     def _is_latest_token(self, found: Frame) -> bool:
         return self._recovery.is_latest(found.number)
@@ -417,7 +453,18 @@ class Session:
             if isinstance(ticket.request, message.SetBaud):
                 self._on_rate_reply(reply, now)
             else:
-                self._events.append(Replied(ticket, reply))
+                self._hand_on(ticket, reply)
+
+    def _hand_on(self, ticket: Ticket, reply: bytes | Failure) -> None:
+        """Tell whoever submitted the request; of one that was cut, when its last piece is done."""
+        while (whole := ticket.whole) is not None:
+            ticket.reply = reply
+            if ticket is not whole.pieces[-1]:
+                return
+            pieces = [(each.request, each.reply) for each in whole.pieces]
+            reply = whole.request.joined([(asked, got) for asked, got in pieces if got is not None])
+            ticket = whole
+        self._events.append(Replied(ticket, reply))
 
     # The rate.
 
@@ -546,7 +593,11 @@ class Session:
             self._progress(now)
 
     def _send_again(self, number: int) -> None:
-        self._recovery.send_again(number)
+        self._recovery.maybe_lost(number)
+        self._give_up_if_hopeless()
+
+    def _lost_for_good(self, number: int) -> None:
+        self._recovery.lost_for_good(number)
         self._give_up_if_hopeless()
 
     def _ask_for_missing(self, before: int) -> None:
@@ -608,6 +659,7 @@ _HANDLERS: dict[tuple[State, int], Callable[[Session, Frame, float], None]] = {
     (State.OPEN, Type.WELCOME): Session._on_second_welcome,
     (State.OPEN, Type.PONG): Session._on_pong,
     (State.OPEN, Type.GAP): Session._on_gap,
+    (State.OPEN, Type.PART): Session._on_part,
     (State.OPEN, Type.NO_SESSION): Session._on_forgotten,
     (State.ASKING, Type.WELCOME): Session._on_boot_id,
 }

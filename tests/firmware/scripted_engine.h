@@ -24,7 +24,6 @@ class ScriptedEngine final : public VectorEngine {
   std::string kernels_text = "none", tflm_text, operators_text = "ADD CONV_2D";
   bool models_over_link = true;
   bool reset_fails = false;
-  bool always_timed = false;  // as an engine that measures, with whatever model
   void (*during_invoke)(void* context) = nullptr;
   void* context = nullptr;
 
@@ -35,7 +34,7 @@ class ScriptedEngine final : public VectorEngine {
   // A model that came with the firmware.
   void compiled_in(const Bytes& model) {
     model_ = model;
-    CHECK(prepare_model(0).ok());
+    CHECK(prepare_model(model_[0]).ok());
   }
 
   const char* kernels() const override { return kernels_text.c_str(); }
@@ -83,10 +82,6 @@ class ScriptedEngine final : public VectorEngine {
     if (reset_fails) return fail(pytest_tflm::kInvokeFailed, "no reset", 0, 0);
     state_ = 0;
     return pytest_tflm::outcome(pytest_tflm::kOk);
-  }
-  const uint32_t* operator_times(uint32_t* bytes) const override {
-    const uint32_t* const times = VectorEngine::operator_times(bytes);
-    return always_timed || (loaded_ && model_[0] == 'T') ? times : nullptr;
   }
   const char* error() const override { return error_text.c_str(); }
 

@@ -54,6 +54,42 @@ TEST(a_blocked_line_leaves_requests_in_the_port) {
   for (uint16_t i = 0; i < 50; ++i) CHECK_EQUAL(sent[i].number, i);
 }
 
+// A part is copied when its turn comes: of a reply that was forgotten by then there is none.
+TEST(a_part_of_a_reply_that_was_forgotten_meanwhile_is_not_sent) {
+  TestBoard board;
+  board.hello(kSession);
+  board.exchange(read_board(0, 0));
+  const Bytes part = frame(0x03, kSession, 0, 0, u16(1) + u16(0));
+  board.port.room = 0;
+  board.exchange(part + ping(9, 1) + part);
+  board.port.room = SIZE_MAX;
+  board.run();
+  CHECK_EQUAL(types_of(frames_in(board.take())), std::string("82:9"));
+}
+
+TEST(parts_make_the_reply_wherever_it_lies_in_the_store) {
+  TestBoard board;
+  board.hello(kSession);
+  for (uint16_t number = 0; number < 40; ++number) {
+    // Replies of many lengths, so that each place of the ring is once their beginning or end.
+    const Bytes reply = board.exchange(read_board(number, number, 30 + number));
+    Bytes found;
+    for (uint16_t offset = 0;; offset += 51) {
+      const Bytes asked = frame(0x03, kSession, number, number, u16(1) + u16(offset));
+      const std::vector<TestFrame> sent = frames_in(board.exchange(asked));
+      CHECK_EQUAL(sent.size(), 1u);
+      CHECK_EQUAL(sent[0].type, 0x87);
+      CHECK_EQUAL(sent[0].number, number);
+      const Bytes& payload = sent[0].payload;
+      CHECK(payload.size() <= 53);
+      CHECK_EQUAL(payload[0] | payload[1] << 8, offset);
+      found.insert(found.end(), payload.begin() + 2, payload.end());
+      if (payload.size() < 53) break;
+    }
+    CHECK_EQUAL(Bytes{0} + found + Bytes{0}, reply);
+  }
+}
+
 TEST(bytes_leave_as_the_line_takes_them) {
   TestBoard whole;
   whole.hello(kSession);

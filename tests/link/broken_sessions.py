@@ -203,6 +203,39 @@ class GapIgnoredAndPongToo(Session):
     def _send_again(self, number):
         pass
 
+    _lost_for_good = _send_again
+
+
+class NeverCuts(_WithOutbox):
+    """Sends a long request again and again, on a line where only short ones get through."""
+
+    profiles = ({"faults": Faults(flip=2.5e-3)},)
+    found_as = ("gave up",)
+
+    class outbox(Outbox):  # noqa: N801
+        def is_too_long(self, number):
+            return False
+
+
+class CutsWhatMayBeOnItsWay(Session):
+    """Puts other requests in the place of one that a GAP names: it may be taken all the same."""
+
+    profiles = (MIXED, {"faults": Faults(flip=1e-3, lose_run=3e-3)})
+    found_as = (
+        "wrong result",
+        "order",
+        "run twice",
+        "gave up",
+        "crash",
+    )
+
+    def _send_again(self, number):
+        self._outbox.rewind(number)
+        self._outbox.is_too_long = lambda number: True
+        super()._lost_for_good(number)
+        del self._outbox.is_too_long
+        self._recovery.want_ping()
+
 
 class LostRepliesNotAskedFor(Session):
     profiles = (FLIPS,)

@@ -11,6 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from scripted_board import Board, TensorSpec
 from virtual_line import BoardEnd, World
@@ -28,6 +29,9 @@ from pytest_tflm.link import message
 from pytest_tflm.link.message import Region, RunFlag
 from pytest_tflm.link.session import Broken, Opened, Replied, Resettled, Session, State
 from pytest_tflm.simulator.line.faults import Faults
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.outbox import Ticket
 
 CLEAN = Faults()
 SAMPLE = 60
@@ -132,8 +136,8 @@ class Soak:
         assert len(self.errors) < self.exchanges + 50
         nonce = self.nonce or (lambda: self.rng.randrange(1 << 16))
         self.host = self.session(baud=self.baud, timeout=self.timeout, nonce=nonce)
-        self.asked: dict[int, tuple[str, list[bytes]]] = {}
-        self.due: deque[int] = deque()
+        self.asked: dict[Ticket, tuple[str, list[bytes]]] = {}
+        self.due: deque[Ticket] = deque()
         self.host.open(self.world.now)
         self.wants_change = bool(self.line_baud)
         self.started = self.world.now
@@ -194,9 +198,9 @@ class Soak:
         out = self.host.transmit(self.world.now)
         while self.host.has_room and not self.wants_change and self.submitted < self.exchanges:
             for kind, request, samples in self._requests():
-                number = self.host.submit(request).number
-                self.asked[number] = (kind, samples)
-                self.due.append(number)
+                ticket = self.host.submit(request)
+                self.asked[ticket] = (kind, samples)
+                self.due.append(ticket)
                 self.submitted += 1
             out += self.host.transmit(self.world.now)
         self.world.host_baud = self.host.baud
@@ -222,7 +226,7 @@ class Soak:
         if dice < 0.7:
             samples = [self._sample() for _ in range(self.rng.choice((1, 1, 1, 3, 5)))]
             flags = RunFlag.INLINE | RunFlag.OUTPUTS
-            request = message.Run(flags, len(samples), b"".join(samples), OUTPUT)
+            request = message.Run(flags, len(samples), b"".join(samples), OUTPUT, (SAMPLE,))
             return [("run", request, samples)]
         if dice < 0.8:
             return [("board", message.Read(Region.BOARD, 0, 0, 300), [])]
@@ -252,11 +256,12 @@ class Soak:
 
     def _on_reply(self, event: Replied) -> None:
         number = event.ticket.number
-        if not self.due or number != self.due[0]:
-            raise Finding("order", f"reply {number}, due {list(self.due)[:3]}")
+        if not self.due or event.ticket is not self.due[0]:
+            due = [ticket.number for ticket in self.due]
+            raise Finding("order", f"reply {number}, due {due[:3]}")
         self.due.popleft()
         self.started = self.world.now
-        kind, samples = self.asked.pop(number)
+        kind, samples = self.asked.pop(event.ticket)
         reply = event.reply
         if not isinstance(reply, bytes):
             raise Finding("wrong result", f"{kind} failed: {reply}")

@@ -65,13 +65,14 @@ def connect(
     line = {key: settings.pop(key) for key in ("baud", "delay", "compute") if key in settings}
     engine = engine or VectorEngine()
     line_baud = settings.pop("line_baud", 0)
+    seed = settings.pop("seed", 1)
     rated = "largest_baud" in settings
     if rated:
         settings["opening_baud"] = line["baud"]
     board = Board(engine, **{**sizes, **settings}, model=model)
     world = World(
         board,
-        seed=1,
+        seed=seed,
         faults=faults,
         ring=board.window + 64,
         invoked=lambda: len(engine.invoked),

@@ -156,7 +156,7 @@ def test_a_type_without_a_name_keeps_its_number():
     "data",
     [
         b"".join(LOADED[1:]),
-        b"".join(LOADED[:3]),
+        b"".join([LOADED[0], *LOADED[2:]]),
         b"".join(LOADED)[:-1],
         b"".join([*LOADED, b"\x01"]),
         b"".join([entry(1, b"1234567"), *LOADED[1:]]),

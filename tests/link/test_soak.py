@@ -55,6 +55,16 @@ def test_the_promises_hold_while_the_rate_changes(profile):
             Soak(seed, 100, faults, give_up=0.05, **settings).run()
 
 
+@pytest.mark.parametrize("baud", [None, 115200])
+def test_the_promises_hold_where_only_short_frames_pass(baud):
+    """A quarter of the frames of 64 bytes gets through, one in a hundred of 300."""
+    pytest.importorskip("pytest_tflm.simulator._firmware")
+    from compiled_board import compiled
+
+    soak = Soak(1, 120, Faults(flip=2.5e-3), baud=baud, rig=compiled).run()
+    assert soak.results == soak.submitted
+
+
 def test_a_board_that_computes_for_long_is_not_given_up():
     for seed in range(5):
         Soak(seed, 40, MIXED, compute=3.0, timeout=30).run()

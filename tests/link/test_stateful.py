@@ -9,7 +9,7 @@ import struct
 import time
 import zlib
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import broken_sessions
 import pytest
@@ -29,6 +29,9 @@ from pytest_tflm.errors import BoardReset, LineTooNoisy, NoAnswer
 from pytest_tflm.link.message import Run, RunFlag
 from pytest_tflm.link.session import Broken, Replied, Session, State
 from pytest_tflm.simulator.line.uart import heard
+
+if TYPE_CHECKING:
+    from pytest_tflm.link.outbox import Ticket
 
 _FLAGS = RunFlag.INLINE | RunFlag.OUTPUTS
 _PLACES = st.integers(0, 1 << 16)
@@ -52,8 +55,8 @@ class Link(RuleBasedStateMachine):
         self.now = 0.0
         self.up: list[Sent] = []
         self.down: list[Sent] = []
-        self.asked: dict[int, bytes] = {}
-        self.answered: list[int] = []
+        self.asked: dict[Ticket, bytes] = {}
+        self.answered: list[Ticket] = []
         self.made = 0
         self.was_reset = False
         self.error: Exception | None = None
@@ -74,10 +77,10 @@ class Link(RuleBasedStateMachine):
     def _collect(self) -> None:
         for event in self.session.events():
             if isinstance(event, Replied):
-                sample = self.asked[event.ticket.number]
                 due = next(islice(self.asked, len(self.answered), None), None)
-                assert event.ticket.number == due, "replies come in order, each once"
-                self.answered.append(event.ticket.number)
+                assert event.ticket is due, "replies come in order, each once"
+                sample = self.asked[event.ticket]
+                self.answered.append(event.ticket)
                 assert isinstance(event.reply, bytes), event.reply
                 (result,) = Run(_FLAGS, 1, b"", OUTPUT).results(event.reply)
                 assert result.input_crc32 == zlib.crc32(sample), "the result of another input"
@@ -101,7 +104,8 @@ class Link(RuleBasedStateMachine):
         for _ in range(count):
             self.made += 1
             sample = struct.pack("<I", self.made) * (SAMPLE // 4)
-            self.asked[self.session.submit(Run(_FLAGS, 1, sample, OUTPUT)).number] = sample
+            run = Run(_FLAGS, 1, sample, OUTPUT, (SAMPLE,))
+            self.asked[self.session.submit(run)] = sample
         self._send()
 
     @precondition(lambda self: self.up)

@@ -11,6 +11,7 @@ from cobs import cobs
 from scripted_board import Board, VectorEngine
 
 from pytest_tflm.link import frame, message
+from pytest_tflm.link.entries import parse_loaded
 from pytest_tflm.link.frame import Damage, Frame, Said
 
 VECTORS = json.loads((Path(__file__).parents[2] / "protocol" / "vectors.json").read_text("utf-8"))
@@ -91,6 +92,25 @@ def test_welcome(vector):
     for name, value in fields.items():
         assert getattr(welcome, name) == value
     assert welcome.pack() == payload[:18]
+
+
+@pytest.mark.parametrize("vector", [f for f in VECTORS["frames"] if f["type"] in (0x03, 0x87)])
+def test_parts(vector):
+    payload, fields = bytes.fromhex(vector["payload"]), vector["fields"]
+    if vector["type"] == 0x03:
+        assert message.pack_repeat(fields["count"], fields.get("offset")) == payload
+    else:
+        assert message.parse_part(payload) == (fields["offset"], bytes.fromhex(fields["bytes"]))
+
+
+@pytest.mark.parametrize("vector", _named("loaded"))
+def test_loaded(vector):
+    loaded = parse_loaded(bytes.fromhex(vector["data"]))
+    names = {2: "int32", 7: "int16", 9: "int8", 17: "TensorType 17"}
+    for found, expected in ((loaded.inputs, "inputs"), (loaded.outputs, "outputs")):
+        assert [(tensor.dtype, list(tensor.shape), tensor.nbytes) for tensor in found] == [
+            (names[each["type"]], each["shape"], each["bytes"]) for each in vector[expected]
+        ]
 
 
 def test_replies():

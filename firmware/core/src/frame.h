@@ -20,12 +20,14 @@ enum FrameType : uint8_t {
   kNoSession = 0x84,
   kLog = 0x85,
   kCrash = 0x86,
+  kPart = 0x87,
   kReply = 0x80,  // added to the type of the request
 };
 
 const size_t kFrameHead = 7;       // type, session, number, ack
 const size_t kFrameOverhead = 11;  // head and CRC-32
 const size_t kSmallestLargestFrame = 64;
+const size_t kPartBytes = kSmallestLargestFrame - kFrameOverhead - 2;  // SPEC §4, behind `offset`
 const size_t kLargestLargestFrame = 65535;
 
 struct FrameHead {

@@ -24,7 +24,7 @@ bool Session::take(const Frame& frame) {
   if (!is_request && head.type != kPing && head.type != kRepeat) return false;
   if (id() == 0 || head.session != id()) {
     if (!no_session_sent_) {
-      transmitter_.queue(FrameHead{kNoSession, head.session, head.number, 0});
+      transmitter_.queue(kNoSession, head.session, head.number, 0);
       no_session_sent_ = true;
     }
     return false;
@@ -34,10 +34,14 @@ bool Session::take(const Frame& frame) {
   if (head.type == kPing) {
     token_ = head.number;
     gap_sent_ = false;
-    send(kPong);
+    send(kPong, token_);
     return false;
   }
-  if (frame.size >= 2) repeat(head.number, load_u16(frame.payload));
+  if (frame.size >= 4) {
+    send(kPart, head.number, load_u16(frame.payload + 2));
+  } else if (frame.size >= 2) {
+    repeat(head.number, load_u16(frame.payload));
+  }
   return false;
 }
 
@@ -49,7 +53,7 @@ void Session::take_hello(const Frame& frame) {
   uint8_t version = highest < kHighestVersion ? highest : kHighestVersion;
   if (version < kLowestVersion || version < lowest) version = 0;
   if (version == 0) {
-    transmitter_.queue_welcome(session, 0, 0);
+    transmitter_.queue(kWelcome, session, 0, 0);
     return;
   }
   if (session != id()) {
@@ -59,7 +63,7 @@ void Session::take_hello(const Frame& frame) {
     token_ = 0;
     gap_sent_ = false;
   }
-  transmitter_.queue_welcome(session, expected(), version);
+  transmitter_.queue(kWelcome, session, 0, expected(), version);
 }
 
 void Session::take_ack(uint16_t ack) {
@@ -124,11 +128,11 @@ void Session::take_damage() {
 void Session::send_gap() {
   if (gap_sent_) return;
   gap_sent_ = true;
-  send(kGap);
+  send(kGap, token_);
 }
 
-void Session::send(uint8_t type) {
-  transmitter_.queue(FrameHead{type, id(), token_, expected()});
+void Session::send(uint8_t type, uint16_t number, uint16_t offset) {
+  transmitter_.queue(type, id(), number, expected(), offset);
 }
 
 }  // namespace pytest_tflm

@@ -35,7 +35,7 @@ class Session {
   void repeat(uint16_t from, uint16_t count);
   bool take_request(const Frame& frame);
   void send_gap();
-  void send(uint8_t type);  // PONG or GAP
+  void send(uint8_t type, uint16_t number, uint16_t offset = 0);  // PONG, GAP or PART
 
   ReplyStore& replies_;
   Transmitter& transmitter_;

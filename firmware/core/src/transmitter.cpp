@@ -24,11 +24,6 @@ Transmitter::Item& Transmitter::last() {
   return items_[(first_ + count_ - 1) % kPlaces];
 }
 
-Transmitter::Item& Transmitter::add() {
-  if (count_ < kPlaces) ++count_;  // else the last one is lost, as a line may lose it
-  return last();
-}
-
 void Transmitter::queue_replies(uint16_t number, uint16_t count) {
   if (count == 0) return;
   if (count_ > 0) {
@@ -39,15 +34,13 @@ void Transmitter::queue_replies(uint16_t number, uint16_t count) {
       return;
     }
   }
-  add() = Item{FrameHead{0, 0, number, 0}, count};
+  queue(0, 0, number, 0, count);
 }
 
-void Transmitter::queue(const FrameHead& head) {
-  add() = Item{head, 0};
-}
-
-void Transmitter::queue_welcome(uint16_t session, uint16_t ack, uint8_t version) {
-  add() = Item{FrameHead{kWelcome, session, 0, ack}, version};
+void Transmitter::queue(uint8_t type, uint16_t session, uint16_t number, uint16_t ack,
+                        uint16_t count) {
+  if (count_ < kPlaces) ++count_;  // else the last one is lost, as a line may lose it
+  last() = Item{FrameHead{type, session, number, ack}, count};
 }
 
 bool Transmitter::change_baud(uint32_t baud) {
@@ -75,9 +68,24 @@ void Transmitter::write_small(const Item& item) {
     small_.put_u32(welcome_.window);
     small_.put_u32(welcome_.reply_store);
   }
+  if (item.head.type == kPart) {
+    // The cursor is at the stored reply, which has a zero on each side.
+    small_.put_u16(item.count);
+    skip(1u + item.count);
+    for (size_t left = kPartBytes; cursor_.left > 1 && left > 0; --left) {
+      size_t length;
+      small_.put_u8(*replies_.writer().piece(cursor_, &length));
+      skip(1);
+    }
+  }
   small_.commit();
   cursor_ = small_.find(0);
   source_ = kSmall;
+}
+
+// Goes on by so many bytes of a stored reply, but not past the zero that ends it.
+void Transmitter::skip(size_t count) {
+  replies_.writer().advance(&cursor_, count < cursor_.left ? count : cursor_.left - 1);
 }
 
 bool Transmitter::choose_item() {
@@ -85,23 +93,25 @@ bool Transmitter::choose_item() {
     Item& item = items_[first_];
     const bool range = item.head.type == 0;
     const uint16_t number = item.head.number;
+    bool there = true;
+    if (range || item.head.type == kPart) {
+      // The host may have acknowledged it in the meantime.
+      there = replies_.holds(number);
+      if (there) cursor_ = replies_.find(number);
+    }
     if (range) {
+      sending_number_ = number;
       ++item.head.number;
       --item.count;
-    } else {
+      source_ = there ? kReplies : kNone;
+    } else if (there) {
       write_small(item);
     }
     if (!range || item.count == 0) {
       first_ = static_cast<uint8_t>((first_ + 1) % kPlaces);
       --count_;
     }
-    if (!range) return true;
-    if (replies_.holds(number)) {  // the host may have acknowledged it in the meantime
-      cursor_ = replies_.find(number);
-      sending_number_ = number;
-      source_ = kReplies;
-      return true;
-    }
+    if (there) return true;
   }
   return false;
 }

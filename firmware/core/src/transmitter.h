@@ -33,9 +33,8 @@ class Transmitter {
   bool has_place() const { return count_ < kPlaces; }
   // Stored replies from `number` on; all of them are stored.
   void queue_replies(uint16_t number, uint16_t count);
-  // A frame without a payload.
-  void queue(const FrameHead& head);
-  void queue_welcome(uint16_t session, uint16_t ack, uint8_t version);
+  // A frame without a payload; WELCOME with a version in `count`; PART with its offset there.
+  void queue(uint8_t type, uint16_t session, uint16_t number, uint16_t ack, uint16_t count = 0);
 
   // Changes the port's rate once all that waits has been sent. False: the port cannot.
   bool change_baud(uint32_t baud);
@@ -55,17 +54,17 @@ class Transmitter {
   // A range of replies (`head.type` is 0, `count` of them from `head.number` on) or one frame.
   struct Item {
     FrameHead head;
-    uint16_t count;  // in WELCOME: the version
+    uint16_t count;  // in WELCOME: the version; in PART: the offset
   };
   enum Source : uint8_t { kNone, kReplies, kSmall, kLogs };
   static const uint8_t kPlaces = 8;
-  static const size_t kSmallFrame = wire_length(kFrameOverhead + 18);  // WELCOME
+  static const size_t kSmallFrame = wire_length(kSmallestLargestFrame);
 
   Item& last();
-  Item& add();
   bool choose();
   bool choose_item();
   void write_small(const Item& item);
+  void skip(size_t count);
   const FrameStore& source() const;
   void finish();
 
