@@ -16,6 +16,7 @@ import platform
 import random
 import sys
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,10 @@ OVERLAPS = (
     (921600, 8000, 0.2, 8192),
 )
 """What is computed for while the next is sent: line, input bytes, seconds of Invoke, window."""
+FLIPS = (0, 1e-6, 1e-5, 3e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2.5e-3)
+"""Shares of bits inverted."""
+LENGTHS = (64, 128, 256, 2048)
+"""Bytes of the longest body of frames of a fixed length; with 2048 a sample travels in one."""
 
 
 def made(count: int, size: int = INPUT_BYTES) -> list[bytes]:
@@ -53,13 +58,19 @@ def made(count: int, size: int = INPUT_BYTES) -> list[bytes]:
     return [bytes(rng.choices(codes, k=size)) for _ in range(count)]
 
 
-def run_link(wire: Any, samples: list[bytes]) -> list[bytes]:
-    """This link, from HELLO on."""
+def run_link(wire: Any, samples: list[bytes], length: int = 0) -> list[bytes]:
+    """This link, from HELLO on. With ``length``: with bodies of at most so many bytes, whatever the
+    line does to them."""
+    from link_ends import FixedSession
+
     from pytest_tflm.link.connection import Connection
     from pytest_tflm.link.session import Session
 
     baud = None if wire.bytes_per_second > 1_000_000 else int(wire.bytes_per_second * 10)
-    session = Session(baud=baud, nonce=lambda: 0x1234)
+    if length:
+        session: Session = FixedSession(baud=baud, nonce=lambda: 0x1234, largest_frame=length)
+    else:
+        session = Session(baud=baud, nonce=lambda: 0x1234)
     connection = Connection(wire, session=session, clock=wire.clock)
     results = [result.outputs for result in connection.run_many(iter(samples))]
     wire.counters = connection.counters
@@ -134,6 +145,32 @@ def with_damage(count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def over_bit_errors(count: int) -> list[dict[str, Any]]:
+    """The share of the line that is tensor data, over rates of bit errors: with the length of
+    frames that the link chooses, and with fixed ones. None where it gave up."""
+    from link_ends import Core
+    from paced_line import Wire
+
+    from pytest_tflm.errors import TflmError
+
+    samples = made(count)
+    rows = []
+    for flip in FLIPS:
+        shares: dict[str, float | None] = {}
+        for length in (0, *LENGTHS):
+            board = Core(INPUT_BYTES, **SIZES)
+            wire = Wire(board, 115200, 0.001, flip=flip)
+            try:
+                share = measured(partial(run_link, length=length), wire, samples)["share"]
+            except TflmError:
+                share = None
+            else:
+                assert board.engine.invoked == count
+            shares[str(length or "chosen")] = share
+        rows.append({"flip": flip, "shares": shares})
+    return rows
+
+
 def overlap(count: int) -> list[dict[str, Any]]:
     """Computing and sending at once: the whole beside its two parts."""
     from link_ends import Core
@@ -186,6 +223,14 @@ def report(found: dict[str, Any]) -> None:
             f"{row['line']:16}{row['turnaround_ms']:>3} ms{row['frames_damaged']:>9}"
             f"{row['clean_seconds']:>9.2f}{row['damaged_seconds']:>11.2f}{row['ratio']:>8.3f}"
         )
+    print(f"\nbit errors, 115 200 baud, turn-around 1 ms, {found['flip_samples']} samples; share")
+    names = ["chosen", *map(str, LENGTHS)]
+    print(f"{'one bit in':>12}" + "".join(f"{name:>10}" for name in names))
+    for row in found["bit_errors"]:
+        rate = f"{1 / row['flip']:,.0f}".replace(",", " ") if row["flip"] else "none"
+        shares = (row["shares"][name] for name in names)
+        cells = "".join(f"{'gave up' if s is None else format(s, '.1%'):>10}" for s in shares)
+        print(f"{rate:>12}{cells}")
     print(f"\nsending while computing, turn-around 1 ms, {found['samples']} samples")
     head = f"{'line':16}{'input':>7}{'Invoke':>9}{'window':>8}{'transfer s':>12}{'compute s':>11}"
     print(f"{head}{'both s':>8}{'of larger':>11}")
@@ -201,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--damage-samples", type=int, default=4000)
+    parser.add_argument("--flip-samples", type=int, default=200)
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench/link.json")
     options = parser.parse_args()
 
@@ -212,6 +258,8 @@ def main() -> None:
         "damage_samples": options.damage_samples,
         "lines": share_of_lines(options.samples),
         "damage": with_damage(options.damage_samples),
+        "flip_samples": options.flip_samples,
+        "bit_errors": over_bit_errors(options.flip_samples),
         "overlap": overlap(options.samples),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_tflm.link import frame
+from pytest_tflm.link import frame, message
+from pytest_tflm.link.outbox import Outbox
+from pytest_tflm.link.session import Session, State
 from pytest_tflm.simulator._firmware import Board
 from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
 
@@ -113,6 +115,28 @@ class Core:
         if computing:
             return out, computing, True  # the answer leaves when Invoke is done
         return out + self._board.transmit(1 << 20), 0.0, more
+
+
+class FixedOutbox(Outbox):
+    """Takes no notice of losses: each frame is as long as it was to be at first."""
+
+    best_request = best_reply = frame.LONGEST_BODY
+
+    def is_too_long(self, number: int) -> bool:
+        """Never: a request is sent again as it was."""
+        return False
+
+    def ask_again(self, first: int, count: int) -> bytes:
+        """Whole replies alone."""
+        return message.pack_repeat(count)
+
+
+class FixedSession(Session):
+    """This link with frames of one length, for comparison."""
+
+    def _move(self, state: State) -> None:
+        self._outbox.__class__ = FixedOutbox
+        super()._move(state)
 
 
 class RivalBoard:

@@ -16,6 +16,9 @@ import random
 import time
 from typing import Protocol
 
+from pytest_tflm.simulator.line.faults import Faults
+from pytest_tflm.simulator.line.faulty import Damage
+
 BITS_PER_BYTE = 10
 USB_PACKET = 64
 USB_PACKETS = 19
@@ -76,7 +79,8 @@ class Usb:
 
 class Wire:
     """A port of the host with a board behind it. ``damage`` is the share of frames, in each
-    direction, of which one byte is changed; which ones is decided by ``seed``."""
+    direction, of which one byte is changed, ``flip`` the share of bits that are inverted; which
+    ones is decided by ``seed``."""
 
     name = "bench"
 
@@ -87,8 +91,10 @@ class Wire:
         turnaround: float,
         *,
         damage: float = 0.0,
+        flip: float = 0.0,
         seed: int = 1,
     ) -> None:
+        faults = Faults(flip=flip)
         self.now = 0.0
         self.board_seconds = 0.0
         """CPU time in the board."""
@@ -101,6 +107,8 @@ class Wire:
         self.bytes_per_second = self._up.bytes_per_second
         self._turnaround = turnaround
         self._damage = damage
+        self._flip_up = Damage(seed, faults, from_board=False)
+        self._flip_down = Damage(seed, faults, from_board=True)
         self._rng = random.Random(seed)
         self._events: list[tuple[float, int, str, bytes]] = []
         self._order = 0
@@ -114,7 +122,7 @@ class Wire:
     def exchange(self, out: bytes, timeout: float) -> tuple[int, bytes]:
         """As :meth:`pytest_tflm.link.port.Port.exchange`."""
         began = time.process_time()
-        for arrival, chunk in self._up.send(self._hit(out), self.now):
+        for arrival, chunk in self._up.send(self._flip_up(self._hit(out)), self.now):
             self._at(arrival, "board", chunk)
         until = self.now + timeout
         while not self._inbox and self._events and self._events[0][0] <= until:
@@ -147,7 +155,7 @@ class Wire:
             if computing:
                 self._busy_until = self.now + computing
                 self._at(self._busy_until, "awake", b"")
-            for arrival, chunk in self._down.send(self._hit(out), self.now):
+            for arrival, chunk in self._down.send(self._flip_down(self._hit(out)), self.now):
                 self._at(arrival + self._turnaround, "host", chunk)
             if not more:
                 return

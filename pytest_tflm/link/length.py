@@ -8,6 +8,8 @@ from pytest_tflm.link import frame, message
 
 _COST = 32
 """Bytes that a frame costs beside its data: head, CRC, zeros, and its share of the answer."""
+_FEW = 2
+"""Losses that may be chance: a line with fewer is taken for a clean one."""
 _MEMORY = 4
 """Losses that the estimate rests on."""
 _START = 1024
@@ -17,10 +19,11 @@ _START = 1024
 class BestLength:
     """Estimates the length that carries most, from what arrived and what did not.
 
-    A frame of n bytes passes with probability exp(-n * rate), where ``rate`` is losses per byte,
-    and n - cost bytes of it are data. The most data per byte sent is carried near
-    n = sqrt(cost / rate). The estimate rests on the last few losses and on all bytes since, so that
-    the length grows again as soon as the line is better. Without losses there is no limit.
+    With ``rate`` losses per byte, frames of n bytes lose cost / n of the line to what is no data,
+    and rate * n / 2 to frames that are damaged half-way on average; what was sent behind those is
+    lost whatever the length. The least is lost with n = sqrt(2 * cost / rate). The estimate rests
+    on the last few losses and on all bytes since, so that frames grow again when the line is
+    better.
     """
 
     def __init__(self) -> None:
@@ -42,7 +45,7 @@ class BestLength:
     @property
     def body(self) -> int:
         """Bytes of body that carry most; the longest of all while nothing is lost."""
-        if not self._losses:
+        if self._losses < _FEW:
             return frame.LONGEST_BODY
-        best = math.sqrt(_COST * self._bytes / self._losses)
+        best = math.sqrt(2 * _COST * self._bytes / self._losses)
         return max(message.SMALLEST_FRAME, min(frame.LONGEST_BODY, int(best)))
