@@ -218,10 +218,15 @@ class Outbox:
         return len(self._cut(ticket)) > 1
 
     def _cut(self, ticket: Ticket) -> list[message.Request]:
-        """What to send for a request that the board has not taken: itself, or several."""
-        if ticket.wire <= frame.wire_length(self.best_request):
+        """What to send for a request that the board has not taken: itself, or several. One that was
+        lost again and again is halved each time, whatever got through besides."""
+        limit = self.best_request
+        if ticket.losses >= _TRIES:
+            halved = (_HEAD + len(ticket.payload)) >> (ticket.losses - 1)
+            limit = max(message.SMALLEST_FRAME, min(limit, halved))
+        if ticket.wire <= frame.wire_length(limit):
             return [ticket.request]
-        return ticket.request.cut(self.best_request - _HEAD)
+        return ticket.request.cut(limit - _HEAD)
 
     def cut(self) -> None:
         """Put shorter requests in the place of long ones, from the next that the board takes on.
