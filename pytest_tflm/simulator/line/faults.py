@@ -119,11 +119,11 @@ PROFILES = {
         ("NoAnswer",),
     ),
     "dies": Profile(
-        "the board falls silent after 8 KB", Faults(peer="mute", peer_after=8192), _GONE_BAD
+        "the board falls silent after 4 KB", Faults(peer="mute", peer_after=4096), _GONE_BAD
     ),
     "babbles": Profile(
-        "the board sends noise without end after 8 KB",
-        Faults(peer="noise", peer_after=8192),
+        "the board sends noise without end after 4 KB",
+        Faults(peer="noise", peer_after=4096),
         _GONE_BAD,
     ),
     "mute": Profile("nobody there", Faults(peer="mute"), ("NoAnswer",)),
