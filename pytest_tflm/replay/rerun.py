@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.runtime.base import Arrays, Host, Outputs, Runtime
 
+_LONGEST = 300.0
+"""Seconds for all steps on both hosts."""
+_MOST_KEPT = 256 << 20
+"""Bytes of the outputs of one host, which are kept until the other has run."""
 _REFUSALS = (BoardError, InterpreterCrashed, InterpreterRefused)
 _CRASHES = (BoardReset, BoardCrashed, InterpreterCrashed)
 
@@ -76,14 +81,15 @@ def _model_of(wanted: ReplayModel, known: Sequence[Model]) -> Model:
 
 def replayed(replay: Replay, models: Sequence[Model], subject: Host, reference: Host) -> Replayed:
     """Run a replay. Raises what the hosts raise, except refusals and crashes where those are what
-    was found."""
+    was found, and ReplayError for one whose steps take longer than five minutes."""
     samples = replay.samples
     _check_samples(replay, models)
+    until = time.monotonic() + _LONGEST
     try:
-        got, refused = _run(replay, models, subject)
+        got, refused = _run(replay, models, subject, until)
     except OutputMismatch as changed:
         return Replayed(True, (str(changed),), None)
-    expected, also_refused = _run(replay, models, reference)
+    expected, also_refused = _run(replay, models, reference, until)
     if replay.kind in ("refused", "crashed"):
         return _refusal(replay, subject, refused, reference, also_refused)
     for error in (refused, also_refused):
@@ -143,13 +149,25 @@ def _check_samples(replay: Replay, models: Sequence[Model]) -> None:
 
 
 def _run(
-    replay: Replay, models: Sequence[Model], host: Host
+    replay: Replay, models: Sequence[Model], host: Host, until: float
 ) -> tuple[list[Outputs], TflmError | None]:
-    """Outputs of every ``run``, up to a refusal if there is one."""
+    """Outputs of every ``run``, up to a refusal if there is one. ``until``: when to stop, by
+    ``time.monotonic``."""
     outputs: list[Outputs] = []
     runtime: Runtime | None = None
+    kept = 0
     try:
-        for step in replay.steps:
+        for number, step in enumerate(replay.steps):
+            if time.monotonic() > until or kept > _MOST_KEPT:
+                why = (
+                    f"its outputs have more than {_MOST_KEPT >> 20} MiB"
+                    if kept > _MOST_KEPT
+                    else f"it takes longer than {_LONGEST:g} s"
+                )
+                raise ReplayError(
+                    f"the replay was stopped at step {number + 1} of {len(replay.steps)} on"
+                    f" {host.name}: {why}. A replay of fewer steps can be run"
+                )
             if step.do == LOAD:
                 runtime = _loaded(host, models[step.index])
             assert runtime is not None, "the reader checks that loading is first"
@@ -161,6 +179,7 @@ def _run(
                 host.reopen()
             elif step.do == RUN:
                 outputs.append(runtime.run(replay.samples[step.index]))
+                kept += sum(array.nbytes for array in outputs[-1].arrays)
     except _REFUSALS as error:
         return outputs, error
     return outputs, None

@@ -177,6 +177,7 @@ def _fill_memory() -> None:
 def _litert(job: Job) -> Engine:
     with importing("litert"):
         from ai_edge_litert import interpreter
+    worker_main.started()
     return TfLite(job, interpreter.Interpreter, interpreter.OpResolverType)
 
 
@@ -187,6 +188,7 @@ def _tensorflow(job: Job) -> Engine:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     with importing("tensorflow"):
         import tensorflow as tf
+    worker_main.started()
     return TfLite(job, tf.lite.Interpreter, tf.lite.experimental.OpResolverType)
 
 
@@ -238,6 +240,7 @@ class Tflm:
     def __init__(self, job: Job) -> None:
         with importing("tflm"):
             from tflite_micro.python.tflite_micro import runtime
+        worker_main.started()
 
         self._job = job
         config = runtime.InterpreterConfig

@@ -24,7 +24,8 @@ from pytest_tflm.printable import PAGE, printable
 
 INTERPRETERS = "pytest_tflm.runtime.interpreters:Interpreters"
 DEFAULT_TIMEOUT = 60.0
-# Python itself, and TensorFlow's import on a slow and busy machine.
+# Python itself, and TensorFlow's import on a slow and busy machine: until the process has said that
+# it has started, or has answered.
 START_TIMEOUT = 60.0
 DETAIL_LINES = 30
 
@@ -194,6 +195,8 @@ class Worker:
             number, status, payload = pickle.load(process.replies)
             process.guard.deadline = None
             process.answered = True
+            if status == "started":
+                return
             ticket = self._open[number]
             if status != "items":
                 ticket.finished = True

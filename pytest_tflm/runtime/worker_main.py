@@ -11,6 +11,7 @@ value    what the method returned; the call is finished
 items    a list of what a generator yielded so far; more will come
 done     a list of what it yielded at last; the call is finished
 raised   (class name, text, what was printed during this call, traceback); the call is finished
+started  None, and number 0: what was slow to import is there; comes once
 ======== ====================================================================================
 """
 
@@ -25,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, BinaryIO
 
@@ -34,6 +35,8 @@ from typing import Any, BinaryIO
 FLUSH_SECONDS = 0.001
 PRINTED_BYTES = 16_384
 _LOG = 2
+_STARTED: list[Callable[[], None]] = []
+"""Tells the parent, once."""
 _Request = tuple[int, str, tuple[Any, ...]]
 
 
@@ -50,7 +53,16 @@ def main(requests_fd: int, replies_fd: int, target: str, limit: float, paths: li
     inbox: SimpleQueue[_Request] = SimpleQueue()
     requests = os.fdopen(requests_fd, "rb")
     threading.Thread(target=_read, args=(requests, inbox), daemon=True).start()
-    _Server(os.fdopen(replies_fd, "wb"), target, limit).serve(inbox)
+    server = _Server(os.fdopen(replies_fd, "wb"), target, limit)
+    _STARTED.append(lambda: server.send(0, "started", None))
+    server.serve(inbox)
+
+
+def started() -> None:
+    """All that is slow to import has been imported: from here on the parent's timeout counts, and
+    not the longer one for the start of this process."""
+    while _STARTED:
+        _STARTED.pop()()
 
 
 def printed() -> str:

@@ -20,10 +20,10 @@ from pytest_tflm.simulator.line.faults import PROFILES
 
 pytest.importorskip("pytest_tflm.simulator._firmware")
 
-from compiled_board import CompiledBoard, NumpyEngine  # noqa: E402
-from soak import answer  # noqa: E402
+from compiled_board import CompiledBoard, NumpyEngine
+from soak import answer
 
-from pytest_tflm.simulator.engine.base import EngineTensor, Loaded  # noqa: E402
+from pytest_tflm.simulator.engine.base import EngineTensor, Loaded
 
 INPUT, OUTPUT = 1000, 16
 SAMPLES = 100

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_tflm.errors import ReplayError
 from pytest_tflm.model import model_from_bytes
+from pytest_tflm.replay import rerun
 from pytest_tflm.replay.format import Party, Replay, ReplayModel, Step, replay_from_bytes
 from pytest_tflm.replay.rerun import models_of, replayed, steps_words
 from pytest_tflm.runtime.hosts import Hosts
@@ -136,3 +137,21 @@ def test_steps_in_words():
     steps = [Step("load"), Step("run", 0), Step("reset"), Step("write", 0), Step("reopen")]
     words = steps_words(recorded(CONV, [full(CONV, 1)], steps))
     assert words == "load conv.tflite, run 0, reset, write 0, reopen"
+
+
+def test_many_steps_end_in_time(hosts, monkeypatch):
+    """A file of a hundred thousand steps is as small as any."""
+    monkeypatch.setattr(rerun, "_LONGEST", 0.5)
+    sample = full(CONV, 5)
+    steps = [Step("load"), *[Step("run", 0)] * 99_999]
+    with pytest.raises(ReplayError, match=r"stopped at step \d+ of 100000 on .*longer than 0\.5 s"):
+        again(recorded(CONV, [sample], steps), hosts)
+
+
+def test_outputs_that_are_kept_have_an_end(hosts, monkeypatch):
+    monkeypatch.setattr(rerun, "_MOST_KEPT", 1 << 20)
+    sample = full(CONV, 5)
+    size = sum(array.nbytes for array in outputs(hosts[0], CONV, sample))
+    steps = [Step("load"), *[Step("run", 0)] * ((1 << 20) // size + 2)]
+    with pytest.raises(ReplayError, match="its outputs have more than 1 MiB"):
+        again(recorded(CONV, [sample], steps), hosts)

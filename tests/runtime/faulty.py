@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from pytest_tflm.runtime import worker_main
+
 
 class Faulty:
     def __init__(self) -> None:
@@ -66,6 +68,11 @@ class Faulty:
         """Ctrl-C in the parent, which is waiting for this call by then."""
         os.kill(os.getppid(), signal.SIGINT)
         time.sleep(1000)
+
+    def start_and_hang(self) -> None:
+        """What an interpreter does whose package is imported and whose model has no end."""
+        worker_main.started()
+        self.hang()
 
     def hang(self) -> None:
         """Hang and keep the interpreter lock, so that no other thread of Python's runs."""

@@ -482,3 +482,14 @@ def test_the_arena_grows_until_the_model_fits(make: Make) -> None:
 def test_the_arena_of_a_model_that_tflm_does_not_take() -> None:
     with pytest.raises(InterpreterRefused, match=r"measuring the arena of custom\.tflite"):
         arena_needed(custom_operator())
+
+
+@pytest.mark.parametrize("kind", ["litert", "tflm"])
+def test_a_model_without_an_end_is_stopped_after_the_timeout(kind: str) -> None:
+    """Two thousand million rounds. Also in the first call, whose process has just been started."""
+    model = model_from_bytes(build.while_loop(2**31 - 1), "endless.tflite")
+    with interpreter(kind, timeout=1.0) as host:
+        runtime = host.load(model)
+        for _ in range(2):
+            with pytest.raises(InterpreterCrashed, match="did not answer within 1 s"):
+                runtime.run([np.zeros(1, np.int32)])

@@ -186,6 +186,15 @@ def test_a_request_may_have_less_time_than_its_worker(monkeypatch: pytest.Monkey
     assert said == ["faulty did not answer within 0.3 s and was stopped"]
 
 
+def test_the_time_for_a_start_ends_with_the_start() -> None:
+    """Of the first call, only the import of an interpreter's package may take longer."""
+    with Worker("faulty", FAULTY, timeout=0.3) as worker:
+        for _ in range(2):  # and of the first one after the process was ended
+            with pytest.raises(InterpreterCrashed, match=r"did not answer within 0\.3 s"):
+                worker.call("start_and_hang")
+        assert worker.call("echo", 5) == 5
+
+
 def test_a_process_that_reads_nothing_ends_at_the_timeout_too() -> None:
     """Sending must not block for ever either."""
     worker = Worker("faulty", FAULTY, timeout=0.3)
