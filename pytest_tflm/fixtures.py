@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_tflm.suite.pipeline import DEVICE, PIPELINE, REFERENCE
 from pytest_tflm.suite.state import STATE, settings_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def _tflm_device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
     state = request.config.stash[STATE]
     if state.board is None:
         pytest.skip("no board: give --tflm-port=PORT, or --tflm-port=sim for the simulator")
-    return state.board.load(tflm_model)
+    runtime = state.board.load(tflm_model)
+    request.config.stash[PIPELINE].prepare(request.node, runtime, DEVICE)
+    return runtime
 
 
 @pytest.fixture
@@ -56,7 +59,10 @@ def _tflm_reference(
     request: pytest.FixtureRequest, tflm_model: Model, tflm_settings: Settings
 ) -> Runtime:
     """What :func:`reference` is, whatever a conftest calls so."""
-    return request.config.stash[STATE].hosts.open(tflm_settings.reference).load(tflm_model)
+    state = request.config.stash[STATE]
+    runtime = state.hosts.open(tflm_settings.reference).load(tflm_model)
+    request.config.stash[PIPELINE].prepare(request.node, runtime, REFERENCE)
+    return runtime
 
 
 @pytest.fixture

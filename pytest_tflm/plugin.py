@@ -25,6 +25,7 @@ from pytest_tflm.fixtures import (
 )
 from pytest_tflm.options import OPTIONS, Option, settings_from
 from pytest_tflm.suite.own_errors import told
+from pytest_tflm.suite.pipeline import PIPELINE, Pipeline
 from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
@@ -95,9 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         settings = settings_from(command_line, ini, os.environ)
-        config.stash[STATE] = State(
-            settings, named_models(config.args), config.invocation_params.dir
-        )
+        state = State(settings, named_models(config.args), config.invocation_params.dir)
+        config.stash[STATE] = state
+        config.stash[PIPELINE] = Pipeline(state)
     except TflmError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -161,6 +162,11 @@ def pytest_report_collectionfinish(
     return lines
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    item.config.stash[PIPELINE].begin(item, nextitem)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -168,6 +174,7 @@ def pytest_runtest_makereport(
     report = yield
     state = item.config.stash[STATE]
     if report.when == "call" and state.is_used:
+        item.config.stash[PIPELINE].called(item)
         from pytest_tflm.suite.outcome import add_versions
 
         add_versions(item, report, state)

@@ -148,6 +148,15 @@ class Outbox:
         self.end += 1
         return ticket
 
+    def withdraw(self, first: int, last: int) -> None:
+        """Take back the requests from ``first`` to ``last`` as far as they were never sent; none if
+        others were submitted behind them."""
+        start = max(first, self.sent_end)
+        if last + 1 == self.end and start < self.end:
+            for number in range(start, self.end):
+                del self._tickets[number]
+            self.end = start
+
     def next_to_send(self) -> Ticket | None:
         """The request that may be sent now, if window and reply store have room for one."""
         if self.cursor == self.end:

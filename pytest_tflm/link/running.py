@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError
+from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError, TflmError
 from pytest_tflm.link import frame, message
 from pytest_tflm.link.channel import REPLY_OVERHEAD, Channel
 from pytest_tflm.link.message import Region, RunFlag, RunResult, Status
@@ -106,8 +106,21 @@ class _Flight:
 
     @property
     def landed(self) -> bool:
-        last = self.reads[-1] if self.reads else self.run
-        return last.reply is not None  # replies come in order
+        return self._last.reply is not None  # replies come in order
+
+    @property
+    def first_number(self) -> int:
+        """Of its first request."""
+        return self.writes[0].number if self.writes else self.run.number
+
+    @property
+    def last_number(self) -> int:
+        """Of its last request."""
+        return self._last.number
+
+    @property
+    def _last(self) -> Ticket:
+        return self.reads[-1] if self.reads else self.run
 
 
 class _Stream:
@@ -148,20 +161,32 @@ class _Stream:
         return _Way(inline, with_outputs, read_length, most if inline and with_outputs else 1)
 
     def results(self) -> Iterator[RunResult]:
-        channel, session, flights = self._channel, self._channel.session, self._flights
-        while self._more or flights:
-            while self._more and session.has_room and not (flights and flights[0].landed):
-                self._fill()
-            if (self._more or flights) and not (flights and flights[0].landed):
-                channel.pump()
-            while flights and flights[0].landed:
-                yield from self._land(flights.popleft())
-                if self._more:
-                    # One in for one out: a slow caller neither starves the board nor piles up
-                    # results.
-                    channel.pump(block=False)
-                    if session.has_room:
-                        self._fill()
+        session, flights = self._channel.session, self._flights
+        try:
+            while self._more or flights:
+                while self._more and session.has_room and not (flights and flights[0].landed):
+                    self._fill()
+                if (self._more or flights) and not (flights and flights[0].landed):
+                    self._pump()
+                while flights and flights[0].landed:
+                    yield from self._land(flights.popleft())
+                    if self._more:
+                        # One in for one out: a slow caller neither starves the board nor piles up
+                        # results.
+                        self._pump(block=False)
+                        if session.has_room:
+                            self._fill()
+        finally:
+            if flights:  # dropped half-way
+                session.withdraw(flights[0].first_number, flights[-1].last_number)
+
+    def _pump(self, block: bool = True) -> None:
+        try:
+            self._channel.pump(block)
+        except TflmError:
+            # What ended the link comes behind the results that had arrived before it.
+            if not (self._flights and self._flights[0].landed):
+                raise
 
     def _fill(self) -> None:
         """Send the samples of one frame."""
@@ -170,7 +195,7 @@ class _Stream:
         if batch:
             self._flights.append(self._launch(batch, way))
             self._taken += len(batch)
-            self._channel.pump(block=False)
+            self._pump(block=False)
 
     def _gather(self, most: int) -> list[bytes]:
         """Samples for one frame; empty if there are no more."""

@@ -222,6 +222,11 @@ class Session:
             raise ValueError(f"a session that is {self.state.value} takes no requests")
         return self._outbox.submit(request)
 
+    def withdraw(self, first: int, last: int) -> None:
+        """Take back the requests from ``first`` to ``last`` as far as they were never sent, for
+        whose replies nobody waits; nothing if others were submitted behind them."""
+        self._outbox.withdraw(first, last)
+
     @property
     def can_change_baud(self) -> bool:
         """Whether :meth:`change_baud` may be called now."""

@@ -5,7 +5,7 @@ A :class:`Host` is what runs models (a board, an interpreter), a :class:`Runtime
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,6 +87,18 @@ class Observation:
         return {index: tuple(array.shape) for index, array in self.tensors.items()}
 
 
+class Begun(Protocol):
+    """What a runtime has begun before it was asked for: :class:`~pytest_tflm.runtime.ahead.Ahead`."""
+
+    asked: int
+    missed: int
+    last: bytes
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether more samples are expected."""
+
+
 class Runtime(Protocol):
     """One model on a host.
 
@@ -109,6 +121,19 @@ class Runtime(Protocol):
     @property
     def activity(self) -> object:
         """Another value whenever something was done that the model's state may depend on."""
+
+    @property
+    def calls(self) -> int:
+        """How many calls it has had; on a board, its host."""
+
+    @property
+    def ahead(self) -> Begun:
+        """What it has begun of the samples that are expected."""
+
+    def expect(self, samples: Iterable[object], redo: Callable[[], None] | None = None) -> None:
+        """Say which samples :meth:`run` will be called with next, in this order, so that it can
+        begin them before. Any other call ends the expectation and changes no result. A model with
+        state needs ``redo``, which resets it and runs what was asked for so far."""
 
     def run(self, sample: object) -> Outputs:
         """Run one sample. Raises a :class:`~pytest_tflm.errors.TflmError` if it cannot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import (
@@ -19,6 +19,7 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
+from pytest_tflm.runtime.ahead import Ahead, Turns, packed
 from pytest_tflm.runtime.base import OperatorTime, Outputs
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
@@ -70,8 +71,7 @@ class BoardHost:
         self._runtime: BoardRuntime | None = None
         self._broken: TflmError | None = None
         self._refused: dict[str, BoardError] = {}
-        self.activity = 0
-        """How often something was asked of a model on it."""
+        self.turns = Turns()
 
     @classmethod
     def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
@@ -166,6 +166,7 @@ class BoardHost:
         return ", ".join(parts)
 
     def renew(self) -> None:
+        self.turns.interrupt()
         self._release()
         self._broken = None
         for left in reversed(range(_REOPENINGS)):
@@ -179,6 +180,7 @@ class BoardHost:
                 self._broken = None
 
     def reopen(self) -> None:
+        self.turns.interrupt()
         if self._connection is not None:
             self._connection.close()
         self._connection = self._runtime = None
@@ -210,6 +212,7 @@ class BoardHost:
 
     def close(self) -> None:
         """Release the port and end the process of a simulated board."""
+        self.turns.interrupt()
         self._release()
 
     def __enter__(self) -> BoardHost:
@@ -303,11 +306,16 @@ class BoardRuntime:
         self._checked: LoadedModel | None = None
         self._ran: deque[bytes] = deque()
         self._has_forgotten = False
+        self.ahead = Ahead(model.quantize, self._run_all)
         self._ready()
 
     @property
     def activity(self) -> object:
-        return self.host.activity
+        return self.host.turns.calls
+
+    @property
+    def calls(self) -> int:
+        return self.host.turns.calls
 
     @property
     def link(self) -> Counters:
@@ -338,6 +346,8 @@ class BoardRuntime:
     def reload(self) -> None:
         """Send the model once more, also if the board has it already: what its memory held before
         is gone. Raises WrongModel if the board takes none."""
+        self.host.turns.touch()
+        self.ahead.was_reset()
         loaded = self._connection.current()
         if not self.takes_models:
             raise self._wrong(loaded)
@@ -356,35 +366,54 @@ class BoardRuntime:
         return tuple(_arrays(data, self.model.inputs) for data in self._ran)
 
     def run(self, sample: object) -> Outputs:
+        arrays = self.model.quantize(sample)
+        outputs = self.ahead.take(arrays)
+        if outputs is not None:
+            self.host.turns.count()
+            # Until the next call the line goes on with what it has been given. A link that breaks
+            # here is the error of the call that needs it.
+            with contextlib.suppress(TflmError):
+                self._connection.channel.pump(block=False)
+            return outputs
         self._ready()
-        packed = self._pack(sample)
-        result = self._connection.run(packed)
-        self._remember(packed)
-        return self._outputs(result)
+        self.ahead.restore()
+        return next(self._run_all(iter([arrays])))
 
     def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
         self._ready()
-        packed = deque[bytes]()
+        self.ahead.restore()
+        yield from self._run_all(map(self.model.quantize, samples))
+
+    def expect(self, samples: Iterable[object], redo: Callable[[], None] | None = None) -> None:
+        self.host.turns.interrupt()
+        self.ahead.restore()
+        self.host.turns.begin(self.ahead)
+        self.ahead.expect(samples, redo)
+
+    def _run_all(self, samples: Iterator[Arrays]) -> Generator[Outputs, None, None]:
+        self._prepared()
+        under_way = deque[bytes]()
 
         def sent() -> Iterator[bytes]:
-            for sample in samples:
-                packed.append(self._pack(sample))
-                yield packed[-1]
+            for arrays in samples:
+                under_way.append(packed(arrays))
+                yield under_way[-1]
 
         for result in self._connection.run_many(sent()):
-            self._remember(packed.popleft())
+            self._remember(under_way.popleft())
             yield self._outputs(result)
 
     def reset_state(self) -> None:
         self._ready()
+        self.ahead.was_reset()
         self._connection.reset_state()
         if self.model.is_stream:
             self._forget()
 
-    def _remember(self, packed: bytes) -> None:
+    def _remember(self, sample: bytes) -> None:
         size = sum(tensor.nbytes for tensor in self.model.inputs)
         most = _BYTES_OF_A_STREAM // max(1, size) if self.model.is_stream else _LAST_RUN
-        self._ran.append(packed)
+        self._ran.append(sample)
         if len(self._ran) > most:
             self._ran.popleft()
             self._has_forgotten = True
@@ -396,7 +425,7 @@ class BoardRuntime:
     def operator_times(self) -> list[OperatorTime]:
         """By the board's clock. Raises NotSupported on a board that does not measure them, such as
         the simulator."""
-        self._ready()
+        self._after_last_run()
         times = self._connection.operator_times()
         return [
             OperatorTime(operator.index, operator.name, microseconds)
@@ -405,12 +434,20 @@ class BoardRuntime:
 
     def read_back(self, sample: object) -> Arrays:
         self._ready()
-        self._connection.write_inputs(self._pack(sample))
+        self.ahead.restore()
+        self._connection.write_inputs(packed(self.model.quantize(sample)))
         return _arrays(self._connection.read_inputs(), self.model.inputs)
 
     def read_inputs(self) -> Arrays:
-        self._ready()
+        self._after_last_run()
         return _arrays(self._connection.read_inputs(), self.model.inputs)
+
+    def _after_last_run(self) -> None:
+        """The board's memory is as the last run that was asked for left it."""
+        self._ready()
+        overran = self.ahead.overran
+        if not self.ahead.restore() and overran and self._ran:
+            self._connection.run(self._ran[-1])
 
     def read_model(self) -> bytes:
         """The model as it lies in the board's memory now. NotSupported by older firmware."""
@@ -420,17 +457,16 @@ class BoardRuntime:
     def close(self) -> None:
         """The board keeps the model until it gets another one."""
 
-    def _pack(self, sample: object) -> bytes:
-        arrays = self.model.quantize(sample)
-        return b"".join([array.tobytes() for array in arrays])
-
     def _outputs(self, result: RunResult) -> Outputs:
         tensors = self.model.outputs
         arrays = _arrays(result.outputs, tensors)
         return Outputs(arrays, tensors, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:
-        self.host.activity += 1
+        self.host.turns.touch()
+        return self._prepared()
+
+    def _prepared(self) -> LoadedModel:
         loaded = self._connection.current()
         if loaded is None or loaded is not self._checked:
             loaded = self._ensure(loaded)

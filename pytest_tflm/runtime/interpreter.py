@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import NotSupported, SettingsError, TflmError
 from pytest_tflm.runtime import packages
+from pytest_tflm.runtime.ahead import Ahead, Turns
 from pytest_tflm.runtime.base import Observation, OperatorTime, Outputs
 from pytest_tflm.runtime.spec import RuntimeSpec
 from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT, Ticket, Worker
@@ -66,6 +67,7 @@ class InterpreterHost:
         self.arena = arena
         self._fills_memory = fills_memory
         self.worker = worker or Worker(self.name, timeout=timeout)
+        self.turns = Turns(self.worker.settle)
         self._loaded: dict[str, InterpreterRuntime] = {}
 
     def load(self, model: Model) -> InterpreterRuntime:
@@ -102,6 +104,7 @@ class InterpreterHost:
         return ", ".join(f"{name} {version}" for name, version in self.versions().items())
 
     def renew(self) -> None:
+        self.turns.interrupt()
         self.worker.close()
 
     def reopen(self) -> None:
@@ -112,6 +115,7 @@ class InterpreterHost:
 
     def close(self) -> None:
         self._loaded = {}
+        self.turns.interrupt()
         self.worker.close()
 
     def __enter__(self) -> InterpreterHost:
@@ -172,6 +176,7 @@ class _Once:
         keeps_tensors: bool = False,
     ) -> None:
         self._worker, self._count = host.worker, len(samples)
+        host.turns.interrupt()
         self._ticket = host.submit(
             model,
             method,
@@ -211,8 +216,9 @@ class InterpreterRuntime:
         self._number = next(_numbers)
         self._worker = host.worker
         self._start = 0
-        self._calls = 0
         self._loading: Ticket | None = None
+        self.calls = 0
+        self.ahead = Ahead(model.quantize, lambda samples: self._run_all(_Source(samples)))
         self._load()
 
     @property
@@ -222,12 +228,17 @@ class InterpreterRuntime:
 
     @property
     def activity(self) -> object:
-        return self._calls, self._worker.starts
+        return self.calls, self._worker.starts
 
     def run(self, sample: object) -> Outputs:
         """Run one sample."""
         arrays = self.model.quantize(sample)
+        outputs = self.ahead.take(arrays)
+        if outputs is not None:
+            self.calls += 1
+            return outputs
         self._ready()
+        self.ahead.restore()
         return self._outputs(self._worker.next(self._submit("run", arrays, doing="in Invoke on")))
 
     def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
@@ -240,7 +251,17 @@ class InterpreterRuntime:
         outputs before another call.
         """
         self._ready()
-        source = _Source(self.model.quantize, samples)
+        self.ahead.restore()
+        yield from self._run_all(_Source(map(self.model.quantize, samples)))
+
+    def expect(self, samples: Iterable[object], redo: Callable[[], None] | None = None) -> None:
+        self.host.turns.interrupt()
+        self.ahead.restore()
+        self.host.turns.begin(self.ahead)
+        self.ahead.expect(samples, redo)
+
+    def _run_all(self, source: _Source) -> Generator[Outputs, None, None]:
+        self._prepared()
         largest = self._largest_chunk()
         size = 1
         under_way: deque[tuple[Ticket, int]] = deque()
@@ -269,11 +290,13 @@ class InterpreterRuntime:
     def reset_state(self) -> None:
         """Put the model's variables back to their initial values."""
         self._ready()
+        self.ahead.was_reset()
         self._worker.next(self._submit("reset_state", doing="while resetting the state of"))
 
     def reload(self) -> None:
         """Load the model once more, with its variables at their initial values."""
         self.close()
+        self.ahead.was_reset()
         self._load()
 
     def check_identity(self) -> None:
@@ -290,6 +313,7 @@ class InterpreterRuntime:
 
     def close(self) -> None:
         """Take the model out of the process. May be called twice."""
+        self._touch()
         loading, self._loading = self._loading, None
         if loading is not None and self._is_current():
             self._worker.drop(loading)
@@ -313,7 +337,16 @@ class InterpreterRuntime:
         self._start = self._worker.starts
         return self._loading
 
+    def _touch(self) -> None:
+        """Something is asked of it that was not expected."""
+        self.calls += 1
+        self.host.turns.touch()
+
     def _ready(self) -> None:
+        self._touch()
+        self._prepared()
+
+    def _prepared(self) -> None:
         """The model is loaded in the process that is there now."""
         loading = self._loading
         if loading is None or not self._is_current():
@@ -322,7 +355,6 @@ class InterpreterRuntime:
             self._worker.next(loading)
 
     def _submit(self, method: str, *arguments: Any, doing: str) -> Ticket:
-        self._calls += 1
         return self.host.submit(self.model, method, self._number, *arguments, doing=doing)
 
     def _outputs(self, reply: tuple[Arrays, int]) -> Outputs:
@@ -336,12 +368,11 @@ class InterpreterRuntime:
 
 
 class _Source:
-    """Samples, quantised as they are taken. What is wrong with one is kept in ``failure``, so that
-    the outputs of those before it can be given first."""
+    """Codes of samples, taken as they are needed. What is wrong with one is kept in ``failure``, so
+    that the outputs of those before it can be given first."""
 
-    def __init__(self, quantize: Callable[[Any], Arrays], samples: Iterable[object]) -> None:
-        self._quantize = quantize
-        self._samples = iter(samples)
+    def __init__(self, samples: Iterator[Arrays]) -> None:
+        self._samples = samples
         self.failure: Exception | None = None
         self._ended = False
 
@@ -351,7 +382,7 @@ class _Source:
         try:
             while len(taken) < count and not self._ended:
                 # Copied: a generator may fill one array again and again.
-                taken.append(tuple(a.copy() for a in self._quantize(next(self._samples))))
+                taken.append(tuple(array.copy() for array in next(self._samples)))
         except StopIteration:
             self._ended = True
         except Exception as error:

@@ -162,6 +162,12 @@ class Worker:
         ticket.dropped = True
         ticket.replies.clear()
 
+    def settle(self) -> None:
+        """Wait until what was dropped has been worked off: if it ends the process, then not during
+        another request."""
+        while self._process is not None and any(each.dropped for each in self._open.values()):
+            self._receive(self._process)
+
     def close(self) -> None:
         """End the process. The next request would start another one."""
         if self._process is not None:

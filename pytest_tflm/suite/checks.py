@@ -12,6 +12,7 @@ from pytest_tflm.compare.within import within
 from pytest_tflm.errors import NotSupported, OutputMismatch
 from pytest_tflm.runtime.base import check_read_back
 from pytest_tflm.suite.judgement import judge
+from pytest_tflm.suite.pipeline import DEVICE, PIPELINE, REFERENCE
 from pytest_tflm.suite.similar import similar_inputs
 from pytest_tflm.suite.state import STATE
 from pytest_tflm.suite.streams import stream_until
@@ -52,8 +53,13 @@ def test_outputs(
     """Outputs differ from the reference's by at most the tolerance."""
     state = request.config.stash[STATE]
     index = request.node.callspec.params["tflm_sample"]
-    expected = state.streams.run(_tflm_reference, tflm_samples, index)
-    got = state.streams.run(_tflm_device, tflm_samples, index)
+
+    def outputs(runtime: Runtime, role: str) -> Outputs:
+        following = request.config.stash[PIPELINE].indices(request.node, role)
+        return state.streams.run(runtime, tflm_samples, index, following)
+
+    expected = outputs(_tflm_reference, REFERENCE)
+    got = outputs(_tflm_device, DEVICE)
     found = judge(
         state,
         tflm_settings,

@@ -7,9 +7,12 @@ tests were selected and in whichever order they run: what is missing of the stre
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_tflm.model import Model
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.runtime.base import Outputs, Runtime
@@ -25,25 +28,52 @@ class Streams:
     """Where each runtime is in its stream."""
 
     def __init__(self) -> None:
-        self._at: dict[int, tuple[Runtime, Samples, int, object]] = {}
+        self._at: dict[int, _Position] = {}
 
-    def run(self, runtime: Runtime, samples: Samples, index: int) -> Outputs:
-        """The outputs for sample ``index``. Raises what the runtime raises."""
+    def run(
+        self, runtime: Runtime, samples: Samples, index: int, following: Iterable[int] = ()
+    ) -> Outputs:
+        """The outputs for sample ``index``; ``following`` are the samples that will be asked for
+        next. Raises what the runtime raises."""
         if not runtime.model.is_stream:
             return runtime.run(samples[index])
-        start = self._position(runtime, samples)
-        if start is None or start > index:
+        at = self._position(runtime, samples)
+        if at is None or at.next > index:
             runtime.reset_state()
-            start = 0
-        for _ in runtime.run_many(samples[i] for i in range(start, index)):
-            pass
-        outputs = runtime.run(samples[index])
-        self._at[id(runtime)] = (runtime, samples, index + 1, runtime.activity)
+            at = self._at[id(runtime)] = _Position(runtime, samples)
+        if not runtime.ahead.is_under_way:
+            coming = itertools.chain(range(at.next, index + 1), following)
+            runtime.expect((samples[i] for i in coming), at.again)
+        while at.next < index:
+            at.step()
+        return at.step()
+
+    def _position(self, runtime: Runtime, samples: Samples) -> _Position | None:
+        """Where a runtime is; None if something else was done since."""
+        known = self._at.get(id(runtime))
+        if known is None or known.samples is not samples or known.activity != runtime.activity:
+            return None
+        return known
+
+
+class _Position:
+    """``next`` samples of a stream have been run on ``runtime`` since its reset."""
+
+    def __init__(self, runtime: Runtime, samples: Samples) -> None:
+        self.runtime = runtime
+        self.samples = samples
+        self.next = 0
+        self.activity: object = None
+
+    def step(self) -> Outputs:
+        """Run the next sample."""
+        outputs = self.runtime.run(self.samples[self.next])
+        self.next += 1
+        self.activity = self.runtime.activity
         return outputs
 
-    def _position(self, runtime: Runtime, samples: Samples) -> int | None:
-        """The sample that comes next; None if something else was done since."""
-        known = self._at.get(id(runtime))
-        if known is None or known[1] is not samples or known[3] != runtime.activity:
-            return None
-        return known[2]
+    def again(self) -> None:
+        """Bring the runtime's state back to here."""
+        self.runtime.reset_state()
+        for _ in self.runtime.run_many(self.samples[i] for i in range(self.next)):
+            pass
