@@ -164,7 +164,7 @@ class _Stream:
         session, flights = self._channel.session, self._flights
         try:
             while self._more or flights:
-                while self._more and session.has_room and not (flights and flights[0].landed):
+                while self._may_fill() and not (flights and flights[0].landed):
                     self._fill()
                 if (self._more or flights) and not (flights and flights[0].landed):
                     self._pump()
@@ -174,11 +174,15 @@ class _Stream:
                         # One in for one out: a slow caller neither starves the board nor piles up
                         # results.
                         self._pump(block=False)
-                        if session.has_room:
+                        if self._may_fill():
                             self._fill()
         finally:
             if flights:  # dropped half-way
                 session.withdraw(flights[0].first_number, flights[-1].last_number)
+
+    def _may_fill(self) -> bool:
+        channel = self._channel
+        return self._more and channel.session.has_room and channel.broken is None
 
     def _pump(self, block: bool = True) -> None:
         try:

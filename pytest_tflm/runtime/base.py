@@ -88,7 +88,7 @@ class Observation:
 
 
 class Begun(Protocol):
-    """What a runtime has begun before it was asked for: :class:`~pytest_tflm.runtime.ahead.Ahead`."""
+    """What was begun ahead: :class:`~pytest_tflm.runtime.ahead.Ahead`."""
 
     asked: int
     missed: int

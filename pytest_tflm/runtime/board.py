@@ -484,6 +484,8 @@ class BoardRuntime:
                 loaded = self._connection.load(self.model.data, self.host.report(self.model))
             except _ABOUT_THE_MODEL as error:
                 raise type(error)(f"{self.model.name}: {error}", details=error.details) from None
+        elif self._checked is None and self.model.is_stream:
+            self._connection.reset_state()  # another run left its state there
         self._check_tensors(loaded)
         self._checked = loaded
         return loaded

@@ -88,7 +88,8 @@ def run(inner, monkeypatch):
                 return outputs
 
             patch.setattr(Ahead, "take", counted)
-            done = inner.pytest("-rA", SIM, *words)
+            port = () if any("port=" in word for word in words) else (SIM,)
+            done = inner.pytest("-rA", *port, *words)
         outcomes = [
             line for line in done.output.splitlines()
             if line.startswith(("PASSED ", "FAILED ", "ERROR ", "SKIPPED "))
@@ -110,7 +111,7 @@ def own_tests(inner):
     return write
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("state", [False, True], ids=["stateless", "stream"])
 def test_all_outcomes_and_outputs_are_as_without(run, own_tests, model_file, seed, state):
     own_tests(seed)
@@ -151,7 +152,7 @@ def test_stop_at_the_first_failure_and_run_it_again(run, own_tests, inner, model
     own_tests(0)
     path = model_file("m.tflite", model_builders.conv_2d())
     words = (f"--tflm-model={path}", "--tflm-samples=11", "--tflm-suite=off", "-k", "five")
-    outcomes, noted, _, done = run(*words, "-x")
+    _, noted, _, done = run(*words, "-x")
     assert len(noted) == 3
     assert done.outcomes["failed"] == 1
     assert done.outcomes["passed"] == 2
@@ -172,6 +173,7 @@ def test_a_sample_that_fails_in_the_middle(run, inner, model_file, tmp_path):
     assert ahead[0] == plain[0] != []
 
 
+@pytest.mark.slow
 def test_with_xdist_each_worker_looks_at_its_own_next_test(command, model_file):
     path = model_file("m.tflite", model_builders.conv_2d())
     done = command.pytest("-n2", SIM, f"--tflm-model={path}", "--tflm-samples=12")
