@@ -16,6 +16,9 @@ from pytest_tflm.errors import SettingsError
 from pytest_tflm.runtime.spec import DEFAULT_RESOLVER, INTERPRETERS, RESOLVERS, Line, RuntimeSpec
 
 VERDICTS = ("off", "brief", "full")
+PER_SAMPLE = ("on", "off", "auto")
+MOST_TESTS = 1000
+"""Samples of a model that are a test each, if nothing else is asked for."""
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
@@ -39,6 +42,7 @@ class Settings(NamedTuple):
     fuzz: int
     conformance: int
     save: Path | None
+    per_sample: str
 
     @property
     def lsb(self) -> int:
@@ -51,6 +55,10 @@ class Settings(NamedTuple):
         if self.tolerance is None:
             return "tolerance auto (1 LSB, or rounding carried through the model)"
         return f"tolerance {self.tolerance} LSB"
+
+    def is_test_each(self, samples: int) -> bool:
+        """Whether each of so many samples is a test of its own."""
+        return self.per_sample == "on" or (self.per_sample == "auto" and samples <= MOST_TESTS)
 
     @property
     def board(self) -> RuntimeSpec | None:
@@ -331,6 +339,15 @@ OPTIONS: tuple[Option, ...] = (
         "fuzzing go to .pytest_cache/tflm",
         _path,
         "",
+    ),
+    Option(
+        "per_sample",
+        "|".join(PER_SAMPLE),
+        "A test for each sample (on), or one test for all samples of a model (off). auto: a test "
+        f"for each of up to {MOST_TESTS} samples",
+        _one_of(PER_SAMPLE),
+        "auto",
+        choices=PER_SAMPLE,
     ),
 )
 

@@ -154,7 +154,7 @@ def pytest_report_collectionfinish(
 
         state = config.stash[STATE]
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        state.show_progress(reporter)
+        state.show_progress(reporter, config)
         models, settings = list(state.models.values()), state.settings
         looked_at = models if {"_tflm_device", "_tflm_reference", "tflm_samples"} <= used else []
         notes = [note for model in looked_at for note in state.survey(model, settings).notes]
@@ -226,6 +226,7 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
         for reports in terminalreporter.stats.values()
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
+        if not hasattr(report, "context")  # a subtest has those of its test
     ]
     compared = [
         found

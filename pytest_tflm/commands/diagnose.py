@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_tflm.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pytest_tflm.options import Settings
+    from pytest_tflm.runtime.base import Progress
     from pytest_tflm.verdict.verdict import Verdict
 
 
@@ -117,8 +116,8 @@ def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:
         )
 
 
-def _progress() -> Callable[[str, int, int], None]:
-    def show(what: str, done: int, total: int) -> None:
+def _progress() -> Progress:
+    def show(what: str, done: int, total: int, unit: str = "") -> None:
         if not sys.stderr.isatty():
             return
         text = f"{what}: {100 * done // total}%" if done < total else ""

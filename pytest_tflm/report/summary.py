@@ -23,7 +23,8 @@ def summary_lines(
 ) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
     suite records for each sample: tflm_model, tflm_runtimes, tflm_within (the tolerance),
-    tflm_largest_lsb, tflm_largest_float, and tflm_rounding where rounding is all that differs; and
+    tflm_largest_lsb, tflm_largest_float, and tflm_rounding where rounding is all that differs, or
+    tflm_tally in the place of tflm_within where one test ran many samples; and
     ``tflm_verdict`` where a test failed, which is told once; and ``tflm_replay`` where a finding
     was run again. Then one for each model whose operators were timed, and one with the counters of
     the link, if given."""
@@ -33,7 +34,8 @@ def summary_lines(
         groups.setdefault((found["tflm_model"], found["tflm_runtimes"]), []).append(found)
     lines = []
     for (model, runtimes), samples in groups.items():
-        count = f"{len(samples)} sample{'s' * (len(samples) != 1)}"
+        number = sum(found.get("tflm_tally", [1])[0] for found in samples)
+        count = f"{number} sample{'s' * (number != 1)}"
         lines.append(f"{model}: {runtimes}, {count}: {_differences(samples)}")
     notes = (str(found["tflm_note"]) for found in compared if "tflm_note" in found)
     lines += [f"note: {note}" for note in dict.fromkeys(notes)]
@@ -49,19 +51,16 @@ def summary_lines(
 def _differences(samples: list[Mapping[str, Any]]) -> str:
     floats = [found["tflm_largest_float"] for found in samples if "tflm_largest_float" in found]
     steps = [int(found["tflm_largest_lsb"]) for found in samples]
-    equal = sum(
-        not found["tflm_largest_lsb"] and not found.get("tflm_largest_float") for found in samples
-    )
-    if equal == len(samples):
+    number, equal, within, rounding = map(sum, zip(*map(_tally, samples), strict=True))
+    if equal == number:
         return "equal, bit for bit"
     carried = [str(found["tflm_rounding"]) for found in samples if "tflm_rounding" in found]
-    within = sum(bool(found["tflm_within"]) for found in samples) - equal
-    beyond = len(samples) - equal - within - len(carried)
+    beyond = number - equal - within - rounding
     why = f"rounding carried through the model ({'; '.join(dict.fromkeys(carried))})"
     counts = (
         (equal, "equal"),
         (within, "within tolerance"),
-        (len(carried), why),
+        (rounding, why),
         (beyond, "beyond tolerance"),
     )
     parts = [f"{count} {what}" for count, what in counts if count]
@@ -70,6 +69,15 @@ def _differences(samples: list[Mapping[str, Any]]) -> str:
     if any(floats):
         parts.append(f"largest float difference {max(floats):.3g}")
     return ", ".join(parts)
+
+
+def _tally(found: Mapping[str, Any]) -> Sequence[int]:
+    """Samples, and how many of them are equal, within the tolerance, and rounded differently."""
+    if "tflm_tally" in found:
+        tally: Sequence[int] = found["tflm_tally"]
+        return tally
+    equal = not found["tflm_largest_lsb"] and not found.get("tflm_largest_float")
+    return 1, int(equal), int(bool(found["tflm_within"]) and not equal), "tflm_rounding" in found
 
 
 def _slowest(operators: Times) -> str:

@@ -87,6 +87,13 @@ class Observation:
         return {index: tuple(array.shape) for index, array in self.tensors.items()}
 
 
+class Progress(Protocol):
+    """Told how far something long is."""
+
+    def __call__(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """``done`` of ``total`` are done (0: not known); as many as ``total`` at its end."""
+
+
 class Begun(Protocol):
     """What was begun ahead: :class:`~pytest_tflm.runtime.ahead.Ahead`."""
 

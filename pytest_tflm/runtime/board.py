@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import (
@@ -20,7 +20,7 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.runtime.ahead import Ahead, Turns, packed
-from pytest_tflm.runtime.base import OperatorTime, Outputs
+from pytest_tflm.runtime.base import OperatorTime, Outputs, Progress
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
     from pytest_tflm.simulator.board.child import BoardProcess
-
-Progress = Callable[[str, int, int], None]
 
 _ABOUT_THE_MODEL = (ArenaTooSmall, ModelRejected, ModelTooLarge, OperatorMissing)
 _LAST_BREATH = 0.5
@@ -65,7 +63,7 @@ class BoardHost:
     ) -> None:
         self.spec = spec
         self._line = line or Line()
-        self._progress = progress
+        self.progress = progress
         self._process: BoardProcess | None = None
         self._connection: Connection | None = None
         self._runtime: BoardRuntime | None = None
@@ -205,7 +203,7 @@ class BoardHost:
 
     def report(self, model: Model) -> Callable[[int, int], None] | None:
         """What is called while ``model`` is sent."""
-        progress = self._progress
+        progress = self.progress
         if progress is None:
             return None
         return lambda done, total: progress(f"sending {model.name} to the board", done, total)
@@ -274,7 +272,7 @@ class _Attempt:
             if model.is_stream:
                 runtime.reset_state()
             if not reset_between:
-                self._outputs = [outputs.arrays for outputs in runtime.run_many(samples)]
+                self._outputs = [outputs.arrays for outputs in runtime.run_quietly(samples)]
                 return
             for number, sample in enumerate(samples):
                 if number:
@@ -379,10 +377,27 @@ class BoardRuntime:
         self.ahead.restore()
         return next(self._run_all(iter([arrays])))
 
-    def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
+    def run_quietly(self, samples: Iterable[object]) -> Iterator[Outputs]:
+        """:meth:`run_many` that tells nobody how far it is."""
         self._ready()
         self.ahead.restore()
         yield from self._run_all(map(self.model.quantize, samples))
+
+    def run_many(self, samples: Iterable[object]) -> Iterator[Outputs]:
+        run = self.run_quietly(samples)
+        progress = self.host.progress
+        if progress is None:
+            yield from run
+            return
+        total = len(samples) if isinstance(samples, Sized) else 0
+        what = f"{self.model.name} on {self.name}"
+        try:
+            for done, outputs in enumerate(run, start=1):
+                if done < total or not total:
+                    progress(what, done, total, "samples")
+                yield outputs
+        finally:
+            progress(what, 1, 1)
 
     def expect(self, samples: Iterable[object], redo: Callable[[], None] | None = None) -> None:
         self.host.turns.interrupt()

@@ -6,13 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
-from pytest_tflm.runtime.board import BoardHost, Progress
+from pytest_tflm.runtime.board import BoardHost
 from pytest_tflm.runtime.interpreter import InterpreterHost
 from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from pytest_tflm.link import Counters
-    from pytest_tflm.runtime.base import Host
+    from pytest_tflm.runtime.base import Host, Progress
     from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 SEARCH_ARENA = 1 << 18

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Outputs, Runtime
+    from pytest_tflm.suite.judgement import Judgement
 
 _SAMPLES_OF_STATE_CHECKS = 8
 
@@ -84,20 +85,103 @@ def test_outputs(
     error = found.error()
     if tflm_settings.save is None:
         raise error
+    raise found.error(
+        _kept(
+            _tflm_device, _tflm_reference, tflm_samples, index, got, expected, str(error),
+            tflm_settings, tflm_keep,
+        )
+    )  # fmt: skip
+
+
+def test_all_outputs(
+    request: pytest.FixtureRequest,
+    _tflm_device: Runtime,
+    _tflm_reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+    tflm_keep: Callable[[Replay], Path | None],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """What test_outputs checks, for all samples in one test. The first that fail are subtests."""
+    from pytest_tflm.suite.streamed import tallied
+    from pytest_tflm.suite.subtests import each_as_subtest
+
+    state = request.config.stash[STATE]
+    tally = tallied(
+        _tflm_device,
+        _tflm_reference,
+        tflm_samples,
+        functools.partial(judge, state, tflm_settings, tflm_model),
+    )
+    record_property("tflm_model", tflm_model.name)
+    record_property("tflm_runtimes", " against ".join(tally.runtimes))
+    record_property("tflm_tally", [tally.samples, tally.equal, tally.within, tally.carried])
+    record_property("tflm_largest_lsb", tally.largest_lsb)
+    for note in state.survey(tflm_model, tflm_settings).notes:
+        record_property("tflm_note", note)
+    if tally.largest_float is not None:
+        record_property("tflm_largest_float", tally.largest_float)
+    if tally.rounding:
+        record_property("tflm_rounding", tally.rounding)
+    if not tally.differing.count:
+        return
+    record_property("tflm_differing", tally.differing.text())
+    print(f"samples beyond the tolerance: {tally.differing.text()}")
+    single = f"{request.node.nodeid.rpartition('::')[0]}::test_outputs"
+
+    def error(number: int, found: Judgement, more: str = "") -> OutputMismatch:
+        made = found.error(f"{more}\nto run it alone, give pytest this test: {single}[{number}]")
+        made.sample = None if tflm_model.is_stream else tflm_samples[number]
+        return made
+
+    errors = []
+    for number, got, expected, found in tally.shown:
+        kept = ""
+        if tflm_settings.save is not None:
+            kept = _kept(
+                _tflm_device, _tflm_reference, tflm_samples, number, got, expected,
+                str(error(number, found)), tflm_settings, tflm_keep,
+            )  # fmt: skip
+        errors.append((f"sample {number}", error(number, found, kept)))
+    if each_as_subtest(request, errors):
+        some = "" if len(errors) == tally.differing.count else f"; the first {len(errors)} are"
+        raise OutputMismatch(f"{tally.headline()}{some or '; shown'} above")
+    first = str(errors[0][1])
+    rest = "\n".join(f"{name}: {str(each).splitlines()[0]}" for name, each in errors[1:])
+    raise OutputMismatch(
+        f"{tally.headline()}\nthe first of them, {errors[0][0]}: {first}\n{rest}".rstrip(),
+        sample=errors[0][1].sample,
+    )
+
+
+def _kept(
+    device: Runtime,
+    reference: Runtime,
+    samples: Samples,
+    index: int,
+    got: Outputs,
+    expected: Outputs,
+    text: str,
+    settings: Settings,
+    keep: Callable[[Replay], Path | None],
+) -> str:
+    """Save what failed; a line that says how to run it again."""
     from pytest_tflm.replay.record import again, differing
 
     def replay() -> Replay:
-        *before, sample = map(tflm_model.quantize, stream_until(tflm_model, tflm_samples, index))
+        model = device.model
+        *before, sample = map(model.quantize, stream_until(model, samples, index))
         return differing(
-            _tflm_device,
-            _tflm_reference,
+            device,
+            reference,
             [*((each, None, None) for each in before), (sample, got, expected)],
-            str(error),
-            lsb=tflm_settings.lsb,
-            float_tolerance=tflm_settings.float_tolerance,
+            text,
+            lsb=settings.lsb,
+            float_tolerance=settings.float_tolerance,
         )
 
-    raise found.error(f"\n{again(tflm_keep, replay)}")
+    return f"\n{again(keep, replay)}"
 
 
 def test_same_input_same_output(

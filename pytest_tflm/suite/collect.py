@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ class ModelFile(pytest.Module):
         state = self.config.stash[STATE]
         settings = state.settings
         unasked = {"test_fuzz"} if not settings.fuzz else set()
+        unasked.add("test_outputs" if self.is_streamed() else "test_all_outputs")
         if not settings.conformance or not kernels_of(state.open(self.path)):
             unasked.add("test_kernel")
         tests = super().collect()
@@ -38,6 +40,32 @@ class ModelFile(pytest.Module):
             [node for node in tests if getattr(node, "originalname", node.name) not in unasked],
             self.path,
         )
+
+    def is_streamed(self) -> bool:
+        """Whether one test runs all samples. Samples that cannot be read are another's error."""
+        state = self.config.stash[STATE]
+        if self.named():
+            return False
+        try:
+            count = len(state.samples(state.open(self.path), state.settings))
+        except TflmError:
+            return False
+        return not state.settings.is_test_each(count)
+
+    def named(self) -> list[int]:
+        """The samples that were asked for by the names of their tests, where nothing else of this
+        file was: of a million samples, only those tests are made."""
+        directory = self.config.invocation_params.dir
+        numbers = []
+        for argument in self.config.args:
+            path, _, name = argument.partition("::")
+            if (directory / path).resolve() != self.path.resolve():
+                continue
+            found = re.fullmatch(r"test_outputs\[([0-9]+)\]", name)
+            if found is None:
+                return []
+            numbers.append(int(found[1]))
+        return sorted(set(numbers))
 
 
 def kernels_of(model: Model) -> list[str]:
@@ -105,6 +133,13 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     """One test for each model, and for each sample of the model where the test takes one."""
     state = metafunc.config.stash[STATE]
     node = metafunc.definition
+    in_suite = node.getparent(ModelFile)
+    if in_suite is not None and metafunc.function.__name__ == "test_outputs":
+        if in_suite.is_streamed():
+            return  # test_all_outputs is collected in its place
+        wanted = in_suite.named()
+    else:
+        wanted = []
     try:
         models = models_of(node, state)
         settings = settings_of(node, state)
@@ -112,7 +147,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             cases = [
                 (model, index)
                 for model in models
-                for index in range(len(state.samples(model, settings)))
+                for index in _numbers(len(state.samples(model, settings)), wanted)
             ]
         else:
             cases = [(model, -1) for model in models]
@@ -121,10 +156,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         raise pytest.Collector.CollectError(f"{type(error).__name__}: {error}") from None
     if not cases:
         return  # the fixtures skip, and say why
-    in_suite = node.getparent(ModelFile) is not None
-    if in_suite and "tflm_kernel" in metafunc.fixturenames:
+    if in_suite is not None and "tflm_kernel" in metafunc.fixturenames:
         metafunc.parametrize("tflm_kernel", kernels_of(models[0]))
-    names = [] if in_suite else ["tflm_model"]
+    names = [] if in_suite is not None else ["tflm_model"]
     names += ["tflm_sample"] if cases[0][1] >= 0 else []
     if not names:
         return
@@ -133,11 +167,16 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         short = {path: str(path) for path in short}
     values, ids = [], []
     for model, index in cases:
-        value: list[object] = [] if in_suite else [model.path]
-        label = [] if in_suite else [short[model.path]]
+        value: list[object] = [] if in_suite is not None else [model.path]
+        label = [] if in_suite is not None else [short[model.path]]
         if index >= 0:
             value.append(index)
             label.append(str(index))
         values.append(value)
         ids.append("-".join(label))
     metafunc.parametrize(names, values, ids=ids, indirect=True)
+
+
+def _numbers(count: int, wanted: list[int]) -> Iterable[int]:
+    """All samples, or those of ``wanted`` that there are."""
+    return [number for number in wanted if number < count] if wanted else range(count)

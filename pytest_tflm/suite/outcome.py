@@ -104,8 +104,9 @@ def _describe_error(
 
 def _record(item: pytest.Item, report: pytest.TestReport, name: str, value: str) -> None:
     """A property of the test: of this report, and of the last one, which JUnit reads."""
-    item.user_properties.append((name, value))
-    report.user_properties.append((name, value))
+    for properties in (item.user_properties, report.user_properties):
+        if (name, value) not in properties:  # the reports of subtests have them too
+            properties.append((name, value))
 
 
 def _add(report: pytest.TestReport, title: str, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_tflm.options import Settings
     from pytest_tflm.record.samples import Samples
     from pytest_tflm.record.survey import Survey
+    from pytest_tflm.report.progress import ProgressLine
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
     from pytest_tflm.runtime.hosts import Hosts
@@ -39,7 +41,7 @@ class State:
         self._verdicts: Verdicts | None = None
         self.streams = Streams()
         self._shown: set[int] = set()
-        self._reporter: Any = None
+        self._progress: ProgressLine | None = None
         self.comparison: Comparison | None = None
         """Of the ``assert … == within(…)`` that failed last in the present test."""
         self.models: dict[Path, Model] = {}
@@ -128,19 +130,33 @@ class State:
         row = Row.made(self.hosts, settings.board, settings.reference)
         return carried(model, row, samples, got, expected, self.progress)
 
-    def show_progress(self, reporter: Any) -> None:
-        """Show the progress of long work through pytest's terminal reporter."""
-        self._reporter = reporter
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Show how far something long is, where there is a terminal; nothing when it is done."""
-        reporter = self._reporter
-        if reporter is None or not reporter.isatty or not total:
+    def show_progress(self, reporter: Any, config: pytest.Config) -> None:
+        """Show the progress of long work through pytest's terminal reporter, if there is one."""
+        if reporter is None:
             return
-        if done < total:
-            reporter.rewrite(f"tflm: {what}: {100 * done // total}%", erase=True)
-        else:
-            reporter.rewrite("", erase=True)
+        from pytest_tflm.report.progress import ProgressLine
+
+        capture = config.pluginmanager.get_plugin("capturemanager")
+
+        def seen() -> Any:
+            """Inside a test what is written would be captured."""
+            return capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+
+        def rewrite(text: str) -> None:
+            with seen():
+                reporter.ensure_newline()
+                reporter.rewrite(text, erase=True)
+
+        def log(text: str) -> None:
+            with seen():
+                reporter.write_line(text)
+
+        self._progress = ProgressLine(rewrite if reporter.isatty else None, log, lambda: self.link)
+
+    def progress(self, what: str, done: int, total: int, unit: str = "") -> None:
+        """Show how far something long is; nothing more when it is done."""
+        if self._progress is not None:
+            self._progress(what, done, total, unit)
 
     def first_time(self, error: Exception) -> bool:
         """Whether this error has not been shown yet; it is shown in full once."""

@@ -39,6 +39,7 @@ def test_defaults():
         fuzz=0,
         conformance=0,
         save=None,
+        per_sample="auto",
     )
 
 

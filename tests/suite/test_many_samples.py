@@ -1,0 +1,199 @@
+"""Many samples in one test: --tflm-per-sample."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import model_builders
+import pytest
+
+from pytest_tflm.report.progress import ProgressLine
+from pytest_tflm.suite.streamed import Numbers
+from tests.runtime import state_models
+
+SIM = "--tflm-port=sim"
+BESIDE = 5  # the suite's tests beside those of the samples
+
+
+@pytest.fixture
+def small(model_file):
+    return model_file("small.tflite", model_builders.conv_2d())
+
+
+def test_more_than_a_thousand_samples_are_one_test(inner, small):
+    done = inner.pytest(SIM, f"--tflm-model={small}", "--tflm-samples=1001", "-v")
+    assert done.outcomes == {"passed": 1 + BESIDE}, done.output
+    assert "test_all_outputs PASSED" in done.output
+    assert "1001 samples: equal, bit for bit" in done.output
+
+
+@pytest.mark.parametrize(
+    ("choice", "count", "passed"), [("off", 5, 1), ("on", 5, 5), ("auto", 5, 5)]
+)
+def test_who_says_so_gets_one_test_or_many(inner, small, choice, count, passed):
+    words = (SIM, f"--tflm-model={small}", f"--tflm-samples={count}")
+    done = inner.pytest(*words, f"--tflm-per-sample={choice}")
+    assert done.outcomes == {"passed": passed + BESIDE}, done.output
+
+
+def test_a_sample_of_a_million_is_one_test_by_its_name(inner, small):
+    done = inner.pytest(SIM, "--tflm-samples=1000000", f"{small}::test_outputs[999999]")
+    assert done.outcomes == {"passed": 1}, done.output
+    done = inner.pytest(SIM, "--tflm-samples=7", f"{small}::test_outputs[7]")
+    assert done.outcomes == {}
+    assert "not found" in done.output
+
+
+@pytest.mark.parametrize("state", [False, True])
+def test_one_test_and_many_find_the_same(inner, model_file, tmp_path, state):
+    path = model_file("m.tflite", state_models.svdf() if state else model_builders.conv_2d())
+    words = (
+        f"--tflm-model={path}", "--tflm-samples=40", "--tflm-runtime=tflm", "--tflm-tolerance=0",
+        "--tflm-verdict=off", "--tflm-port=sim?defect=one-code:5", "-k", "outputs",
+    )  # fmt: skip
+    many = inner.pytest(*words, "--tflm-per-sample=on")
+    failed = [int(n) for n in re.findall(r"FAILED .*test_outputs\[(\d+)\]", many.output)]
+    junit = tmp_path / "junit.xml"
+    one = inner.pytest(*words, "--tflm-per-sample=off", f"--junitxml={junit}")
+    properties = {p.get("name"): p.get("value") for p in ET.parse(junit).iter("property")}
+    listed = Numbers()
+    for number in failed:
+        listed.add(number)
+    assert failed
+    assert properties["tflm_differing"] == listed.text()
+    assert f"{len(failed)} of 40 samples" in one.output
+    summary = [done.lines("m.tflite: ")[-1] for done in (many, one)]
+    assert summary[0] == summary[1]
+
+
+def test_at_most_ten_are_shown_in_full_and_all_are_listed(inner, small):
+    done = inner.pytest(
+        "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}", "--tflm-samples=300",
+        "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs", "-rA",
+    )  # fmt: skip
+    assert done.status == 1
+    assert "are beyond the tolerance: 0-299; the first 10 are above" in done.output
+    assert "samples beyond the tolerance: 0-299" in done.output
+    shown = re.findall(r"to run it alone, give pytest this test: \S*::test_outputs\[(\d+)\]",
+                       done.output)  # fmt: skip
+    assert list(map(int, shown)) == list(range(10))
+    assert "kernel" in done.output, "the verdict"
+    assert done.output.count("tflm: why") >= 1
+
+
+def test_without_subtests_one_failure_tells_all(inner, small):
+    done = inner.pytest(
+        "-p", "no:subtests", "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}",
+        "--tflm-samples=30", "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs",
+        "--tflm-verdict=off",
+    )  # fmt: skip
+    assert done.outcomes["failed"] == 1, done.output
+    assert "30 of 30 samples are beyond the tolerance: 0-29" in done.output
+    assert "the first of them, sample 0: " in done.output
+    assert "sample 9: " in done.output
+    assert "sample 10: " not in done.output
+
+
+def test_rounding_is_looked_at_on_the_way(inner, tcn):
+    """auto runs the model elsewhere, and comes back to where it was."""
+    done = inner.pytest(
+        SIM, f"--tflm-model={tcn}", "--tflm-samples=20", "--tflm-per-sample=off",
+        "--tflm-resolver=auto", "--tflm-runtime=litert", "-k", "outputs",
+    )  # fmt: skip
+    many = inner.pytest(
+        SIM, f"--tflm-model={tcn}", "--tflm-samples=20", "--tflm-resolver=auto", "-k", "outputs",
+    )  # fmt: skip
+    assert done.lines("tcn.tflite: ")[-1] == many.lines("tcn.tflite: ")[-1]
+
+
+def test_findings_are_saved(inner, small):
+    done = inner.pytest(
+        "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}", "--tflm-samples=12",
+        "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs", "--tflm-save=found",
+        "--tflm-verdict=off",
+    )  # fmt: skip
+    assert 1 <= len(list((inner.directory / "found").glob("*.tflm-replay"))) <= 10, done.output
+
+
+def test_numbers_are_kept_as_ranges():
+    numbers = Numbers()
+    for each in (0, 1, 2, 5, 7, 8):
+        numbers.add(each)
+    assert numbers.text() == "0-2, 5, 7-8"
+    assert numbers.text(2) == "0-2, 5, …"
+    assert numbers.count == 6
+
+
+class Shown:
+    """A progress line over a clock that the test moves."""
+
+    def __init__(self, terminal: bool, counters=None) -> None:
+        self.now, self.texts = 0.0, []
+        show = self.texts.append
+        self.line = ProgressLine(
+            show if terminal else None, show, lambda: counters, clock=lambda: self.now
+        )
+
+
+def test_what_takes_less_than_a_second_shows_nothing():
+    shown = Shown(terminal=True)
+    for done in range(10):
+        shown.line("m on board", done, 10, "samples")
+        shown.now += 0.09
+    shown.line("m on board", 10, 10, "samples")
+    assert shown.texts == []
+
+
+def test_a_terminal_shows_rate_share_and_time_left():
+    from pytest_tflm.link import Counters
+
+    counters = Counters(baud=115200)
+    shown = Shown(terminal=True, counters=counters)
+    for done in range(40):
+        shown.line("m on board", done, 100, "samples")
+        shown.now += 0.125
+        counters.bytes_sent += 1412
+    assert (
+        shown.texts[0]
+        == "tflm: m on board: 8 of 100 samples, 8 a second, 98% of the line, 12 s left"
+    )
+    assert len(shown.texts) == 32
+    shown.line("m on board", 100, 100)
+    assert shown.texts[-1] == ""
+
+
+def test_a_log_has_a_line_now_and_then():
+    shown = Shown(terminal=False)
+    for done in range(1000):
+        shown.line("m on board", done, 0, "samples")
+        shown.now += 0.125
+    assert [t.split(",")[0] for t in shown.texts] == [
+        f"tflm: m on board: {n} samples" for n in (240, 480, 720, 960)
+    ]
+
+
+def test_progress_is_seen_on_a_terminal_and_not_captured(small, command):
+    """A test that streams for more than a second, on a pseudo-terminal."""
+    import os
+    import pty
+
+    ours, theirs = pty.openpty()
+    import subprocess
+    import sys
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tflm-port=sim?baud=9600",
+         f"--tflm-model={small}", "--tflm-samples=30", "--tflm-per-sample=off",
+         "-k", "all_outputs"],
+        cwd=command.directory, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 4096):
+            seen += data
+    except OSError:
+        pass
+    assert process.wait() == 0, seen
+    assert re.search(rb"of 30 samples, [\d.]+ a second, \d+% of the line, \d+ s left", seen), seen
