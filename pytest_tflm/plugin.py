@@ -173,18 +173,25 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     state = item.config.stash[STATE]
+
+    def note(text: str) -> None:
+        report.sections.append(("tflm: note", text))
+
+    # Imports fail as well, where there are no file descriptors left.
     if report.when == "call" and state.is_used:
         item.config.stash[PIPELINE].called(item)
-        from pytest_tflm.suite.outcome import add_versions
+        with told("describing the board", note):
+            from pytest_tflm.suite.outcome import add_versions
 
-        add_versions(item, report, state)
+            add_versions(item, report, state)
     if call.excinfo is None:
         return report
     is_ours = isinstance(call.excinfo.value, TflmError | OutputMismatch)
     if is_ours or state.comparison is not None:
-        from pytest_tflm.suite.outcome import describe
+        with told("describing this error", note):
+            from pytest_tflm.suite.outcome import describe
 
-        describe(item, call.excinfo, report, state)
+            describe(item, call.excinfo, report, state)
         state.comparison = None
     return report
 

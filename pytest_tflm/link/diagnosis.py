@@ -47,9 +47,26 @@ def _outstanding(box: Outbox) -> str:
     return f"{name} {oldest.number}" + (f" and {behind} behind it" if behind else "")
 
 
-def silent(box: Outbox, quiet: float, waited: float, heard_at: float) -> NoAnswer:
+def misfit(box: Outbox) -> ProtocolMismatch | None:
+    """The board answers the oldest request, and in a way that is no answer to it; None if not."""
+    oldest = box.oldest()
+    if oldest is None or not oldest.misfit:
+        return None
+    name = Type(oldest.request.kind).name
+    return ProtocolMismatch(
+        f"the board answers {name} {oldest.number} with a reply that does not fit it (SPEC §5):"
+        f" {oldest.misfit}, where type 0x{oldest.request.kind + 0x80:02X} with at least"
+        f" {oldest.request.smallest_reply()} bytes is due, or a failure of 9"
+    )
+
+
+def silent(
+    box: Outbox, quiet: float, waited: float, heard_at: float
+) -> NoAnswer | ProtocolMismatch:
     """The board does not answer any more. ``quiet``: seconds since the last frame; ``waited``:
     seconds without progress; ``heard_at``: when that last frame came."""
+    if found := misfit(box):
+        return found
     oldest, what = box.oldest(), _outstanding(box)
     if oldest is None or not what:
         return NoAnswer(f"no answer for {waited:.1f} s")
@@ -123,6 +140,15 @@ def _is_text(data: bytes) -> bool:
 
 def no_version(welcome: Welcome) -> ProtocolMismatch:
     """No version in common."""
+    if (
+        welcome.lowest <= message.HIGHEST_VERSION
+        and welcome.highest >= message.LOWEST_VERSION
+        and welcome.version
+    ):
+        return ProtocolMismatch(
+            f"the board speaks versions {welcome.lowest} to {welcome.highest} of the protocol and"
+            f" chose version {welcome.version}, which this host did not offer (SPEC §3)"
+        )
     return ProtocolMismatch(
         f"the board speaks versions {welcome.lowest} to {welcome.highest} of the protocol, this"
         f" host {message.LOWEST_VERSION} to {message.HIGHEST_VERSION}: update"
@@ -184,8 +210,16 @@ def taken_by_another(boot_id: int) -> PortBusy:
     )
 
 
-def too_noisy(box: Outbox, rounds: int, counters: Counters) -> LineTooNoisy:
+def too_noisy(box: Outbox, rounds: int, counters: Counters) -> LineTooNoisy | ProtocolMismatch:
     """So many rounds of sending again, and nothing got through."""
+    if found := misfit(box):
+        return found
+    oldest = box.oldest()
+    if oldest is not None and oldest.number < box.taken and not (counters.damaged or counters.gaps):
+        return ProtocolMismatch(
+            f"the board took {_outstanding(box)} and was asked for the reply {rounds} times, but"
+            f" sends none, though nothing arrives damaged ({counters.describe()})"
+        )
     return LineTooNoisy(
         f"gave up {_outstanding(box)} after {rounds} rounds of sending again without progress: the"
         f" line loses or damages too much ({counters.describe()}). Try a lower baud rate or another"

@@ -54,6 +54,8 @@ class Ticket:
     """When its last byte left this machine, as well as can be told."""
     received: bytes | None = None
     reply: bytes | Failure | None = None
+    misfit: str = ""
+    """A reply that came and cannot be the one to this request: its type and size in words."""
     losses: int = 0
     """Times that the board lacked this one of all that were sent."""
     reply_losses: int = 0
@@ -265,6 +267,7 @@ class Outbox:
         if ticket.received is not None:
             return Answer.REPEATED
         if not message.is_reply_to(ticket.request, kind, payload):
+            ticket.misfit = f"type 0x{kind:02X} with {len(payload)} bytes"
             return Answer.UNASKED
         self.note_taken(number + 1)
         ticket.received = payload

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from pytest_tflm.errors import NoAnswer, ProtocolMismatch, TflmError
+from pytest_tflm.errors import ProtocolMismatch, TflmError
 from pytest_tflm.link import diagnosis, frame, message
 from pytest_tflm.link.counters import Counters
 from pytest_tflm.link.frame import Frame, Intake, Said
@@ -622,7 +622,7 @@ class Session:
         if seconds >= 0 and (known is None or seconds < known):
             self.counters.round_trip = seconds
 
-    def _no_answer(self, now: float) -> NoAnswer:
+    def _no_answer(self, now: float) -> TflmError:
         heard = self._timing.heard_at
         return diagnosis.silent(self._outbox, now - heard, self._timing.waited(now), heard)
 

@@ -181,7 +181,13 @@ class Worker:
 
     def _started(self) -> _Process:
         if self._process is None:
-            self._process = _Process(self._target, self.timeout)
+            try:
+                self._process = _Process(self._target, self.timeout)
+            except OSError as error:
+                raise InterpreterCrashed(
+                    f"{self.name} cannot be started: {error.strerror or error}. Is a limit of this"
+                    " machine reached (ulimit -n, ulimit -u, a full disk)?"
+                ) from error
             self.starts += 1
             # Also when this object is forgotten, and when Python exits.
             self._process.finalizer = weakref.finalize(self, self._process.stop)
@@ -260,14 +266,18 @@ class _Process:
             windows["creationflags"] = (
                 subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
             )
-        self.popen = subprocess.Popen(
-            [sys.executable, *flags, "-c", _BOOT, own, target, limit, *paths],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            start_new_session=True,
-            **windows,
-        )
+        try:
+            self.popen = subprocess.Popen(
+                [sys.executable, *flags, "-c", _BOOT, own, target, limit, *paths],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                start_new_session=True,
+                **windows,
+            )
+        except OSError:
+            self.log.close()
+            raise
         assert self.popen.stdin is not None
         assert self.popen.stdout is not None
         self.requests: IO[bytes] = self.popen.stdin

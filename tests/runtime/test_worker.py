@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -184,6 +185,22 @@ def test_a_request_may_have_less_time_than_its_worker(monkeypatch: pytest.Monkey
     thread.join(120)
     worker.close()
     assert said == ["faulty did not answer within 0.3 s and was stopped"]
+
+
+def test_a_process_that_cannot_be_started(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where all file descriptors are in use."""
+
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for name in ("subprocess.Popen", "tempfile.TemporaryFile"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, none_left)
+            with pytest.raises(
+                InterpreterCrashed, match=r"faulty cannot be started: Too many open"
+            ):
+                worker.call("echo", 1)
+    assert worker.call("echo", 1) == 1
 
 
 def test_the_time_for_a_start_ends_with_the_start() -> None:
