@@ -167,11 +167,34 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     item.config.stash[PIPELINE].begin(item, nextitem)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    from pytest_tflm.suite.start import end_without_board
+
+    end_without_board(session)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # of pytest-xdist
+    from pytest_tflm.suite.start import end_as_worker
+
+    end_as_worker(node.config, getattr(node, "workeroutput", None) or {})
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
+    excinfo = call.excinfo
+    is_ours = excinfo is not None and isinstance(excinfo.value, TflmError | OutputMismatch)
+    if excinfo is not None and is_ours:
+        # pytest would parse the source of each frame, for a text that is replaced below.
+        traceback = excinfo.traceback
+        excinfo.traceback = traceback[:0]
+        report = yield
+        excinfo.traceback = traceback
+    else:
+        report = yield
     state = item.config.stash[STATE]
 
     def note(text: str) -> None:
@@ -184,14 +207,11 @@ def pytest_runtest_makereport(
             from pytest_tflm.suite.outcome import add_versions
 
             add_versions(item, report, state)
-    if call.excinfo is None:
-        return report
-    is_ours = isinstance(call.excinfo.value, TflmError | OutputMismatch)
-    if is_ours or state.comparison is not None:
+    if excinfo is not None and (is_ours or state.comparison is not None):
         with told("describing this error", note):
             from pytest_tflm.suite.outcome import describe
 
-            describe(item, call.excinfo, report, state)
+            describe(item, excinfo, report, state)
         state.comparison = None
     return report
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_tflm.link.counters import Counters
     from pytest_tflm.link.entries import BoardIdentity, LoadedModel, LoadedTensor
     from pytest_tflm.link.message import RunResult
-    from pytest_tflm.link.port import check_baud
+    from pytest_tflm.link.port import check_baud, check_port
 
 _HOMES = {
     "BoardIdentity": "pytest_tflm.link.entries",
@@ -40,6 +40,7 @@ _HOMES = {
     "LoadedTensor": "pytest_tflm.link.entries",
     "RunResult": "pytest_tflm.link.message",
     "check_baud": "pytest_tflm.link.port",
+    "check_port": "pytest_tflm.link.port",
 }
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "LoadedTensor",
     "RunResult",
     "check_baud",
+    "check_port",
 ]
 
 __getattr__ = exports(__name__, _HOMES)

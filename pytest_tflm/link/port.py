@@ -156,7 +156,7 @@ def open_port(
     boards), PortNotFound, PortBusy (by whom, where the system tells) or PortFailed.
     """
     check_baud(baud)
-    _check_name(name)
+    check_port(name)
     import serial
 
     try:
@@ -180,9 +180,10 @@ def open_port(
         raise
 
 
-def _check_name(name: str) -> None:
-    """SettingsError for a name that cannot be one or a scheme that is not documented (some of
-    pyserial's import modules or write files), PortFailed for a device of another kind."""
+def check_port(name: str) -> None:
+    """What can be told of a port without opening it: SettingsError for a name that cannot be one or
+    a scheme that is not documented (some of pyserial's import modules or write files), PortFailed
+    for a device of another kind, PortNotFound for a path that leads to nothing."""
     if len(name) > _LONGEST_NAME:
         raise SettingsError(f"port {printable(name, 40)!r}: a name of {len(name)} characters")
     if not name.isprintable():
@@ -201,6 +202,8 @@ def _check_name(name: str) -> None:
             )
     if not is_url and (kind := _other_kind(name)):
         raise PortFailed(f"{name} is not a serial port but a device of kind {kind!r}")
+    if not is_url and os.name == "posix" and not os.path.lexists(name):
+        raise _not_there(name)
 
 
 def _other_kind(name: str) -> str:
@@ -251,7 +254,7 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
             return PortNotFound(f"nobody listens at {name}: {cause}")
         return PortFailed(f"{name} cannot be opened: {error}")
     if number in _NOT_THERE:
-        return PortNotFound(f"there is no port {name}. {_existing_ports()}")
+        return _not_there(name)
     if number in (errno.EBUSY, errno.EAGAIN) or "exclusively lock" in str(error):
         holder = holder_of(name)
         return PortBusy(f"{name} is in use" + (f" by {holder}" if holder else ""))
@@ -263,6 +266,10 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
     if number in (errno.ENOTTY, errno.EISDIR) or not _is_device(name):
         return PortFailed(f"{name} is not a serial port")
     return PortFailed(f"{name} cannot be opened: {error}")
+
+
+def _not_there(name: str) -> PortNotFound:
+    return PortNotFound(f"there is no port {name}. {_existing_ports()}")
 
 
 def _existing_ports() -> str:

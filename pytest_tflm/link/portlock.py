@@ -58,7 +58,7 @@ class PortLock:
         return held
 
     def _say_who(self) -> None:
-        me = {"pid": os.getpid(), "command": _clip(" ".join([sys.executable, *sys.argv]))}
+        me = {"pid": os.getpid(), "command": _own_command()}
         with contextlib.suppress(OSError):  # it is only for the message
             self._owner.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -150,6 +150,13 @@ def _describe(entry: Path) -> str:
         command = ""
     command = printable(command.strip())
     return f"process {entry.name}" + (f" ({_clip(command)})" if command else "")
+
+
+def _own_command() -> str:
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker:  # its command is `python -c`, which tells nobody anything
+        return _clip(f"worker {worker} of pytest-xdist")
+    return _clip(" ".join([sys.executable, *sys.argv]))
 
 
 def _own_folder() -> Path:

@@ -18,8 +18,8 @@ def header_lines(
     settings: Settings, hosts: Hosts, models: list[Model], notes: Iterable[str]
 ) -> list[str]:
     """Board, firmware, models with their hashes and what is known to go wrong with them, reference
-    and tolerance, and ``notes`` on the samples. Connects to the board: if that fails the tests will
-    say so, and the header does in short."""
+    and tolerance, and ``notes`` on the samples. Connects to the board: if that fails, the header
+    names the error, and what the first test or the end of the run says is the whole of it."""
     return [
         f"tflm: board: {_board(settings, hosts)}",
         *(
@@ -51,4 +51,4 @@ def _board(settings: Settings, hosts: Hosts) -> str:
         note = f" ({connection.rate_note})" if connection.rate_note else ""
         return f"{connection.identity.describe()}, at {connection.name}{rate}{note}"
     except TflmError as error:
-        return f"none: {str(error).splitlines()[0]}"
+        return f"none ({type(error).__name__})"

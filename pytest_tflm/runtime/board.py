@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING
@@ -98,10 +99,15 @@ class BoardHost:
         """The process of a simulated or emulated board, if it runs."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process can have it: a real port, and not a process that starts here."""
+        return not re.match(r"sim$|sim\?|qemu:", self.spec.port)
+
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
         if self._broken is not None:
-            raise self._broken.with_traceback(None)  # or it grows with each test
+            raise self._broken.with_traceback(None) from None  # or it grows with each test
         if self._connection is None:
             try:
                 self._connection = self._open()
@@ -131,7 +137,7 @@ class BoardHost:
         """
         connection = self.connection()
         if model.sha256 in self._refused:
-            raise self._refused[model.sha256].with_traceback(None)
+            raise self._refused[model.sha256].with_traceback(None) from None
         if self._runtime is None or self._runtime.model.sha256 != model.sha256:
             self._runtime = None
             try:

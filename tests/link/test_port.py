@@ -180,7 +180,7 @@ def test_busy_with_another_run_of_ours(pty):
     )
     with process("-c", code) as (child, said):
         assert said == "open"
-        with pytest.raises(PortBusy, match=rf"in use by process {child.pid} \(.*python") as raised:
+        with pytest.raises(PortBusy, match=rf"in use by process {child.pid} \(") as raised:
             open_port(name)
         assert name in str(raised.value)
         child.kill()

@@ -40,9 +40,12 @@ def test_a_passing_test_says_what_it_ran_on(cases, tcn):
 
 
 def test_an_error_has_its_name(cases, tcn):
-    found = cases("--tflm-port=/dev/ttyNOTHING", f"--tflm-model={tcn}", "--tflm-samples=1")
-    for told, _ in found.values():
-        assert told["tflm_error"].startswith("PortNotFound: there is no port /dev/ttyNOTHING")
+    port = "--tflm-port=sim?without=CONV_2D"
+    found = cases(port, f"--tflm-model={tcn}", "--tflm-samples=1")
+    assert len(found) == 6
+    for told, case in found.values():
+        assert told["tflm_error"].startswith("OperatorMissing: ")
+        assert case.get("file").endswith("tcn.tflite")
 
 
 def test_who_uses_the_reference_alone_does_not_open_the_port(cases, inner, tcn):

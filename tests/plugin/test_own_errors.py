@@ -59,7 +59,8 @@ def test_what_breaks_in_a_report_is_a_note(failing, monkeypatch, broken, words):
 
 def test_what_breaks_while_an_error_is_described_is_a_note(inner, tcn, monkeypatch):
     monkeypatch.setattr("pytest_tflm.suite.outcome._describe_error", breaks)
-    done = inner.pytest("--tflm-port=/dev/ttyNOTHING", f"--tflm-model={tcn}", "--tflm-samples=1")
+    words = ("--tflm-port=sim?without=CONV_2D", f"--tflm-model={tcn}", "--tflm-samples=1")
+    done = inner.pytest(*words)
     assert set(done.outcomes) == {"error"}, done.output
     assert "INTERNALERROR" not in done.output
     assert "describing this error failed" in done.output
