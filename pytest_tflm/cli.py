@@ -15,6 +15,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand. Gives the exit status: 0 done, 1 it could not be done, 2 wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if sys.stdout is None:  # closed by the shell: >&-
+        print("pytest-tflm: standard output is closed", file=sys.stderr)
+        return 1
     try:
         return int(options.run(options))
     except TflmError as error:

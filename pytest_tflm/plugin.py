@@ -213,6 +213,11 @@ def pytest_runtest_makereport(
 
             describe(item, excinfo, report, state)
         state.comparison = None
+    if state.is_used and (report.when == "call" or report.failed):
+        from pytest_tflm.suite.outcome import attach_to_allure
+
+        with told("the report to Allure", lambda text: report.sections.append(("tflm", text))):
+            attach_to_allure(item, report)
     return report
 
 

@@ -137,7 +137,8 @@ def _lint(options: argparse.Namespace) -> int:
     for sentence in unknown:
         print(f"{'unknown':{_WIDTH}}{sentence}")
     if not findings:
-        tried = "; TFLM of this machine prepared and ran it" if arena is not None else ""
+        was_run = refusal is None and not unknown
+        tried = "; TFLM of this machine prepared and ran it" if was_run else ""
         print(f"Nothing was found{tried}.")
     return int(any(finding.severity == ERROR for finding in findings))
 

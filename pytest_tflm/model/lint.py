@@ -11,7 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_tflm.model.refusal import activations, known_reason, lacks_kernel, reason_for
+from pytest_tflm.model.refusal import (
+    activations,
+    interface_reason,
+    known_reason,
+    lacks_kernel,
+    reason_for,
+)
 from pytest_tflm.model.tflm_operators import TFLM_OPERATORS
 from pytest_tflm.model.transform.dilation import find_chains
 from pytest_tflm.model.transform.freeze import wrong_shapes
@@ -89,6 +95,7 @@ def lint(
     """
     findings = [
         *_missing_operators(model, operators),
+        *_interface(model),
         *_refused(model),
         *_stored_shapes(model, shapes),
         *_padding(model, shapes),
@@ -158,6 +165,12 @@ def _no_kernel(name: str) -> tuple[str, str]:
         "change the model so that it is converted to other operators, or register a kernel of your "
         "own in the firmware",
     )
+
+
+def _interface(model: Model) -> Iterator[Finding]:
+    reason = interface_reason(model)
+    if reason is not None:
+        yield Finding(reason.name, ERROR, reason.sentence, reason.remedy)
 
 
 def _refused(model: Model) -> Iterator[Finding]:

@@ -66,6 +66,21 @@ def known_reason(model: Model, operator: Operator) -> Reason | None:
     return next((reason for reason in found if reason is not None), None)
 
 
+def interface_reason(model: Model) -> Reason | None:
+    """Why no board can be given samples of ``model``, or asked for its outputs, whatever its
+    operators are: numpy has no numbers of such a type."""
+    for what, tensors in (("input", model.inputs), ("output", model.outputs)):
+        for tensor in tensors:
+            if not tensor.is_number:
+                return Reason(
+                    f"{what}-type",
+                    f"{what} '{tensor.name}' is {tensor.dtype}, and samples of that type cannot be "
+                    "sent or compared",
+                    f"convert with converter.inference_{what}_type = tf.int8 (or tf.float32)",
+                )
+    return None
+
+
 def activations(model: Model, operator: Operator) -> Tensor | None:
     """The tensor that the operator computes on; None if it has none."""
     place = _ACTIVATIONS.get(operator.name, 0)

@@ -150,16 +150,16 @@ def _sample(arrays: Iterable[NDArray[Any]]) -> Sample:
 def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
     import numpy as np
 
+    if not tensor.is_number:
+        raise SampleError(
+            f"input {tensor.name!r} is {tensor.dtype}, and samples of that cannot be made. Convert "
+            "the model with an input of another type, such as int8 or float32."
+        )
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
         return random.standard_normal(tensor.shape).astype(dtype)
     if dtype.kind == "b":
         return random.integers(0, 2, tensor.shape).astype(dtype)
-    if dtype.kind not in "iu":
-        raise SampleError(
-            f"input {tensor.name!r} is {tensor.dtype}: random samples of that cannot be made. "
-            "Give a file with --tflm-samples."
-        )
     if tensor.scale is None and dtype.itemsize > 2:
         return random.integers(0, 10, tensor.shape, dtype=dtype)
     limits = np.iinfo(dtype)

@@ -20,6 +20,7 @@ from pytest_tflm.errors import (
     TflmError,
     WrongModel,
 )
+from pytest_tflm.model.refusal import interface_reason
 from pytest_tflm.runtime.ahead import Ahead, Turns, packed
 from pytest_tflm.runtime.base import OperatorTime, Outputs, Progress
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
@@ -311,6 +312,9 @@ class BoardRuntime:
         self._ran: deque[bytes] = deque()
         self._has_forgotten = False
         self.ahead = Ahead(model.quantize, self._run_all)
+        reason = interface_reason(model)
+        if reason is not None:
+            raise ModelRejected(f"{model.name}: {reason.sentence}: {reason.remedy}.")
         self._ready()
 
     @property

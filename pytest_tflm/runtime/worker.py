@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import pickle
+import pickle  # nosec B403
 import re
 import signal
 import subprocess
@@ -21,6 +21,7 @@ from typing import IO, Any
 
 from pytest_tflm.errors import InterpreterCrashed, InterpreterMissing, InterpreterRefused
 from pytest_tflm.printable import PAGE, printable
+from pytest_tflm.runtime.replies import NotPlain, read_reply
 
 INTERPRETERS = "pytest_tflm.runtime.interpreters:Interpreters"
 DEFAULT_TIMEOUT = 60.0
@@ -204,7 +205,7 @@ class Worker:
         """Wait for one message and hand it to its ticket."""
         process.guard.deadline = self._deadline(process)
         try:
-            number, status, payload = pickle.load(process.replies)
+            number, status, payload = read_reply(process.replies)
             process.guard.deadline = None
             process.answered = True
             if status == "started":
@@ -221,6 +222,10 @@ class Worker:
                 ticket.replies.extend([payload] if status == "value" else payload)
         except (EOFError, OSError, pickle.UnpicklingError):
             self._died(process)
+        except NotPlain as error:
+            who = next(iter(self._open.values())).who
+            text = printable(f"{who} replied with {error}, where numbers and arrays are expected")
+            self._end(process, InterpreterCrashed(text))
         except BaseException:
             # Ctrl-C, perhaps in the middle of a message: this stream cannot be used again.
             self._end(process, None)
@@ -275,7 +280,7 @@ class _Process:
                 start_new_session=True,
                 **windows,
             )
-        except OSError:
+        except BaseException:
             self.log.close()
             raise
         assert self.popen.stdin is not None

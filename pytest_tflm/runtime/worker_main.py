@@ -21,7 +21,7 @@ import contextlib
 import faulthandler
 import importlib
 import os
-import pickle
+import pickle  # nosec B403
 import sys
 import threading
 import time
@@ -85,7 +85,8 @@ def _read(requests: BinaryIO, inbox: SimpleQueue[_Request]) -> None:
     """Take requests as they come, also while one is computed, so that the parent never blocks."""
     try:
         while True:
-            inbox.put(pickle.load(requests))
+            # Of the process that started this one, which may do here what it likes.
+            inbox.put(pickle.load(requests))  # nosec B301
     except (EOFError, OSError, pickle.UnpicklingError):
         pass
     except BaseException:

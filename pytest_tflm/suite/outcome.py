@@ -65,6 +65,19 @@ def add_versions(item: pytest.Item, report: pytest.TestReport, state: State) -> 
         _record(item, report, "tflm_versions", printable(words, PAGE))
 
 
+def attach_to_allure(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Give Allure what stands in the report: it reads neither properties nor our sections."""
+    if not item.config.pluginmanager.has_plugin("allure_listener"):
+        return
+    import allure
+
+    ours = [(n, value) for n, value in report.user_properties if n.startswith("tflm_")]
+    texts = [("tflm", "\n".join(f"{name}: {value}" for name, value in ours))] if ours else []
+    texts += [each for each in report.sections if each[0].startswith("tflm: ")]
+    for title, text in texts:
+        allure.attach(text, name=title, attachment_type=allure.attachment_type.TEXT)
+
+
 def _describe_mismatch(
     item: pytest.Item,
     excinfo: pytest.ExceptionInfo[BaseException],

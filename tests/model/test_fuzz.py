@@ -19,6 +19,7 @@ from pytest_tflm.model.transform.densify import densify
 from pytest_tflm.model.transform.fold_dilation import fold_dilation
 from pytest_tflm.model.transform.freeze import freeze
 from tests.model import odd_models
+from tests.model.bent_models import bent
 from tests.model.dilated import Dilated, dilated
 
 MODELS = [builders.ALL[name]() for name in sorted(builders.ALL)]
@@ -94,6 +95,17 @@ def test_spliced(data: bytes, other: bytes, to: int, start: int, length: int) ->
 def test_noise_behind_the_identifier(noise: bytes) -> None:
     if model := answer(b"\x10\0\0\0TFL3" + noise):
         use(model)
+
+
+@pytest.mark.parametrize("first", range(0, 200, 50))
+def test_structures_bent(first: int) -> None:
+    """tests/runtime/test_bent_models.py has 10 000 of these, and runs them too."""
+    accepted = 0
+    for seed in range(first, first + 50):
+        if model := answer(bent(seed)[1]):
+            use(model)
+            accepted += 1
+    assert accepted > 10
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from pytest_tflm.errors import SampleError
+from pytest_tflm.fuzz.inputs.strategies import range_of
 from pytest_tflm.model import model_from_bytes, open_model
+from pytest_tflm.model.dtypes import DTYPES
+from pytest_tflm.model.lint import lint
 from pytest_tflm.record.samples import samples_for
 
 
@@ -129,3 +132,19 @@ def test_a_file_that_does_not_fit_is_named(tmp_path, model, content, message):
 def test_a_count_has_limits(model, count):
     with pytest.raises(SampleError, match="from 1 to"):
         samples_for(model, count, 0)
+
+
+@pytest.mark.parametrize("number", [n for n, dtype in enumerate(DTYPES) if not dtype.is_number])
+def test_inputs_of_a_type_without_numbers_are_a_named_error(number):
+    bent = model_builders.unpack(model_builders.identity("int8", (1, 4)))
+    for tensor in bent.subgraphs[0].tensors[:2]:
+        tensor.type = number
+    odd = model_from_bytes(model_builders.pack(bent), "odd.tflite")
+    name = DTYPES[number].name
+    with pytest.raises(SampleError, match=f"input 'input' is {name}, and samples"):
+        samples_for(odd, "2", 0)[0]
+    with pytest.raises(SampleError, match=name):
+        range_of(odd.inputs[0])
+    with pytest.raises(SampleError, match=name):
+        odd.quantize(np.zeros((1, 4), np.int8))
+    assert lint(odd)[0].name == "input-type"

@@ -91,6 +91,15 @@ class Faulty:
         yield count
         os.kill(os.getpid(), 9)
 
+    def call_in_the_parent(self, path: str) -> Any:
+        """A reply that calls a function where it is read."""
+
+        class Call:
+            def __reduce__(self) -> Any:
+                return os.mkdir, (path,)
+
+        return Call()
+
     def unpicklable(self) -> Any:
         return lambda: None
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -462,3 +463,32 @@ def test_importing_the_room_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_process_that_cannot_be_started_is_a_named_error(monkeypatch: Any) -> None:
+    def no_descriptors(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def count() -> int:
+        open_now = Path("/proc/self/fd")
+        return sum(1 for _ in open_now.iterdir()) if open_now.exists() else 0
+
+    before = count()
+    monkeypatch.setattr(subprocess, "Popen", no_descriptors)
+    with Worker("the test's process") as worker:
+        with pytest.raises(InterpreterCrashed, match=r"cannot be started: .*Too many open files"):
+            worker.call("echo", 1)
+        assert count() == before
+        monkeypatch.undo()
+        assert worker.pid is None
+
+
+def test_a_reply_cannot_call_anything_in_this_process(worker: Worker, tmp_path: Path) -> None:
+    made = tmp_path / "made by the reply"
+    with pytest.raises(InterpreterCrashed, match=r"replied with \w+\.mkdir, where numbers"):
+        worker.call("call_in_the_parent", str(made))
+    assert not made.exists()
+    array = np.arange(6, dtype=np.int16).reshape(2, 3)
+    for value in (array, array[:, ::2], [array[0, 0]], {"a": (None, True, 1.5, b"x", "y")}):
+        echoed = worker.call("echo", value)
+        assert repr(echoed) == repr(value)

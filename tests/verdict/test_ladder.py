@@ -4,6 +4,7 @@ right is never accused."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from ai_edge_litert.schema_py_generated import BuiltinOperator
 from judged import judged
 
 from pytest_tflm.model import open_model
+from pytest_tflm.model.lint import lint
 from pytest_tflm.record.samples import samples_for
 from pytest_tflm.runtime.hosts import Hosts
 from pytest_tflm.runtime.interpreter import InterpreterHost
@@ -114,6 +116,13 @@ def test_shapes_stored_for_batch_1_are_named_with_the_operator_and_the_command()
     )
     assert "host TFLM against BUILTIN_REF is: equal" in accusation.sentence
     assert "pytest-tflm model repair" in accusation.remedy
+    # What lint says above the tests counts the same tensors.
+    model = open_model(EXAMPLES / "tcn_dynamic.tflite")
+    (above,) = [found.sentence for found in lint(model) if found.name == "stored-shapes"]
+    below = re.search(r"\((\d+) such\)", accusation.sentence)
+    assert below is not None and f"so with {below[1]} tensors in all" in above
+    # Operators differ alone here, and so do the outputs: nothing is called masked beside that.
+    assert "hidden-difference" not in [each.name for each in verdict.accusations]
 
 
 def test_without_a_board_the_interpreters_are_compared() -> None:

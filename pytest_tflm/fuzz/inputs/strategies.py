@@ -63,20 +63,17 @@ _LARGEST_INDEX = 9
 def range_of(tensor: Tensor, real: Sequence[Array] = ()) -> Range:
     """The range of an input tensor. ``real`` has its arrays in real samples, which say how large a
     float and what an index is. Raises SampleError for a type that numpy has no numbers for."""
-    try:
-        dtype = np.dtype(tensor.dtype)
-    except TypeError:
-        dtype = np.dtype(object)
+    if not tensor.is_number:
+        raise SampleError(
+            f"input {tensor.name!r} is {tensor.dtype}: examples of that cannot be made."
+        )
+    dtype = np.dtype(tensor.dtype)
     if dtype.kind == "b":
         return Range(0, 1, 0, dtype)
     if dtype.kind == "f":
         largest = max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in real), default=0)
         reach = 2 * largest or 4.0
         return Range(-reach, reach, 0.0, dtype, tensor)
-    if dtype.kind not in "iu":
-        raise SampleError(
-            f"input {tensor.name!r} is {tensor.dtype}: examples of that cannot be made."
-        )
     if tensor.scale is None and dtype.itemsize > 2:
         low = min((int(a.min(initial=0)) for a in real), default=0)
         high = max((int(a.max(initial=0)) for a in real), default=0) or _LARGEST_INDEX

@@ -15,7 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_tflm.model.accessors import CUSTOM, builtin_code, builtin_names, ints, schema
+from pytest_tflm.model.accessors import (
+    CUSTOM,
+    builtin_code,
+    builtin_names,
+    ints,
+    is_behind,
+    schema,
+)
 from pytest_tflm.model.verify.kernels import check_kernel
 from pytest_tflm.model.verify.tensors import (
     MAX_BYTES,
@@ -60,6 +67,7 @@ def check(root: Any, data: bytes) -> list[set[int]]:
     if not graphs:
         raise Contradiction("it has no subgraph")
     _check_operator_codes(root)
+    _check_buffers(root, data)
     constants = [_check_graph(root, number, data) for number in range(graphs)]
     calls = [_check_operators(root, number, constants[number]) for number in range(graphs)]
     if not root.Subgraphs(0).OutputsLength():
@@ -244,6 +252,17 @@ def _check_calls(calls: list[list[int]]) -> None:
     if done < len(calls):
         cycle = next(i for i, count in enumerate(waiting) if count)
         raise Contradiction(f"subgraph {cycle} calls itself, directly or by way of others")
+
+
+def _check_buffers(root: Any, data: bytes) -> None:
+    """Those of no tensor too: whoever writes the model anew takes them all in."""
+    for index in range(root.BuffersLength()):
+        buffer = root.Buffers(index)
+        offset, size = buffer.Offset(), buffer.Size()
+        if is_behind(offset, size) and offset + size > len(data):
+            raise Contradiction(
+                f"buffer {index} ends at byte {offset + size}, the file at {len(data)}: cut short"
+            )
 
 
 def _check_metadata(root: Any) -> None:

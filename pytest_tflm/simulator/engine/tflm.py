@@ -19,6 +19,7 @@ from pytest_tflm.simulator.engine.base import EngineTensor, Loaded, Refusal, Sta
 # Host TFLM crashes where not even its first few objects find room (seen below 104 bytes). It is
 # never given less than this unless a process of its own has found that it would do.
 _SAFE_ARENA = 2048
+_MOST_TENSORS = 255
 
 _MISSING = re.compile(r"Didn't find op for builtin opcode|Failed to get registration from op code")
 _NO_ROOM = re.compile(r"Failed to (allocate|resize)|Requested: \d+, available")
@@ -105,9 +106,7 @@ class TflmEngine:
         self.unload()
         root = _verified(model)
         self._refuse_missing(root)
-        if not root.Subgraphs(0).InputsLength() or not root.Subgraphs(0).OutputsLength():
-            # As the firmware's engine does: SPEC.md's LOADED has one of each at least.
-            raise Refusal(Status.MODEL_REJECTED, "The model has no input or no output.")
+        _refuse_counts(root.Subgraphs(0))
         arena = self._arena_for(len(model))
         interpreter = self._start(model, arena)
         self._log += _lines(self._printed())
@@ -205,6 +204,15 @@ def _verified(model: bytes) -> Any:
     except ModelError as error:
         raise Refusal(Status.MODEL_REJECTED, str(error)) from error
     return schema.Model.GetRootAsModel(model, 0)
+
+
+def _refuse_counts(graph: Any) -> None:
+    """As the firmware's engine does: SPEC.md's LOADED has place for one to 255 of each."""
+    counts = (graph.InputsLength(), graph.OutputsLength())
+    if 0 in counts:
+        raise Refusal(Status.MODEL_REJECTED, "The model has no input or no output.")
+    if max(counts) > _MOST_TENSORS:
+        raise Refusal(Status.MODEL_REJECTED, "The model has more than 255 inputs or outputs.")
 
 
 def _too_small(need: int | None, arena: int) -> Refusal:

@@ -158,6 +158,16 @@ def test_buffer_behind_the_flatbuffer(fc: bytes) -> None:
     with pytest.raises(DamagedModel, match="cut short"):
         model_from_bytes(bent(fc, lambda m: bend(m, 2**64 - 1)))
 
+    def test_a_buffer_of_no_tensor_beyond_the_end(self, fc: bytes) -> None:
+        """It was read when the model was written anew: by freeze, cut and repair."""
+
+        def bend(model: Any) -> None:
+            buffer = schema.BufferT()
+            buffer.offset, buffer.size = 16, 1 << 20
+            model.buffers.append(buffer)
+
+        refused(fc, bend, "cut short")
+
 
 class TestSubgraphs:
     loop = builders.while_loop()

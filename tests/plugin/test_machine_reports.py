@@ -1,7 +1,9 @@
-"""What JUnit's file says of a test: the cause, the versions, the board, the figures, the file."""
+"""What reports for machines say of a test (JUnit, pytest-json-report, Allure): the cause, the
+versions, the board, the figures, the model's file."""
 
 from __future__ import annotations
 
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -55,3 +57,32 @@ def test_who_uses_the_reference_alone_does_not_open_the_port(cases, inner, tcn):
     assert "ai-edge-litert" in told["tflm_versions"]
     assert "tflm_board" not in told
     assert case.find("system-out") is None
+
+
+FAILING = ("--tflm-samples=1", "-k", "test_outputs", "--tflm-resolver=auto", "--tflm-tolerance=0")
+
+
+def test_json_report_has_them(inner, tcn):
+    inner.pytest("--tflm-port=sim", f"--tflm-model={tcn}", *FAILING, "--json-report")
+    (test,) = json.loads((inner.directory / ".report.json").read_text())["tests"]
+    told = {name: value for each in test["user_properties"] for name, value in each.items()}
+    assert "delegate-kernels" in told["tflm_verdict"]
+    assert told["tflm_board"].startswith("simulator, pytest-tflm-core")
+    assert "ai-edge-litert" in told["tflm_versions"]
+    assert told["tflm_largest_lsb"] == 1
+    assert test["call"]["crash"]["path"].endswith("tcn.tflite")
+
+
+def test_allure_has_them_as_attachments(inner, tcn):
+    inner.pytest("--tflm-port=sim", f"--tflm-model={tcn}", *FAILING, "--alluredir=out")
+    (path,) = (inner.directory / "out").glob("*-result.json")
+    test = json.loads(path.read_text())
+    texts = {
+        each["name"]: (inner.directory / "out" / each["source"]).read_text()
+        for each in test["attachments"]
+    }
+    assert "tflm_board: simulator, pytest-tflm-core" in texts["tflm"]
+    assert "tflm_versions: " in texts["tflm"]
+    assert "tflm_largest_lsb: 1" in texts["tflm"]
+    assert "cause: the delegate (XNNPACK) uses different kernels" in texts["tflm: why"]
+    assert test["titlePath"][-1] == "tcn.tflite"
