@@ -32,7 +32,7 @@ def test_no_board_no_counters(inner, model_file):
     done = inner.pytest(
         "-v", "--tflm-port=/dev/nothing", f"--tflm-model={path}", "--tflm-samples=2"
     )
-    assert done.status == 1, done.output
+    assert done.status != 0, done.output
     assert not done.lines(LINK)
     (inner.directory / "test_nothing.py").write_text("def test_nothing(): pass\n")
     done = inner.pytest("-v", "test_nothing.py")

@@ -65,7 +65,7 @@ def test_there_are_enough_lies():
 
 _LARGE = ("endless zeros", "text without an end", "a board without an end", "an absurd size")
 _PEAK = 400 << 20
-"""Bytes. The same program before any board has lied: 105 MB, most of it numpy and Hypothesis."""
+"""Bytes that a run against such a board may take, numpy and Hypothesis included."""
 _CHILD = """
 import resource, sys
 import pytest
