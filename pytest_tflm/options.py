@@ -217,7 +217,8 @@ OPTIONS: tuple[Option, ...] = (
         "PORT",
         "Board to test: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, "
         "rfc2217://HOST:PORT, auto (the one USB port where a board answers), sim (the simulator; "
-        "sim?arena=64k limits its arena), or qemu:IMAGE.elf (an emulated Cortex-M4)",
+        "sim?arena=64k limits its arena), qemu:IMAGE.elf (an emulated Cortex-M4), or "
+        "qemu-esp32c3:IMAGE.bin (an emulated ESP32-C3)",
         _text,
         "",
     ),

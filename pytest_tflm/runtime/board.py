@@ -49,8 +49,10 @@ _BYTES_OF_A_STREAM = 32 << 20
 
 
 class BoardHost:
-    """A :class:`~pytest_tflm.runtime.base.Host` on the board at a port, a simulated one (``sim``,
-    ``sim?…``) and an emulated one (``qemu:IMAGE``) included, whose process it starts and ends.
+    """A :class:`~pytest_tflm.runtime.base.Host` on the board at a port.
+
+    A simulated board (``sim``, ``sim?…``) and an emulated one (``qemu:IMAGE``,
+    ``qemu-esp32c3:IMAGE``) are processes that it starts and ends.
 
     It is opened by its first use. It has one model loaded at a time. One that broke stays broken
     until :meth:`renew`: whoever asks for it again gets the same error at once. A model that it
@@ -254,7 +256,8 @@ class BoardHost:
 
 
 def _start_process(port: str) -> BoardProcess | None:
-    """The process behind ``sim``, ``sim?arena=64k`` … or ``qemu:IMAGE``; None for a real port."""
+    """The process behind ``sim``, ``sim?arena=64k`` …, ``qemu:IMAGE`` or ``qemu-esp32c3:IMAGE``;
+    None for a real port."""
     if port == "sim" or port.startswith("sim?"):
         from pytest_tflm.simulator.board import launch
 
@@ -263,6 +266,10 @@ def _start_process(port: str) -> BoardProcess | None:
         from pytest_tflm.simulator.board import qemu
 
         return qemu.start(port)
+    if port.startswith("qemu-esp32c3:"):
+        from pytest_tflm.simulator.board import qemu_esp32c3
+
+        return qemu_esp32c3.start(port)
     return None
 
 

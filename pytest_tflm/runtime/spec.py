@@ -15,7 +15,7 @@ RESOLVERS = ("auto", "builtin", "builtin_ref", "builtin_without_default_delegate
 DEFAULT_RESOLVER = "builtin_ref"
 BOARD = "board"
 
-_A_PORT = re.compile(r"(sim$|sim\?|qemu:|/|[A-Za-z]:\\|COM\d+$|auto$|[a-z0-9]+://)")
+_A_PORT = re.compile(r"(sim$|sim\?|qemu(-esp32c3)?:|/|[A-Za-z]:\\|COM\d+$|auto$|[a-z0-9]+://)")
 
 
 class RuntimeSpec(NamedTuple):

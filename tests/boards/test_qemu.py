@@ -14,15 +14,9 @@ from boards.conftest import EMULATOR, need
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound
 from pytest_tflm.simulator.board import qemu
-from pytest_tflm.simulator.board.qemu import is_emulated, start
+from pytest_tflm.simulator.board.qemu import start
 
 ARM_HEAD = b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x02\x00\x28\x00"
-
-
-def test_which_ports_are_meant():
-    assert is_emulated("qemu:image.elf")
-    assert not is_emulated("/dev/ttyACM0")
-    assert not is_emulated("sim")
 
 
 @pytest.mark.parametrize("name", ["", "nowhere.elf", "."])

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from zlib import crc32
 
 from pytest_tflm.errors import InterpreterMissing, PortFailed, PortNotFound, SettingsError
-from pytest_tflm.simulator.board.child import BoardProcess
+from pytest_tflm.simulator.board.qemu_process import QemuProcess
 from pytest_tflm.simulator.board.shared_line import SharedLine
 
 PREFIX = "qemu:"
@@ -43,39 +38,24 @@ _MACHINE = "mps2-an386"
 _START_SECONDS = 10.0
 _ARM = b"\x28\x00"
 """An ELF file's machine, at offset 18."""
-_SET_DEATH_SIGNAL = 1
 
 
-class EmulatedBoard(BoardProcess):
+class EmulatedBoard(QemuProcess):
     """A running QEMU; ``image`` is what it executes, ``defect`` what it does wrong if anything."""
 
     def __init__(self, image: Path, program: str, defect: str = "") -> None:
         self.image = image
         self.defect = defect
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._line = SharedLine()
+        arguments = ["-M", _MACHINE, "-kernel", str(image), *self._line.arguments()]
+        if defect:
+            arguments += ["-device", _loader(defect)]
         try:
-            self._process = subprocess.Popen(
-                [
-                    *(program, "-M", _MACHINE, "-kernel", str(image)),
-                    *("-display", "none", "-monitor", "none", "-parallel", "none"),
-                    *self._line.arguments(),
-                    *(("-device", _loader(defect)) if defect else ()),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                pass_fds=self._line.descriptors,
-                # Ctrl-C in the terminal is for pytest, which closes the port first.
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-            )
-        except OSError as error:
-            self._errors.close()
+            super().__init__(program, arguments, self._line.descriptors)
+        except PortFailed:
             self._line.close()
-            raise PortFailed(f"{program} cannot be started: {error}") from error
+            raise
         self._line.inherited()
-        self.pid = self._process.pid
         host, number = self._line.address
         self.port = f"socket://{host}:{number}"
         try:
@@ -111,17 +91,8 @@ class EmulatedBoard(BoardProcess):
         )
 
     def _ask_to_end(self) -> None:
-        self._process.terminate()
+        super()._ask_to_end()
         self._line.close()
-
-    def _close_files(self) -> None:
-        self._errors.close()
-
-    def _said(self) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "replace").split("\n")
-        told = [line.strip() for line in lines if line.strip() and ": info: " not in line]
-        return "; ".join(told[-2:])
 
 
 def _loader(defect: str) -> str:
@@ -174,13 +145,3 @@ def _parse(port: str) -> tuple[str, str]:
         names = ", ".join(DEFECTS)
         raise SettingsError(f"{port}: there is no defect {defect!r}. There are: {names}")
     return path, defect
-
-
-def is_emulated(port: str) -> bool:
-    """Whether ``--tflm-port=PORT`` means an emulated board."""
-    return port.startswith(PREFIX)
-
-
-def _die_with_parent() -> None:
-    # A pytest that is killed cannot end QEMU, so that the kernel does. Runs in the child.
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
