@@ -13,8 +13,6 @@
 
 namespace {
 
-// Bytes that the board holds unread while it computes.
-const size_t kReceiveRing = 4096;
 // One less than a USB packet holds: the host waits behind a full packet for the one that ends the
 // transfer, and the core sends none that is empty.
 const uint32_t kMostInPacket = 63;
@@ -25,24 +23,18 @@ const uint32_t kMostInPacket = 63;
 #define PYTEST_TFLM_ARENA (160 * 1024)
 #endif
 
-class UsbPort final : public pytest_tflm::Port {
+class UsbPort final : public pytest_tflm::SerialPort<4096> {
  public:
   // `Serial` is a wrapper of this that has neither attach() nor send_nb(). The Arduino core has
   // begun it before; a second begin() would start a second thread.
   void start() { _SerialUSB.attach(this, &UsbPort::take); }
 
-  size_t read(uint8_t* buffer, size_t size) override {
-    // Also here, not in the interrupt alone: what found the ring full, or came while the port was
-    // being opened, causes no other interrupt.
+  // Also here, not in the interrupt alone: what found the ring full, or came while the port was
+  // being opened, causes no other interrupt.
+  void fill() override {
     core_util_critical_section_enter();
     take();
     core_util_critical_section_exit();
-    size_t count = 0;
-    for (; count < size && tail_ != head_; ++count) {
-      buffer[count] = ring_[tail_];
-      tail_ = (tail_ + 1) % kReceiveRing;
-    }
-    return count;
   }
 
   // write() would wait until the host has taken it.
@@ -57,16 +49,9 @@ class UsbPort final : public pytest_tflm::Port {
   // What does not fit stays in _SerialUSB, which then takes no more packets: the host waits.
   void take() {
     // available() and read() take some 230 instructions each: the former not for every byte.
-    for (int waiting = _SerialUSB.available(); waiting > 0; --waiting) {
-      const size_t next = (head_ + 1) % kReceiveRing;
-      if (next == tail_) return;
-      ring_[head_] = static_cast<uint8_t>(_SerialUSB.read());
-      head_ = next;
-    }
+    for (int waiting = _SerialUSB.available(); waiting > 0 && room() > 0; --waiting)
+      received(static_cast<uint8_t>(_SerialUSB.read()));
   }
-
-  uint8_t ring_[kReceiveRing];
-  volatile size_t head_ = 0, tail_ = 0;
 };
 
 class Micros final : public pytest_tflm::Clock {
@@ -119,7 +104,7 @@ void setup() {
                                         sizeof arena);
 #endif
   static pytest_tflm::Board board(port, clock_, engine, identity, memory.buffers(),
-                                  kReceiveRing - 1 - 64);
+                                  UsbPort::kWindow);
   engine.log_to(board);
   engine.time_operators(clock_, operator_times, sizeof operator_times / sizeof *operator_times);
   for (;;) board.poll();

@@ -48,7 +48,7 @@ int main() {
 #endif
   static DefectiveEngine defective(engine, defect, __free_start + most);
   Engine* const used = defect == Defect::kNone ? static_cast<Engine*>(&engine) : &defective;
-  static Board board(uart, timer, *used, identity, memory.buffers(), kReceiveRing - 64);
+  static Board board(uart, timer, *used, identity, memory.buffers(), Uart::kWindow);
   engine.log_to(board);
   engine.time_operators(timer, operator_times, sizeof operator_times / sizeof *operator_times);
   uart.wait();

@@ -28,9 +28,7 @@ const uint32_t kTimerReload = 0x40000008;
 
 const uint32_t kEnableInterrupts = 0xE000E100;
 
-// Written by the interrupt at `head`, read by the program at `tail`.
-volatile uint8_t ring[kReceiveRing];
-volatile uint32_t head, tail;
+Uart* started;
 volatile uint32_t first_byte_at;
 bool shared;  // the line is shared_line(), and the UART its doorbell
 
@@ -42,7 +40,7 @@ void put_uart(uint8_t byte) {
   at(kUartData) = byte;
 }
 
-void put(uint8_t byte) {
+void send(uint8_t byte) {
   if (!shared) return put_uart(byte);
   while (shared_line().write(&byte, 1) == 0) {
   }
@@ -69,32 +67,23 @@ extern "C" void uart_receive_handler() {
   while ((at(kUartState) & kReceiveFull) != 0) {
     const uint8_t byte = static_cast<uint8_t>(at(kUartData));
     if (first_byte_at == 0) first_byte_at = at(kTimerValue) | 1;
-    if (shared) continue;
-    const uint32_t next = (head + 1) % kReceiveRing;
-    if (next == tail) continue;  // lost, as on any line; the host keeps to the window
-    ring[head] = byte;
-    head = next;
+    if (!shared) started->received(byte);
   }
 }
 
 void Uart::start() {
+  started = this;
   shared = shared_line().begin();
   at(kUartDivider) = kOpeningDivider;
   at(kUartControl) = 1 | 2 | 8;         // transmit, receive, interrupt on receive
   at(kEnableInterrupts) = 1;            // UART 0 receive is interrupt 0
   const uint32_t none = at(kUartData);  // QEMU looks for bytes again only when one was read
   static_cast<void>(none);
-  put(0);  // tells the host that what it sends from now on is received
+  send(0);  // tells the host that what it sends from now on is received
 }
 
 size_t Uart::read(uint8_t* buffer, size_t size) {
-  if (shared) return shared_line().read(buffer, size);
-  size_t count = 0;
-  for (; count < size && tail != head; ++count) {
-    buffer[count] = ring[tail];
-    tail = (tail + 1) % kReceiveRing;
-  }
-  return count;
+  return shared ? shared_line().read(buffer, size) : SerialPort::read(buffer, size);
 }
 
 size_t Uart::write(const uint8_t* data, size_t size) {
@@ -131,7 +120,7 @@ void Uart::set_baud(uint32_t baud) {
 // With interrupts masked a pending one still ends the sleep, so none can slip in before it.
 void Uart::wait() {
   __asm volatile("cpsid i" ::: "memory");
-  if (shared ? shared_line().empty() : tail == head) __asm volatile("wfi" ::: "memory");
+  if (shared ? shared_line().empty() : empty()) __asm volatile("wfi" ::: "memory");
   __asm volatile("cpsie i" ::: "memory");
 }
 
@@ -159,14 +148,14 @@ uint32_t boot_id() {
 }
 
 void say(const char* text) {
-  while (*text != '\0') put(static_cast<uint8_t>(*text++));
-  put(0);
+  while (*text != '\0') send(static_cast<uint8_t>(*text++));
+  send(0);
 }
 
 void crash(const pytest_tflm::Crash& crash) {
   __asm volatile("cpsid i" ::: "memory");
   for (;;) {
-    pytest_tflm::send_crash(crash, put);
+    pytest_tflm::send_crash(crash, send);
     // Until a frame has ended: a zero behind something that is none.
     uint8_t before = 0, byte = 0;
     do {

@@ -4,13 +4,10 @@
 #define PYTEST_TFLM_MPS2_H_
 
 #include "crash.h"
-#include "port.h"
+#include "serial_port.h"
 
-// Bytes that UART0 holds unread: `window` and the 64 that SPEC §4 asks for are not more.
-const size_t kReceiveRing = 32768;
-
-// Or what stands for it: shared_line.h.
-class Uart final : public pytest_tflm::Port {
+// UART 0, or what stands for it: shared_line.h. There is one.
+class Uart final : public pytest_tflm::SerialPort<32768> {
  public:
   void start();
   size_t read(uint8_t* buffer, size_t size) override;

@@ -4,5 +4,6 @@
 #define PYTEST_TFLM_CORE_H_
 
 #include "board.h"
+#include "serial_port.h"
 
 #endif  // PYTEST_TFLM_CORE_H_
