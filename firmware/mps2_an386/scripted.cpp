@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The board of protocol/vectors.json on the emulated processor, for the tests of the link and of
 // the fault handler. Its engine computes something that is easy to foresee; vectors.json says what.
-#include <stdlib.h>
-#include <string.h>
-
 #include "defects.h"
 #include "mps2.h"
 #include "pytest_tflm_core.h"
-#include "vector_engine.h"
+#include "scripted_engine.h"
 
 namespace {
 
@@ -15,97 +12,8 @@ using namespace pytest_tflm;
 
 Uart uart;
 
-// The vectors want each Invoke to take 1500 microseconds.
-class ScriptedClock final : public Clock {
- public:
-  uint32_t microseconds() override { return now; }
-  uint32_t now = 0;
-} scripted_clock;
-
-// What a test can have go wrong: a[0..2] is 0x7E 'D' 'O', and a[3] says what. (With 'm', nothing
-// does: c[0] is then the byte in the middle of the model, plus 1.)
-void misbehave(uint8_t what) {
-  volatile uint32_t zero = 0;
-  switch (what) {
-    case 'n':  // read through null
-      *reinterpret_cast<volatile uint32_t*>(zero + 4);
-      break;
-    case 'w':  // write to code
-      *reinterpret_cast<volatile uint32_t*>(zero + 0x1000) = 1;
-      break;
-    case 'b':  // among the peripherals, where nothing answers
-      *reinterpret_cast<volatile uint32_t*>(zero + 0x50000000);
-      break;
-    case 'x':  // nowhere
-      *reinterpret_cast<volatile uint32_t*>(zero + 0x90000000);
-      break;
-    case 'd':
-      zero = 1000 / zero;
-      break;
-    case 'u':
-      __asm volatile("udf #0");
-      break;
-    case 's': {  // more stack than there is
-      volatile uint8_t* deep = static_cast<uint8_t*>(__builtin_alloca(128 * 1024 + zero));
-      deep[0] = 1;
-      break;
-    }
-    case 'a':
-      abort();
-    case 'h':  // never comes back
-      for (;;) {
-      }
-  }
-}
-
-class ScriptedEngine final : public VectorEngine {
- public:
-  const char* kernels() const override { return "none"; }
-  const char* tflm() const override { return nullptr; }
-  const char* operators() const override { return "ADD CONV_2D"; }
-  uint32_t memory() const override { return sizeof memory_; }
-  uint32_t model_size() const override { return size_; }
-
-  bool takes_models() const override { return true; }
-  Outcome open(uint32_t size) override {
-    unload();
-    if (size > sizeof memory_) return fail(kModelTooLarge, "too large", size, sizeof memory_);
-    size_ = size;
-    return outcome(kOk);
-  }
-  uint8_t* model() override { return memory_; }
-  Outcome prepare(uint32_t) override { return prepare_model(memory_[0]); }
-  void unload() override {
-    loaded_ = false;
-    size_ = 0;
-  }
-  Outcome invoke() override {
-    scripted_clock.now += 1500;
-    if (memcmp(a_,
-               "\x7E"
-               "DO",
-               3) == 0) {
-      misbehave(a_[3]);
-      if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
-    }
-    return compute();
-  }
-  Outcome reset_state() override {
-    state_ = 0;
-    return outcome(kOk);
-  }
-  const char* error() const override { return error_; }
-
- private:
-  Outcome fail(Status status, const char* why, uint32_t needed, uint32_t available) override {
-    error_ = why;
-    return outcome(status, needed, available);
-  }
-
-  uint32_t size_ = 0;
-  const char* error_ = nullptr;
-  alignas(16) uint8_t memory_[4096];
-} engine;
+ScriptedClock scripted_clock;
+ScriptedEngine engine(scripted_clock);
 
 // In most conversations of the vectors the board's line has no rate.
 class ScriptedPort final : public Port {

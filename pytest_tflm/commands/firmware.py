@@ -55,7 +55,7 @@ def _firmware(options: argparse.Namespace) -> int:
 
     if options.list:
         for board in BOARDS.values():
-            print(f"{board.name:8} {board.title}")
+            print(f"{board.name:8} {board.title:44} {board.proof}")
         return 0
     if options.board is None:
         raise SettingsError(f"for which board? There are {', '.join(BOARDS)}")

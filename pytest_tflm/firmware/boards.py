@@ -11,22 +11,50 @@ _INSTALLED = Path(__file__).parent / "sources"  # put there by CMakeLists.txt
 _CHECKOUT = Path(__file__).parents[2] / "firmware"
 
 
+PROOFS = ("run on hardware", "run in an emulator", "linked", "compiled", "not compiled")
+"""What a board's program has been through, the most first; docs/boards.md has the dates."""
+
+
 class Board(NamedTuple):
     """A board. ``folder`` is its program's in the sources and in a project, ``memory`` the bytes
-    that its program has for a model and its arena unless one is compiled in."""
+    that its program has for a model and its arena unless one is compiled in, ``proof`` one of
+    :data:`PROOFS`."""
 
     name: str
     title: str
     folder: str
     memory: int
+    proof: str
 
 
 BOARDS = {
     board.name: board
     for board in (
-        Board("nano33", "Arduino Nano 33 BLE (Sense)", "arduino_nano33", 160 * 1024),
-        Board("esp32", "ESP32 and its successors, with ESP-IDF", "esp32_idf", 100 * 1024),
-        Board("mps2", "MPS2 AN386 (Cortex-M4F), emulated by QEMU", "mps2_an386", 3900 * 1024),
+        Board("nano33", "Arduino Nano 33 BLE (Sense)", "arduino_nano33", 160 * 1024, "linked"),
+        Board(
+            "esp32",
+            "ESP32 and its successors, with ESP-IDF",
+            "esp32_idf",
+            100 * 1024,
+            "run in an emulator",
+        ),
+        Board(
+            "arduino",
+            "Any board with Arduino's Serial, RP2040 too",
+            "arduino_serial",
+            48 * 1024,
+            "run in an emulator",
+        ),
+        Board("zephyr", "Any board that Zephyr knows", "zephyr_app", 64 * 1024, "compiled"),
+        Board("pico", "Raspberry Pi Pico, with the Pico SDK", "pico_sdk", 128 * 1024, "compiled"),
+        Board("stm32", "STM32, in a project of STM32CubeMX", "stm32_hal", 64 * 1024, "compiled"),
+        Board(
+            "mps2",
+            "MPS2 AN386 (Cortex-M4F), emulated by QEMU",
+            "mps2_an386",
+            3900 * 1024,
+            "run in an emulator",
+        ),
     )
 }
 

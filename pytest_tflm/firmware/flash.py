@@ -54,6 +54,11 @@ def plan(board: Board, directory: Path, port: str | None) -> Plan:
         commands = (compile_, upload)
     elif board.name == "esp32":
         commands = (("idf.py", "-C", str(folder), *(("-p", port) if port else ()), "flash"),)
+    elif board.name != "mps2":
+        raise SettingsError(
+            f"{board.title}: build and flash {folder} with your board's own tools;"
+            f" {folder / 'README.md'} says how"
+        )
     else:
         raise SettingsError(
             f"{board.name} is emulated, and nothing is flashed: make -C {folder} TFLM_LIB=…"

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from pytest_tflm.firmware.boards import BOARDS, PROOFS
+
 
 def says(done, *parts):
     assert "Traceback" not in done.output
@@ -16,7 +18,12 @@ def says(done, *parts):
 def test_the_boards_are_listed(inner):
     done = inner.pytest_tflm("firmware", "--list")
     assert done.status == 0
-    assert [line.split()[0] for line in done.output.splitlines()] == ["nano33", "esp32", "mps2"]
+    lines = done.output.splitlines()
+    assert [line.split()[0] for line in lines] == list(BOARDS)
+    for line, board in zip(lines, BOARDS.values(), strict=True):
+        assert board.title in line
+        assert line.endswith(f" {board.proof}")
+        assert board.proof in PROOFS
 
 
 def test_a_project_with_a_model(inner, tcn_dynamic):
@@ -38,7 +45,7 @@ def test_a_project_with_a_model(inner, tcn_dynamic):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "for which board? There are nano33, esp32, mps2"),
+        ((), "for which board? There are nano33, esp32, arduino"),
         (("uno", "-o", "fw"), "there is no firmware for 'uno'"),
         (("nano33",), "say where to write the project to: -o DIR"),
         (("nano33", "-o", "fw", "--model", "nothing.tflite"), "There is no model nothing.tflite"),

@@ -43,6 +43,15 @@ def test_the_esp32_is_flashed_by_idf_which_finds_its_port(project):
     assert flash.port_to_flash(board) is None
 
 
+@pytest.mark.parametrize("name", ["arduino", "zephyr", "pico", "stm32"])
+def test_a_board_with_tools_of_its_own(project, name):
+    board = board_named(name)
+    directory = project(name)
+    with pytest.raises(SettingsError, match=f"{board.folder}/README.md says how"):
+        flash.plan(board, directory, None)
+    assert (directory / board.folder / "README.md").is_file()
+
+
 def test_the_emulated_board_needs_no_flashing(project):
     with pytest.raises(SettingsError, match="emulated, and nothing is flashed: make -C"):
         flash.plan(board_named("mps2"), project("mps2"), None)

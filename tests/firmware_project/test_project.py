@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import model_builders
@@ -26,11 +28,26 @@ NEEDED = {
             for name in ("CMakeLists.txt", "idf_component.yml", "Kconfig.projbuild", "main.cpp")
         ),
     ),
+    "arduino": ("core/library.properties", "arduino_serial/arduino_serial.ino"),
+    "zephyr": (
+        "core/zephyr/module.yml",
+        "core/zephyr/CMakeLists.txt",
+        "core/zephyr/Kconfig",
+        "zephyr_app/CMakeLists.txt",
+        "zephyr_app/prj.conf",
+        "zephyr_app/main.cpp",
+    ),
+    "pico": ("pico_sdk/CMakeLists.txt", "pico_sdk/main.cpp"),
+    "stm32": ("core/src/serial_port.h", "stm32_hal/pytest_tflm_stm32.cpp"),
     "mps2": ("mps2_an386/Makefile", "mps2_an386/link.ld", "mps2_an386/main.cpp"),
 }
 MODEL_H = {
     "nano33": "arduino_nano33/model.h",
     "esp32": "esp32_idf/main/model.h",
+    "arduino": "arduino_serial/model.h",
+    "zephyr": "zephyr_app/model.h",
+    "pico": "pico_sdk/model.h",
+    "stm32": "stm32_hal/model.h",
     "mps2": "mps2_an386/model.h",
 }
 
@@ -65,6 +82,8 @@ def test_a_model_goes_beside_the_program_with_the_arena_that_it_needs(name, tmp_
     assert f"#define PYTEST_TFLM_ARENA {project.arena}\n" in text
     assert f"Host TFLM needs {needed} bytes" in text
     program = (tmp_path / NEEDED[name][-1]).read_text()
+    if "tflm/tflm_board.h" in program:  # which uses what model.h says
+        program += (tmp_path / "core/src/tflm/tflm_board.h").read_text()
     for word in ('"model.h"', "PYTEST_TFLM_MODEL_SIZE", "PYTEST_TFLM_ARENA", "pytest_tflm_model"):
         assert word in program
 
@@ -117,6 +136,15 @@ def test_an_installed_package_has_the_sources_inside(tmp_path, monkeypatch):
     assert sources() == tmp_path
 
 
+def test_the_manifests_of_the_core_have_one_version():
+    core = sources() / "core"
+    identity = (core / "src/identity.h").read_text("utf-8")
+    version = re.search(r'"pytest-tflm-core ([0-9.]+)"', identity)[1]
+    assert json.loads((core / "library.json").read_text("utf-8"))["version"] == version
+    assert f"version={version}\n" in (core / "library.properties").read_text("utf-8")
+    assert f'version: "{version}"\n' in (core / "idf_component.yml").read_text("utf-8")
+
+
 def test_a_board_that_there_is_no_firmware_for():
-    with pytest.raises(SettingsError, match="'uno', but for nano33, esp32, mps2"):
+    with pytest.raises(SettingsError, match="'uno', but for nano33, esp32, arduino"):
         board_named("uno")

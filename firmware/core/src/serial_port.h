@@ -15,8 +15,40 @@
 
 namespace pytest_tflm {
 
-// One side puts, one side reads; each may interrupt the other, or run on another core of the same
-// processor. A board's program adds write(), and fill() where its driver needs it.
+// Holds kSize - 1 bytes. One side adds, one takes; each may interrupt the other, or run on another
+// core of the same processor.
+template <size_t kSize>
+class ByteRing {
+ public:
+  size_t room() const { return kSize - 1 - (at(added_) - at(taken_) + kSize) % kSize; }
+  bool empty() const { return at(added_) == at(taken_); }
+
+  // False: there is no room.
+  bool add(uint8_t byte) {
+    const size_t here = at(added_), next = (here + 1) % kSize;
+    if (next == at(taken_)) return false;
+    bytes_[here] = byte;
+    __atomic_store_n(&added_, next, __ATOMIC_RELEASE);
+    return true;
+  }
+
+  // False: it is empty.
+  bool take(uint8_t* byte) {
+    const size_t here = at(taken_);
+    if (here == at(added_)) return false;
+    *byte = bytes_[here];
+    __atomic_store_n(&taken_, (here + 1) % kSize, __ATOMIC_RELEASE);
+    return true;
+  }
+
+ private:
+  static size_t at(const size_t& index) { return __atomic_load_n(&index, __ATOMIC_ACQUIRE); }
+
+  uint8_t bytes_[kSize];
+  size_t added_ = 0, taken_ = 0;
+};
+
+// A board's program adds write(), and fill() where its driver needs it.
 template <size_t kRing>
 class SerialPort : public Port {
  public:
@@ -29,31 +61,19 @@ class SerialPort : public Port {
   //
   // Bytes that received() takes now. A driver that can hold its bytes back takes no more than this
   // from the hardware, and is asked again in fill(): so USB makes the host wait.
-  size_t room() const { return kRing - 1 - (loaded(head_) - loaded(tail_) + kRing) % kRing; }
-
+  size_t room() const { return ring_.room(); }
   // False: the ring is full and the byte is lost, as on any line; the link repairs that.
-  bool received(uint8_t byte) {
-    const size_t at = loaded(head_), next = (at + 1) % kRing;
-    if (next == loaded(tail_)) return false;
-    ring_[at] = byte;
-    __atomic_store_n(&head_, next, __ATOMIC_RELEASE);
-    return true;
-  }
+  bool received(uint8_t byte) { return ring_.add(byte); }
 
   // The program's side.
   size_t read(uint8_t* buffer, size_t size) override {
     fill();
-    size_t at = loaded(tail_), count = 0;
-    for (const size_t end = loaded(head_); count < size && at != end; ++count) {
-      buffer[count] = ring_[at];
-      at = (at + 1) % kRing;
-    }
-    __atomic_store_n(&tail_, at, __ATOMIC_RELEASE);
+    size_t count = 0;
+    while (count < size && ring_.take(buffer + count)) ++count;
     return count;
   }
-
   // Nothing waits in the ring.
-  bool empty() const { return loaded(head_) == loaded(tail_); }
+  bool empty() const { return ring_.empty(); }
 
   // Called by each read(), in the program: takes what a driver without an interrupt has, or what
   // one with an interrupt kept back while room() was 0. It keeps that interrupt out where both call
@@ -64,10 +84,7 @@ class SerialPort : public Port {
   ~SerialPort() = default;
 
  private:
-  static size_t loaded(const size_t& index) { return __atomic_load_n(&index, __ATOMIC_ACQUIRE); }
-
-  uint8_t ring_[kRing];
-  size_t head_ = 0, tail_ = 0;  // put at, read at
+  ByteRing<kRing> ring_;
 };
 
 template <size_t kRing>
