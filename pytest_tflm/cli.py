@@ -7,7 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_tflm.commands import conformance, diagnose, explain, firmware, model, ports, simulate
+from pytest_tflm.commands import (
+    conformance,
+    diagnose,
+    explain,
+    firmware,
+    model,
+    ports,
+    report,
+    simulate,
+)
 from pytest_tflm.errors import TflmError
 
 
@@ -50,6 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (diagnose, explain, model, conformance, ports, firmware, simulate):
+    for command in (diagnose, explain, report, model, conformance, ports, firmware, simulate):
         command.add(commands)
     return parser

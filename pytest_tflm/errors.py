@@ -13,6 +13,7 @@
     │   └── CannotRepair          a repaired model would not compute what the original does
     ├── SampleError               samples whose file, shape, dtype or range does not fit the model
     ├── ReplayError               a .tflm-replay file that is damaged, or that cannot be run here
+    ├── RecordError               a run's record or a baseline that is damaged or cannot be written
     ├── InterpreterError          an interpreter on this machine
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
     │   ├── InterpreterRefused    it does not accept the model, or failed in Invoke
@@ -101,6 +102,10 @@ class SampleError(TflmError):
 
 class ReplayError(TflmError):
     """A .tflm-replay file that is damaged, or that cannot be run here."""
+
+
+class RecordError(TflmError):
+    """A run's record or a baseline that is damaged, or that cannot be written."""
 
 
 class InterpreterError(TflmError):
@@ -204,10 +209,21 @@ class OutputMismatch(AssertionError):
 
     ``sample`` is the input that they differ for, if it is not one of the model's samples: a search
     has found it. ``comparison`` is the :class:`~pytest_tflm.compare.comparison.Comparison` that it
-    was raised for, if it was for one.
+    was raised for, if it was for one. ``more`` is what the message says behind the comparison.
     """
 
-    def __init__(self, message: str, *, sample: object = None, comparison: Any = None) -> None:
+    def __init__(
+        self, message: str, *, sample: object = None, comparison: Any = None, more: str = ""
+    ) -> None:
         super().__init__(message)
+        self.more = more
         self.sample = sample
         self.comparison = comparison
+
+
+class LimitMissed(AssertionError):
+    """A model is less accurate, slower or larger than its test allows."""
+
+
+class BaselineChanged(AssertionError):
+    """A model on a board is not what its baseline says, in a way that was asked to fail."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Runtime
+    from pytest_tflm.runtime.board import BoardRuntime
 
 
 @pytest.fixture
@@ -118,6 +119,23 @@ def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | N
     this test; None if none has."""
     state = request.config.stash[STATE]
     return lambda: state.comparison
+
+
+@pytest.fixture
+def tflm_budgets(
+    request: pytest.FixtureRequest,
+    _tflm_device: BoardRuntime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+) -> Callable[[], None]:
+    """``tflm_budgets()`` fails the test with LimitMissed where the runs so far missed a limit on
+    time or memory of this test's settings, its ``tflm`` marker's among them. It skips where the
+    figures are not those of a board."""
+    from pytest_tflm.suite.measures import check_budgets
+
+    state = request.config.stash[STATE]
+    return lambda: check_budgets(state, tflm_settings, tflm_model, tflm_samples, _tflm_device)
 
 
 @pytest.fixture

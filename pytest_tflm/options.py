@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_tflm.errors import SettingsError
+from pytest_tflm.record.budgets import baseline_rules, bytes_of, microseconds, per_operator
 from pytest_tflm.runtime.spec import DEFAULT_RESOLVER, INTERPRETERS, RESOLVERS, Line, RuntimeSpec
 
 VERDICTS = ("off", "brief", "full")
 PER_SAMPLE = ("on", "off", "auto")
 MOST_TESTS = 1000
 """Samples of a model that are a test each, if nothing else is asked for."""
+RESIZE = ("squash", "crop", "pad")
+BUDGETS = ("board", "all")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
@@ -43,6 +46,23 @@ class Settings(NamedTuple):
     conformance: int
     save: Path | None
     per_sample: str
+    label_column: str
+    classes: tuple[str, ...]
+    sample_range: tuple[float, float] | None
+    image_resize: str
+    min_accuracy: float | None
+    max_accuracy_drop: float | None
+    min_agreement: float | None
+    max_latency: int | None
+    max_operator_latency: Mapping[str, int]
+    max_arena: int | None
+    budgets: str
+    baseline: Path | None
+    baseline_update: bool
+    baseline_fail: Mapping[str, float]
+    json: Path | None
+    csv: Path | None
+    html: Path | None
 
     @property
     def lsb(self) -> int:
@@ -113,6 +133,8 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     repeatable: bool = False
     marker: bool = False
+    takes_value: bool = True
+    """False: on the command line its name is enough, and means ``on``."""
 
     @property
     def flag(self) -> str:
@@ -179,6 +201,38 @@ def _baud(text: str, source: str) -> int:
 
 def _baud_or_stay(text: str, source: str) -> int:
     return 0 if text.strip() == "0" else _baud(text, source)
+
+
+def _share(text: str, source: str) -> float:
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise SettingsError(f"{source}: {text!r} is not a share from 0 to 1, or 0% to 100%.")
+    return value
+
+
+def _names(text: str, source: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if len(set(names)) != len(names):
+        raise SettingsError(f"{source}: a name is there twice in {text!r}.")
+    return names
+
+
+def _range(text: str, source: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        values = (float(low), float(high))
+    except ValueError:
+        values = (0.0, 0.0)
+    if not values[0] < values[1] < float("inf") or values[0] == float("-inf"):
+        raise SettingsError(f"{source}: {text!r} is not LOW:HIGH, 0:1 or -1:1 for example.")
+    return values
+
+
+def _operator_times(text: str, source: str) -> Mapping[str, int]:
+    return per_operator(text, source) if text else {}
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
@@ -278,8 +332,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "samples",
         "FILE|N",
-        "Inputs: a .npz or .npy file, or a number of random samples. Default: MODEL_samples.npz "
-        "beside the model, or 32 random samples without that file",
+        "Inputs: a .npz, .npy, .csv or .wav file, a folder of images, .wav or .csv files, or a "
+        "number of random samples. Default: MODEL_samples.npz beside the model, or 32 random "
+        "samples without that file",
         _text,
         "",
         marker=True,
@@ -305,9 +360,9 @@ OPTIONS: tuple[Option, ...] = (
         "verdict",
         "|".join(VERDICTS),
         "Explanation of a failing test, once for each model: cause and remedy (brief), all "
-        "evidence (full), or none (off)",
+        "evidence (full; also with -v), or none (off)",
         _one_of(VERDICTS),
-        "full",
+        "brief",
         choices=VERDICTS,
     ),
     Option(
@@ -350,7 +405,140 @@ OPTIONS: tuple[Option, ...] = (
         "auto",
         choices=PER_SAMPLE,
     ),
+    Option(
+        "label_column",
+        "NAME",
+        "Column of a .csv file that holds the labels",
+        _text,
+        "label",
+        marker=True,
+    ),
+    Option(
+        "classes",
+        "NAME,NAME,…",
+        "Names of the classes, in the order of the model's outputs. Default: the labels' names in "
+        "alphabetical order",
+        _names,
+        "",
+        marker=True,
+    ),
+    Option(
+        "sample_range",
+        "LOW:HIGH",
+        "Real values of a black and a white pixel, or of the largest negative and positive sound. "
+        "Default: 0:1 for images, -1:1 for .wav files",
+        _range,
+        "",
+        marker=True,
+    ),
+    Option(
+        "image_resize",
+        "|".join(RESIZE),
+        "How an image is made to fit the input: stretched, cut at its edges, or with black edges",
+        _one_of(RESIZE),
+        "squash",
+        choices=RESIZE,
+        marker=True,
+    ),
+    Option(
+        "min_accuracy",
+        "X",
+        "Smallest share of samples for which the board must give the label's class (0.9, 90%)",
+        _share,
+        "",
+        marker=True,
+    ),
+    Option(
+        "max_accuracy_drop",
+        "X",
+        "Largest accuracy that the board may lose against the float model, or against the "
+        "reference without one (0.01, 1%)",
+        _share,
+        "",
+        marker=True,
+    ),
+    Option(
+        "min_agreement",
+        "X",
+        "Smallest share of samples for which the board must give the reference's class",
+        _share,
+        "",
+        marker=True,
+    ),
+    Option(
+        "max_latency",
+        "TIME",
+        "Longest time of Invoke, for 95% of the runs (20ms, 750us)",
+        microseconds,
+        "",
+        marker=True,
+    ),
+    Option(
+        "max_operator_latency",
+        "OPERATOR:TIME,…",
+        "Longest time of operators, by type or index (CONV_2D:5ms,17:300us)",
+        _operator_times,
+        "",
+        marker=True,
+    ),
+    Option(
+        "max_arena",
+        "SIZE",
+        "Largest arena that the model may use on the board, in bytes (90k is 92160)",
+        bytes_of,
+        "",
+        marker=True,
+    ),
+    Option(
+        "budgets",
+        "|".join(BUDGETS),
+        "Where limits on time and memory fail a test: on a board, or on the simulator and the "
+        "emulated board too, whose figures are not those of a board",
+        _one_of(BUDGETS),
+        "board",
+        choices=BUDGETS,
+    ),
+    Option(
+        "baseline",
+        "DIR",
+        "Folder of baselines: compare outputs, latency, arena and accuracy with those kept there",
+        _path,
+        "",
+    ),
+    Option(
+        "baseline_update",
+        "on|off",
+        "Write the baselines instead of comparing",
+        _on_off,
+        "off",
+        choices=("on", "off"),
+        takes_value=False,
+    ),
+    Option(
+        "baseline_fail",
+        "RULES",
+        "Changes from the baseline that fail: outputs and reference (:N allows N LSB), model, "
+        "samples, versions, latency, arena and accuracy (:N% allows so much)",
+        baseline_rules,
+        "outputs,latency:10%,arena:5%,accuracy:0.5%",
+        marker=True,
+    ),
+    Option(
+        "json", "FILE", "Write the record of the run, as JSON (docs/run.schema.json)", _path, ""
+    ),
+    Option("csv", "FILE", "Write a table with a row for each sample", _path, ""),
+    Option(
+        "html",
+        "FILE",
+        "Write a page about the run, one file without links (pip install 'pytest-tflm[html]')",
+        _path,
+        "",
+    ),
 )
+
+
+_EMPTY: dict[str, Any] = {"classes": (), "max_operator_latency": {}}
+"""Options whose value is not None where none is given."""
 
 
 def settings_from(
@@ -377,6 +565,8 @@ def settings_from(
         if not texts and option.default:
             texts = [option.default]
         read = [option.read(text, source) for text in texts if text]
+        if not read and option.name in _EMPTY:
+            read = [_EMPTY[option.name]]
         if option.repeatable:
             values["models"] = tuple(dict.fromkeys(read))
         else:

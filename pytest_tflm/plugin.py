@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_tflm.errors import OutputMismatch, SettingsError, TflmError
+from pytest_tflm.errors import (
+    BaselineChanged,
+    LimitMissed,
+    OutputMismatch,
+    SettingsError,
+    TflmError,
+)
 from pytest_tflm.fixtures import (
     _tflm_device,
     _tflm_reference,
     device,
     reference,
+    tflm_budgets,
     tflm_compared,
     tflm_keep,
     tflm_model,
@@ -30,12 +37,14 @@ from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
+    from pytest_tflm.suite.run_reports import RunReports
 
 __all__ = [  # fixtures, for pytest to find
     "_tflm_device",
     "_tflm_reference",
     "device",
     "reference",
+    "tflm_budgets",
     "tflm_compared",
     "tflm_keep",
     "tflm_model",
@@ -45,22 +54,27 @@ __all__ = [  # fixtures, for pytest to find
     "tflm_tolerance",
 ]
 
+_OURS = (TflmError, OutputMismatch, LimitMissed, BaselineChanged)
+_REPORTING = "tflm-reporting"
 _MARKER = (
     "tflm(model=, runtime=, resolver=, tolerance=, float_tolerance=, samples=, seed=): "
     "pytest-tflm settings of this test, before those of the command line"
 )
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_tflm.suite import hooks
+
+    pluginmanager.add_hookspecs(hooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tflm", "models on microcontrollers (pytest-tflm)")
     for option in OPTIONS:
-        group.addoption(
-            option.flag,
-            action="append",
-            dest=option.ini,
-            metavar=option.metavar,
-            help=option.help_text,
-        )
+        kind: dict[str, Any] = {"action": "append", "metavar": option.metavar}
+        if not option.takes_value:
+            kind = {"action": "append_const", "const": "on"}
+        group.addoption(option.flag, dest=option.ini, help=option.help_text, **kind)
         if option.repeatable:
             parser.addini(option.ini, help=option.help, type="paths", default=[])
         else:
@@ -96,11 +110,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         settings = settings_from(command_line, ini, os.environ)
-        state = State(settings, named_models(config.args), config.invocation_params.dir)
+        state = State(
+            settings,
+            named_models(config.args),
+            config.invocation_params.dir,
+            lambda model: config.hook.pytest_tflm_samples(config=config, model=model),
+        )
         config.stash[STATE] = state
         config.stash[PIPELINE] = Pipeline(state)
     except TflmError as error:
         raise pytest.UsageError(str(error)) from None
+    config.stash[STATE].verbose = config.get_verbosity() > 0
+    if not hasattr(config, "workerinput"):  # of a worker of pytest-xdist; its parent has the record
+        config.pluginmanager.register(_Reporting(config), _REPORTING)
 
 
 def named_models(args: Iterable[str]) -> list[Path]:
@@ -150,7 +172,7 @@ def pytest_report_collectionfinish(
         return None
     lines: list[str] = []
     with told("the header", lambda text: lines.append(f"tflm: note: {text}")):
-        from pytest_tflm.report.header import header_lines
+        from pytest_tflm.report.header import fitted, header_lines
 
         state = config.stash[STATE]
         reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -159,6 +181,8 @@ def pytest_report_collectionfinish(
         looked_at = models if {"_tflm_device", "_tflm_reference", "tflm_samples"} <= used else []
         notes = [note for model in looked_at for note in state.survey(model, settings).notes]
         lines += header_lines(settings, state.hosts, models, notes)
+        if reporter is not None and reporter.isatty:  # else they are for grep
+            lines = fitted(lines, config.get_terminal_writer().fullwidth)
     return lines
 
 
@@ -186,7 +210,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     excinfo = call.excinfo
-    is_ours = excinfo is not None and isinstance(excinfo.value, TflmError | OutputMismatch)
+    is_ours = excinfo is not None and isinstance(excinfo.value, _OURS)
     if excinfo is not None and is_ours:
         # pytest would parse the source of each frame, for a text that is replaced below.
         traceback = excinfo.traceback
@@ -218,7 +242,70 @@ def pytest_runtest_makereport(
 
         with told("the report to Allure", lambda text: report.sections.append(("tflm", text))):
             attach_to_allure(item, report)
+    if state.models or state.is_used:
+        with told("the run's record", note):
+            from pytest_tflm.suite.outcome import add_facts
+
+            add_facts(item, excinfo, report, state)
     return report
+
+
+class _Reporting:
+    """The hooks that make the record of the run, in the process that has all tests' reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._state = config.stash[STATE]
+        self._reports: RunReports | None = None
+        self.files: list[str] = []
+        """A line for each file that was written."""
+        self.in_blocks: list[Any] = []
+        """Reports of tests that are told in a block of their model."""
+
+    @property
+    def reports(self) -> RunReports:
+        if self._reports is None:
+            from pytest_tflm.suite.run_reports import RunReports
+
+            invocation = self._config.invocation_params
+            arguments = [str(each) for each in invocation.args]
+            self._reports = RunReports(self._state.settings, invocation.dir, arguments)
+        return self._reports
+
+    def pytest_sessionstart(self) -> None:
+        settings = self._state.settings
+        if settings.json is not None or settings.csv is not None or settings.html is not None:
+            try:
+                _ = self.reports
+            except TflmError as error:
+                raise pytest.UsageError(str(error)) from None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, "tflm_model_key"):
+            self.reports.take(report)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, exitstatus: int
+    ) -> Generator[None]:
+        if self._reports is None:
+            yield
+            return
+        from pytest_tflm.suite.blocks import in_blocks
+
+        level = self._state.verdict_level
+        with in_blocks(terminalreporter, self._reports, level) as self.in_blocks:
+            yield
+
+    def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
+        if self._reports is not None:
+            link = self._state.link
+            words = None if link is None else link.describe()
+            self.files = [*self._reports.finish(int(exitstatus), words), *self._reports.notes]
+
+    def pytest_unconfigure(self) -> None:
+        if self._reports is not None:
+            self._reports.close()
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -253,26 +340,25 @@ def pytest_terminal_summary(
 
 
 def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reporting: Any = config.pluginmanager.get_plugin(_REPORTING)
     properties: list[dict[str, Any]] = [
         dict(report.user_properties)
-        for reports in terminalreporter.stats.values()
+        for reports in [*terminalreporter.stats.values(), reporting.in_blocks]
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
         if not hasattr(report, "context")  # a subtest has those of its test
     ]
-    compared = [
-        found
-        for found in properties
-        if {"tflm_model", "tflm_verdict", "tflm_replay"} & found.keys()
-    ]
+    told = {"tflm_model", "tflm_verdict", "tflm_replay", "tflm_metrics", "tflm_baseline"}
+    compared = [found for found in properties if told & found.keys()]
     state = config.stash.get(STATE, None)
     verbose = config.get_verbosity() > 0
     link = state.link if state is not None and verbose else None
     key = "tflm_operator_times"
     times = [found[key] for found in properties if key in found and verbose]
-    if compared or link is not None:
+    files = reporting.files
+    if compared or link is not None or files:
         from pytest_tflm.report.summary import summary_lines
 
         terminalreporter.section("tflm")
-        for line in summary_lines(compared, link, times):
+        for line in [*summary_lines(compared, link, times), *files]:
             terminalreporter.line(line)

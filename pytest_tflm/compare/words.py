@@ -33,7 +33,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 def mismatch(comparison: Comparison, more: str = "") -> OutputMismatch:
     """The error of a comparison that did not pass, with the whole report and ``more`` behind it."""
     lines = comparison_lines(comparison)
-    return OutputMismatch("\n".join(lines) + more, comparison=comparison)
+    return OutputMismatch("\n".join(lines) + more, comparison=comparison, more=more)
 
 
 def headline(comparison: Comparison) -> list[str]:

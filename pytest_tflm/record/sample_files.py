@@ -24,7 +24,10 @@ LARGEST = 1 << 30
 """Bytes of all arrays that are read from one file."""
 _MOST_MEMBERS = 10_000
 _MOST_DIMENSIONS = 32
-_WANTED = "A .npy file with one array or a .npz file with one for each input is needed."
+_WANTED = (
+    "A .npy file with one array, a .npz file with one for each input, a .csv or .wav file, or a "
+    "folder of files is needed."
+)
 
 
 def read_arrays(path: Path, wanted: Callable[[list[str]], list[str]]) -> dict[str, NDArray[Any]]:
@@ -47,10 +50,7 @@ def read_arrays(path: Path, wanted: Callable[[list[str]], list[str]]) -> dict[st
         raise SampleError(f"--tflm-samples: there is no file {path}.") from None
     except OSError as error:
         raise SampleError(f"{path} cannot be read: {error.strerror or error}.") from None
-    hint = ""
-    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        hint = " numpy.save('samples.npy', numpy.loadtxt(…)) makes one of a text file."
-    raise SampleError(f"{path} is neither a .npy nor a .npz file. {_WANTED}{hint}")
+    raise SampleError(f"{path} is neither a .npy nor a .npz file. {_WANTED}")
 
 
 def _members(

@@ -1,14 +1,16 @@
-"""Samples for a model: from a .npz or .npy file, or random ones from a seed."""
+"""Samples for a model: from files, from a project's own code, or random ones from a seed."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_tflm.errors import SampleError
+from pytest_tflm.record.given import GivenSamples, Reading, SampleSequence, plain_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model, Tensor
 
     Sample = NDArray[np.generic] | tuple[NDArray[np.generic], ...]
+    Label = str | int | float
 
 DEFAULT_COUNT = 32
 _LARGEST_COUNT = 10_000_000
 _SHOWN_NAMES = 8
+_LABELS = ("labels", "label", "y")
+"""Names of an array of labels in a .npz file."""
 
 
 class Samples(Protocol):
@@ -30,6 +35,11 @@ class Samples(Protocol):
     def source(self) -> str:
         """Where they come from, for people."""
 
+    @property
+    def labels(self) -> Sequence[Label] | None:
+        """What is right for each sample: a class's name or number, or a real value; None if that is
+        not known."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
@@ -37,11 +47,14 @@ class Samples(Protocol):
     def __iter__(self) -> Iterator[Sample]: ...
 
 
-def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
+def samples_for(
+    model: Model, samples: str | Path | None, seed: int, reading: Reading | None = None
+) -> Samples:
     """What ``--tflm-samples`` means for this model.
 
     ``samples`` is a path, a count, or None: then ``MODEL_samples.npz`` beside the model's file if
-    there is one, else 32 random samples. Raises SampleError.
+    there is one, else 32 random samples. A folder, a .csv and a .wav file are read as ``reading``
+    says. Raises SampleError.
     """
     if samples is None:
         beside = model.path and model.path.with_name(f"{model.path.stem}_samples.npz")
@@ -55,24 +68,41 @@ def samples_for(model: Model, samples: str | Path | None, seed: int) -> Samples:
                 f"--tflm-samples={text}: a count of random samples is from 1 to {_LARGEST_COUNT}."
             )
         return RandomSamples(model, int(text), seed)
-    return FileSamples.open(Path(text), model)
+    path = Path(text)
+    if path.is_dir() or path.suffix.lower() in (".csv", ".wav"):
+        from pytest_tflm.record.sample_folders import open_files
+
+        return open_files(path, model, reading or Reading())
+    return FileSamples.open(path, model)
 
 
-class _Sequence:
-    """Iteration over what has a length and items."""
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def __getitem__(self, index: int) -> Sample:
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
+def given_samples(model: Model, given: Any, source: str) -> Samples:
+    """Samples that a project's own code made: a sequence of samples, or a pair of one and of its
+    labels. Raises SampleError naming ``source``."""
+    samples, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    try:
+        found = GivenSamples(source, list(samples), None if labels is None else list(labels))
+    except TypeError:
+        raise SampleError(
+            f"{source} gave a {type(given).__name__}: a sequence of samples is needed, or a pair "
+            "of one and of its labels."
+        ) from None
+    if not len(found):
+        raise SampleError(f"{source} gave no samples for {model.name}.")
+    if found.labels is not None and len(found.labels) != len(found):
+        raise SampleError(f"{source} gave {len(found)} samples and {len(found.labels)} labels.")
+    for index in range(len(found)):
+        try:
+            model.quantize(found[index])
+        except SampleError as error:
+            raise SampleError(
+                f"{source}: sample {index} does not fit {model.name}: {error}"
+            ) from None
+    return found
 
 
 @dataclass(frozen=True)
-class RandomSamples(_Sequence):
+class RandomSamples(SampleSequence):
     """Sample *i* is the same for a given model interface, seed and *i*, however many are made.
 
     Quantised inputs and those of 8 or 16 bits get codes uniform over the dtype's whole range; other
@@ -167,11 +197,16 @@ def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
-class FileSamples(_Sequence):
+class FileSamples(SampleSequence):
     """Samples stacked along the first axis of one array for each input of the model."""
 
     path: Path
     arrays: tuple[NDArray[Any], ...]
+    known: tuple[Label, ...] | None = None
+
+    @property
+    def labels(self) -> Sequence[Label] | None:
+        return self.known
 
     @property
     def source(self) -> str:
@@ -190,7 +225,7 @@ class FileSamples(_Sequence):
         """Read ``path`` for ``model``. Raises SampleError naming the file and what does not fit."""
         from pytest_tflm.record.sample_files import read_arrays
 
-        arrays = _choose(path, model, read_arrays)
+        arrays, labels = _choose(path, model, read_arrays)
         counts = {len(array) for array in arrays}
         if len(counts) != 1:
             raise SampleError(
@@ -199,7 +234,10 @@ class FileSamples(_Sequence):
             )
         if counts == {0}:
             raise SampleError(f"{path} holds no samples.")
-        samples = cls(path, arrays)
+        known = None
+        if labels is not None and labels.ndim == 1 and len(labels) == len(arrays[0]):
+            known = tuple(plain_labels(labels, str(path)))
+        samples = cls(path, arrays, known)
         try:
             model.quantize(samples[0])
         except SampleError as error:
@@ -209,11 +247,13 @@ class FileSamples(_Sequence):
 
 def _choose(
     path: Path, model: Model, read: Callable[..., dict[str, NDArray[Any]]]
-) -> tuple[NDArray[Any], ...]:
-    """The arrays for the model's inputs, by the names that ``Model.quantize`` knows."""
+) -> tuple[tuple[NDArray[Any], ...], NDArray[Any] | None]:
+    """The arrays for the model's inputs, by the names that ``Model.quantize`` knows, and that of
+    the labels if there is one."""
     from pytest_tflm.model.quantise import check_codes, input_names
 
     names: list[str] = []
+    labels: list[str] = []
     if not model.inputs:
         raise SampleError(f"{model.name} has no inputs, so that no samples can be given.")
 
@@ -228,6 +268,7 @@ def _choose(
                     f"{shown}{more}. Name it {f'input_{position}'!r}"
                     f"{' or inputs' * (len(model.inputs) == 1)}."
                 )
+        labels[:] = [name for name in _LABELS if name in present and name not in names][:1]
         return names
 
     arrays = read(path, wanted)
@@ -239,4 +280,8 @@ def _choose(
             check_codes(tensor, array)
         except SampleError as error:
             raise SampleError(f"{path} does not fit {model.name}: {error}") from None
-    return tuple(arrays[name] for name in names)
+    known = None
+    if labels:
+        with contextlib.suppress(SampleError):  # something else of that name, objects for example
+            known = read(path, lambda _: labels)[labels[0]]
+    return tuple(arrays[name] for name in names), known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
@@ -30,6 +31,15 @@ def header_lines(
         f"tflm: reference: {settings.reference.name}, {settings.tolerance_words}",
         *(line for model in models for line in _lint_lines(model)),
         *(f"tflm: note: {note}" for note in notes),
+    ]
+
+
+def fitted(lines: Iterable[str], width: int) -> list[str]:
+    """The lines, none longer than ``width``; what goes on is indented."""
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, width, subsequent_indent="      ", break_on_hyphens=False)
     ]
 
 

@@ -41,6 +41,10 @@ def summary_lines(
     lines += [f"note: {note}" for note in dict.fromkeys(notes)]
     told = (str(found["tflm_verdict"]) for found in compared if "tflm_verdict" in found)
     lines += [f"why: {line}" for line in dict.fromkeys(told)]
+    lines += [str(found["tflm_metrics"]) for found in compared if "tflm_metrics" in found]
+    lines += [
+        f"baseline: {found['tflm_baseline']}" for found in compared if "tflm_baseline" in found
+    ]
     lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]
     lines += [f"replay: {found['tflm_replay']}" for found in compared if "tflm_replay" in found]
     if link is not None:

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
@@ -23,6 +23,7 @@ from pytest_tflm.errors import (
 from pytest_tflm.model.refusal import interface_reason
 from pytest_tflm.runtime.ahead import Ahead, Turns, packed
 from pytest_tflm.runtime.base import OperatorTime, Outputs, Progress
+from pytest_tflm.runtime.latency import Latency, latency_of
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ _LAST_BREATH = 0.5
 _REOPENINGS = 5
 _LAST_RUN = 64
 """Inputs that are kept of what a model without state has run."""
+_TIMES = 100_000
+"""Runs whose time is kept."""
+_SIMULATED: dict[str, Literal["simulator", "emulator"]] = {
+    "simulator": "simulator",
+    "mps2-an386": "emulator",
+}
+"""Boards that are programs, by the name that they give."""
 _BYTES_OF_A_STREAM = 32 << 20
 """Of what a model with state has run."""
 
@@ -122,6 +130,11 @@ class BoardHost:
     @property
     def name(self) -> str:
         return f"board {self.connection().identity.board}"
+
+    @property
+    def kind(self) -> Literal["board", "simulator", "emulator"]:
+        """What it is. Greets it: raises LinkError or BoardError."""
+        return _SIMULATED.get(self.connection().identity.board, "board")
 
     @property
     def takes_models(self) -> bool:
@@ -317,6 +330,7 @@ class BoardRuntime:
         self.name = host.name
         self._checked: LoadedModel | None = None
         self._ran: deque[bytes] = deque()
+        self._times: deque[int] = deque(maxlen=_TIMES)
         self._has_forgotten = False
         self.ahead = Ahead(model.quantize, self._run_all)
         reason = interface_reason(model)
@@ -341,6 +355,12 @@ class BoardRuntime:
     def loaded(self) -> LoadedModel:
         """What the board says of the model: arena used and there, tensors."""
         return self._ready()
+
+    @property
+    def latency(self) -> Latency | None:
+        """How long Invoke took over all runs of the model so far, by the board's clock; None before
+        the first."""
+        return latency_of(self._times, self.host.kind == "board")
 
     @property
     def takes_models(self) -> bool:
@@ -492,6 +512,8 @@ class BoardRuntime:
     def _outputs(self, result: RunResult) -> Outputs:
         tensors = self.model.outputs
         arrays = _arrays(result.outputs, tensors)
+        if result.microseconds is not None:
+            self._times.append(result.microseconds)
         return Outputs(arrays, tensors, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Outputs, Runtime
+    from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.suite.judgement import Judgement
 
 _SAMPLES_OF_STATE_CHECKS = 8
@@ -61,6 +62,9 @@ def test_outputs(
 
     expected = outputs(_tflm_reference, REFERENCE)
     got = outputs(_tflm_device, DEVICE)
+    if state.keeps(tflm_settings, tflm_samples):
+        state.kept.keep(_tflm_reference, tflm_samples, index, expected)
+        state.kept.keep(_tflm_device, tflm_samples, index, got)
     found = judge(
         state,
         tflm_settings,
@@ -70,6 +74,17 @@ def test_outputs(
         expected,
     )
     comparison = found.comparison
+    state.facts.sample(
+        request.node.nodeid,
+        tflm_model,
+        tflm_settings,
+        tflm_samples,
+        index,
+        got,
+        expected,
+        comparison,
+        found.passed,
+    )
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", f"{got.runtime} against {expected.runtime}")
     record_property("tflm_within", comparison.passed)
@@ -104,15 +119,39 @@ def test_all_outputs(
     record_property: Callable[[str, object], None],
 ) -> None:
     """What test_outputs checks, for all samples in one test. The first that fail are subtests."""
+    from pytest_tflm.record.facts import finite
     from pytest_tflm.suite.streamed import tallied
     from pytest_tflm.suite.subtests import each_as_subtest
 
     state = request.config.stash[STATE]
+    single = f"{request.node.nodeid.rpartition('::')[0]}::test_outputs"
+    facts = state.facts.of_many(single, tflm_model, tflm_settings, tflm_samples)
+
+    def each(number: int, got: Outputs, expected: Outputs, found: Judgement | None) -> None:
+        if state.keeps(tflm_settings, tflm_samples):
+            state.kept.keep(_tflm_reference, tflm_samples, number, expected)
+            state.kept.keep(_tflm_device, tflm_samples, number, got)
+        facts(number, got, expected, found)
+
     tally = tallied(
         _tflm_device,
         _tflm_reference,
         tflm_samples,
         functools.partial(judge, state, tflm_settings, tflm_model),
+        each,
+    )
+    state.facts.add(
+        "tally",
+        {
+            "samples": tally.samples,
+            "equal": tally.equal,
+            "within": tally.within,
+            "rounding": tally.carried,
+            "beyond": tally.differing.count,
+            "largest_lsb": tally.largest_lsb,
+            "largest_float": finite(tally.largest_float),
+        },
+        tflm_model,
     )
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", " against ".join(tally.runtimes))
@@ -128,7 +167,6 @@ def test_all_outputs(
         return
     record_property("tflm_differing", tally.differing.text())
     print(f"samples beyond the tolerance: {tally.differing.text()}")
-    single = f"{request.node.nodeid.rpartition('::')[0]}::test_outputs"
 
     def error(number: int, found: Judgement, more: str = "") -> OutputMismatch:
         made = found.error(f"{more}\nto run it alone, give pytest this test: {single}[{number}]")
@@ -185,6 +223,7 @@ def _kept(
 
 
 def test_same_input_same_output(
+    request: pytest.FixtureRequest,
     _tflm_device: Runtime,
     tflm_samples: Samples,
     record_property: Callable[[str, object], None],
@@ -199,6 +238,12 @@ def test_same_input_same_output(
             (each.index, each.name, each.microseconds) for each in _tflm_device.operator_times()
         ]
         record_property("tflm_operator_times", [_tflm_device.model.name, times])
+        facts = request.config.stash[STATE].facts
+        facts.add(
+            "operator_times",
+            [{"index": i, "name": name, "microseconds": time} for i, name, time in times],
+            _tflm_device.model,
+        )
     _same(second, first, "the same input run a second time")
 
 
@@ -236,6 +281,89 @@ def test_similar_inputs(
             what = f"input {number} of {len(inputs)} similar ones, each from a reset"
             text = f"{what}: {found.error()}"
             raise OutputMismatch(text, sample=sample, comparison=found.comparison)
+
+
+def test_accuracy(
+    request: pytest.FixtureRequest,
+    _tflm_device: BoardRuntime,
+    _tflm_reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """The board is as accurate as is asked for, and gives the reference's classes often enough."""
+    from pytest_tflm.record.metrics import figure_rows
+    from pytest_tflm.suite.measures import accuracy
+
+    state = request.config.stash[STATE]
+    metrics = accuracy(
+        state, tflm_settings, tflm_model, tflm_samples, _tflm_device, _tflm_reference
+    )
+    figures = [f"{name} {words}" for name, words in figure_rows(metrics.runtimes)]
+    if figures:
+        record_property("tflm_metrics", f"{tflm_model.name}: {'; '.join(figures)}")
+
+
+def test_latency(
+    request: pytest.FixtureRequest,
+    _tflm_device: BoardRuntime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Invoke takes no longer than is allowed, by the board's clock, and so do the operators."""
+    from pytest_tflm.suite.measures import check_budgets
+
+    state = request.config.stash[STATE]
+    check_budgets(
+        state, tflm_settings._replace(max_arena=None), tflm_model, tflm_samples, _tflm_device
+    )
+    record_property("tflm_latency", f"{tflm_model.name}: {_tflm_device.latency}")
+
+
+def test_memory(
+    request: pytest.FixtureRequest,
+    _tflm_device: BoardRuntime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+) -> None:
+    """The model uses no more of the arena than is allowed."""
+    from pytest_tflm.suite.measures import check_budgets
+
+    state = request.config.stash[STATE]
+    settings = tflm_settings._replace(max_latency=None, max_operator_latency={})
+    check_budgets(state, settings, tflm_model, tflm_samples, _tflm_device)
+
+
+def test_baseline(
+    request: pytest.FixtureRequest,
+    _tflm_device: BoardRuntime,
+    _tflm_reference: Runtime,
+    tflm_model: Model,
+    tflm_samples: Samples,
+    tflm_settings: Settings,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Outputs, latency, arena and accuracy are those of the baseline."""
+    from pytest_tflm.suite.measures import compared_with_baseline
+
+    state = request.config.stash[STATE]
+    assert tflm_settings.baseline is not None
+    changes = compared_with_baseline(
+        state,
+        tflm_settings,
+        tflm_model,
+        tflm_samples,
+        _tflm_device,
+        _tflm_reference,
+        state.path(tflm_settings.baseline),
+    )
+    if changes:
+        words = "; ".join(change.text for change in changes)
+        record_property("tflm_baseline", f"{tflm_model.name}: {words}")
 
 
 def test_fuzz(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,25 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pytest_tflm.model import Model
+    from pytest_tflm.options import Settings
+
+
+_ASKED: dict[str, Callable[[Settings], bool]] = {
+    "test_accuracy": lambda settings: any(
+        limit is not None
+        for limit in (
+            settings.min_accuracy,
+            settings.max_accuracy_drop,
+            settings.min_agreement,
+        )
+    ),
+    "test_latency": lambda settings: (
+        settings.max_latency is not None or bool(settings.max_operator_latency)
+    ),
+    "test_memory": lambda settings: settings.max_arena is not None,
+    "test_baseline": lambda settings: settings.baseline is not None,
+}
+"""Tests that are part of the suite when options ask for them."""
 
 
 class ModelFile(pytest.Module):
@@ -28,11 +47,20 @@ class ModelFile(pytest.Module):
 
         return checks
 
+    def _has_labels(self, state: State) -> bool:
+        try:
+            return state.samples(state.open(self.path), state.settings).labels is not None
+        except TflmError:
+            return False  # the test of outputs says why
+
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         state = self.config.stash[STATE]
         settings = state.settings
         unasked = {"test_fuzz"} if not settings.fuzz else set()
         unasked.add("test_outputs" if self.is_streamed() else "test_all_outputs")
+        unasked |= {name for name, asks in _ASKED.items() if not asks(settings)}
+        if "test_accuracy" in unasked and self._has_labels(state):
+            unasked.remove("test_accuracy")
         if not settings.conformance or not kernels_of(state.open(self.path)):
             unasked.add("test_kernel")
         tests = super().collect()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
-from pytest_tflm.errors import OutputMismatch, TflmError
+from pytest_tflm.errors import BaselineChanged, LimitMissed, OutputMismatch, TflmError
 from pytest_tflm.printable import PAGE, printable
 from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import State, settings_of
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _KNOWN_WIDTH = 110
 _DETAILS, _WHAT, _WHY = "tflm: details", "tflm: comparison", "tflm: why"
 _LONGEST_SECTION = 1 << 16
+_SAID = (OutputMismatch, LimitMissed, BaselineChanged)
+"""Failures whose text says all: they are shown without a traceback."""
 
 
 def describe(
@@ -32,7 +35,7 @@ def describe(
         _add(report, "tflm: note", text)
 
     error = excinfo.value
-    if isinstance(error, TflmError | OutputMismatch):
+    if isinstance(error, (TflmError, *_SAID)):
         text = printable(f"{type(error).__name__}: {error}", PAGE, keep="\n")
         _record(item, report, "tflm_error", text)
     if isinstance(error, TflmError):
@@ -78,6 +81,36 @@ def attach_to_allure(item: pytest.Item, report: pytest.TestReport) -> None:
         allure.attach(text, name=title, attachment_type=allure.attachment_type.TEXT)
 
 
+def add_facts(
+    item: pytest.Item,
+    excinfo: pytest.ExceptionInfo[BaseException] | None,
+    report: pytest.TestReport,
+    state: State,
+) -> None:
+    """Give the report what it carries into the record of the run: which model it is about, what was
+    found out in it, and whether it is told with others of its model."""
+    from pytest_tflm.record.facts import key_of
+    from pytest_tflm.suite.collect import ModelFile
+
+    file = item.getparent(ModelFile)
+    model = getattr(item, "funcargs", {}).get("tflm_model")
+    if model is None and file is not None:
+        model = state.open(file.path)
+    if model is None:
+        return
+    carried: Any = report
+    if state.is_used:
+        with contextlib.suppress(TflmError):  # of samples that cannot be read, which the test says
+            state.facts.describe(model, settings_of(item, state))
+            state.facts.board(state.board, state.hosts.versions())
+    carried.tflm_model_key = key_of(model)
+    carried.tflm_facts = state.facts.take()
+    if excinfo is not None and isinstance(excinfo.value, OutputMismatch):
+        carried.tflm_more = printable(excinfo.value.more, _LONGEST_SECTION, keep="\n")
+    if file is not None and report.when == "call" and report.failed:
+        carried.tflm_block = "" if getattr(report, "tflm_error", False) else key_of(model)
+
+
 def _describe_mismatch(
     item: pytest.Item,
     excinfo: pytest.ExceptionInfo[BaseException],
@@ -86,7 +119,7 @@ def _describe_mismatch(
     note: Callable[[str], None],
 ) -> None:
     error, comparison = excinfo.value, state.comparison
-    if isinstance(error, OutputMismatch):
+    if isinstance(error, _SAID):
         with told("describing this mismatch", note):
             report.longrepr = _without_traceback(item, excinfo, error)
     if isinstance(error, AssertionError) and comparison is not None:
@@ -94,6 +127,8 @@ def _describe_mismatch(
             from pytest_tflm.compare.words import comparison_lines
 
             _add(report, _WHAT, "\n".join(comparison_lines(comparison)))
+    if isinstance(error, LimitMissed | BaselineChanged):
+        return  # what differs is no output of this run
     with told("explaining this test", note):
         _add_verdict(item, report, state, getattr(error, "sample", None))
 
@@ -175,7 +210,9 @@ def _add_verdict(
     failed = getattr(item, "callspec", None)
     number = failed.params.get("tflm_sample", -1) if failed is not None else -1
     try:
-        found = state.verdicts.section(report.nodeid, model, settings, samples, number, sample)
+        found = state.verdicts.section(
+            report.nodeid, model, settings, samples, number, sample, state.verdict_level
+        )
     except KeyboardInterrupt:
         # The test has failed, and that is not lost: pytest ends after it.
         found = ("interrupted", "interrupted")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tflm.errors import SettingsError, TflmError
+from pytest_tflm.suite.kept import KeptOutputs
 from pytest_tflm.suite.streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_tflm.compare.comparison import Comparison
     from pytest_tflm.link import Counters
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
     from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.suite.facts import Facts
     from pytest_tflm.suite.verdicts import Verdicts
     from pytest_tflm.verdict.carried import Carried
 
@@ -31,9 +33,18 @@ if TYPE_CHECKING:
 class State:
     """What one pytest run keeps: settings, opened models, and the pool of runtimes."""
 
-    def __init__(self, settings: Settings, named: list[Path], directory: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        named: list[Path],
+        directory: Path,
+        own_samples: Callable[[Model], object] | None = None,
+    ) -> None:
+        """``own_samples`` gives what a project's hook has for a model, None for nothing."""
         self.settings = settings
         self._directory = directory
+        self._own_samples = own_samples
+        self._facts: Facts | None = None
         self._opened: dict[Path, Model] = {}
         self._samples: dict[tuple[str, str | None, int], Samples] = {}
         self._surveys: dict[tuple[object, ...], Survey] = {}
@@ -42,6 +53,8 @@ class State:
         self.streams = Streams()
         self._shown: set[int] = set()
         self._progress: ProgressLine | None = None
+        self.kept = KeptOutputs()
+        self.verbose = False
         self.comparison: Comparison | None = None
         """Of the ``assert … == within(…)`` that failed last in the present test."""
         self.models: dict[Path, Model] = {}
@@ -49,6 +62,10 @@ class State:
             model = self.open(path)
             assert model.path is not None
             self.models[model.path] = model
+
+    def path(self, path: Path) -> Path:
+        """A path, relative to where pytest was started."""
+        return self._directory / path
 
     def open(self, path: Path) -> Model:
         """The model of a file, relative to where pytest was started. Raises ModelError."""
@@ -76,10 +93,28 @@ class State:
         """The samples that ``settings`` mean for ``model``. Raises SampleError."""
         key = (model.sha256, settings.samples, settings.seed)
         if key not in self._samples:
-            from pytest_tflm.record.samples import samples_for
-
-            self._samples[key] = samples_for(model, settings.samples, settings.seed)
+            self._samples[key] = self._open_samples(model, settings)
         return self._samples[key]
+
+    def _open_samples(self, model: Model, settings: Settings) -> Samples:
+        from pytest_tflm.record.given import Reading
+        from pytest_tflm.record.samples import given_samples, samples_for
+
+        if settings.samples is None and self._own_samples is not None:
+            given = self._own_samples(model)
+            if given is not None:
+                return given_samples(model, given, "pytest_tflm_samples")
+        reading = Reading(settings.label_column, settings.sample_range, settings.image_resize)
+        return samples_for(model, settings.samples, settings.seed, reading)
+
+    @property
+    def facts(self) -> Facts:
+        """What this process found out for the record of the run."""
+        if self._facts is None:
+            from pytest_tflm.suite.facts import Facts
+
+            self._facts = Facts(self.survey)
+        return self._facts
 
     @property
     def hosts(self) -> Hosts:
@@ -102,18 +137,36 @@ class State:
         return None if spec is None else self.hosts.board(spec)
 
     @property
+    def verdict_level(self) -> str:
+        """How much a verdict says: all evidence with ``-v``."""
+        level = self.settings.verdict
+        return "full" if self.verbose and level == "brief" else level
+
+    @property
     def verdicts(self) -> Verdicts:
         """Why tests failed."""
         if self._verdicts is None:
             from pytest_tflm.suite.verdicts import Verdicts
 
-            self._verdicts = Verdicts(self.hosts, self.progress)
+            self._verdicts = Verdicts(
+                self.hosts,
+                self.progress,
+                lambda model, verdict: self.facts.add("verdict", verdict, model),
+            )
         return self._verdicts
 
     @property
     def link(self) -> Counters | None:
         """What the link to the board did in this run; None if no board was greeted."""
         return self._hosts.link if self._hosts is not None else None
+
+    def keeps(self, settings: Settings, samples: Samples) -> bool:
+        """Whether a later test asks for the outputs of all samples."""
+        return (
+            samples.labels is not None
+            or settings.baseline is not None
+            or settings.min_agreement is not None
+        )
 
     def carried(
         self,

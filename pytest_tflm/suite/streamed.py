@@ -105,9 +105,11 @@ def tallied(
     reference: Runtime,
     samples: Samples,
     judge: Judge,
+    each: Callable[[int, Outputs, Outputs, Judgement | None], None] | None = None,
 ) -> Tally:
-    """Run all samples on both and compare. Raises what running one of them raises, after what came
-    before it is lost."""
+    """Run all samples on both and compare. ``each`` is told of every sample: its number, both
+    outputs, and how they were judged, None if they are equal. Raises what running one of them
+    raises, after what came before it is lost."""
     import numpy as np
 
     model, total = device.model, len(samples)
@@ -119,10 +121,14 @@ def tallied(
         tally.runtimes = got.runtime, expected.runtime
         if all(map(np.array_equal, got.arrays, expected.arrays)):
             tally.add_equal()
+            if each is not None:
+                each(number, got, expected, None)
             continue
         calls = device.calls, reference.calls
         found = judge(_until(model, samples, number), got, expected)
         tally.add(number, got, expected, found)
+        if each is not None:
+            each(number, got, expected, found)
         if (device.calls, reference.calls) != calls:
             # It ran something else on the board: what was under way is of no use any more.
             pairs.close()

@@ -10,6 +10,7 @@ from pytest_tflm.errors import TflmError
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
+    from pytest_tflm.record.run_record import VerdictRecord
     from pytest_tflm.record.samples import Samples
     from pytest_tflm.runtime.hosts import Hosts
     from pytest_tflm.runtime.spec import RuntimeSpec
@@ -21,7 +22,11 @@ Progress = Callable[[str, int, int], None]
 class Verdicts:
     """Makes a verdict for each model and reference of which a test failed."""
 
-    def __init__(self, hosts: Hosts, progress: Progress) -> None:
+    def __init__(
+        self, hosts: Hosts, progress: Progress, tell: Callable[[Model, VerdictRecord], None]
+    ) -> None:
+        """``tell`` is called with each verdict as it is made."""
+        self._tell = tell
         self._hosts = hosts
         self._progress = progress
         self._made: dict[tuple[str, RuntimeSpec], tuple[str, str]] = {}
@@ -34,6 +39,7 @@ class Verdicts:
         samples: Samples,
         failed: int,
         sample: object = None,
+        level: str = "brief",
     ) -> tuple[str, str] | None:
         """What the report of a failed test says about why: the text of the section, and the verdict
         in a line. ``failed`` is the number of the sample that it failed with, -1 if it had none;
@@ -56,9 +62,12 @@ class Verdicts:
             text = f"no verdict could be made: {error}"
             self._made[key] = (nodeid, text)
             return text, text
+        from pytest_tflm.verdict.as_record import as_record
+
+        self._tell(model, as_record(verdict))
         line = verdict_line(verdict)
         self._made[key] = (nodeid, line)
-        return "\n".join(verdict_lines(verdict, settings.verdict)), line
+        return "\n".join(verdict_lines(verdict, level)), line
 
     def _judge(
         self, model: Model, settings: Settings, samples: Samples, failed: int, sample: object

@@ -120,14 +120,19 @@ def _accusation_lines(kind: str, accusations: list[Accusation]) -> Iterator[str]
     yield from _wrapped(f"more: pytest-tflm explain {cause.name} ({page}){seen}", "    ")
 
 
-def _acquittal(verdict: Verdict) -> str:
-    """That the board is right, where it is and something else differs."""
+def is_board_right(verdict: Verdict) -> bool:
+    """Whether the board gives what host TFLM gives, each time, and something else differs."""
     evidence = verdict.evidence
     step = evidence.step("board")
     unsteady = evidence.differs("determinism")
     if step is None or step.outcome != "equal" or unsteady or verdict.is_equal:
-        return ""
-    if "tflm" not in evidence.outputs:
+        return False
+    return "tflm" in evidence.outputs
+
+
+def _acquittal(verdict: Verdict) -> str:
+    step = verdict.evidence.step("board")
+    if step is None or not is_board_right(verdict):
         return ""
     return f"The board is right: {step.title} is {step.text}."
 

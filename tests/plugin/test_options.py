@@ -34,12 +34,29 @@ def test_defaults():
         seed=0,
         timeout=None,
         suite=True,
-        verdict="full",
+        verdict="brief",
         float_model=None,
         fuzz=0,
         conformance=0,
         save=None,
         per_sample="auto",
+        label_column="label",
+        classes=(),
+        sample_range=None,
+        image_resize="squash",
+        min_accuracy=None,
+        max_accuracy_drop=None,
+        min_agreement=None,
+        max_latency=None,
+        max_operator_latency={},
+        max_arena=None,
+        budgets="board",
+        baseline=None,
+        baseline_update=False,
+        baseline_fail={"outputs": 0, "latency": 0.1, "arena": 0.05, "accuracy": 0.005},
+        json=None,
+        csv=None,
+        html=None,
     )
 
 
@@ -108,7 +125,8 @@ def test_every_option_tells_its_default_and_names_in_its_help():
 def test_the_documentation_has_every_option_with_its_default():
     usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
     for option in OPTIONS:
-        rows = [line for line in usage.splitlines() if line.startswith(f"| `{option.flag}=")]
+        shown = f"| `{option.flag}{'=' if option.takes_value else '`'}"
+        rows = [line for line in usage.splitlines() if line.startswith(shown)]
         assert len(rows) == 1, option.flag
         assert option.help.replace("|", r"\|") in rows[0]
         assert f"`{option.default}`" in rows[0] or not option.default

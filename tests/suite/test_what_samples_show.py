@@ -90,6 +90,9 @@ def test_codes_are_those_of_tflite_s_quantize_also_when_other_samples_ran_before
     samples = path.with_name("quiet.npz")
     np.savez(samples, x=np.linspace(0, 0.2, 6 * 40, dtype=np.float32).reshape(6, 1, 40))
     done = inner.pytest(
-        "--tflm-port=sim?defect=constant", f"--tflm-model={path}", f"--tflm-samples={samples}"
+        "--tflm-port=sim?defect=constant",
+        f"--tflm-model={path}",
+        f"--tflm-samples={samples}",
+        "-v",
     )
     assert "the samples' codes are those of TFLite's QUANTIZE" in done.output, done.output
