@@ -73,7 +73,7 @@ def block_lines(
     lines += _samples(model, width)
     lines += _of_the_worst(model, failures, level, width)
     rest = _rest(model, level, written)
-    return [*lines, Line(""), *(Line(each) for each in _wrapped(rest, width))]
+    return [*lines, Line(""), *_again(model), *(Line(each) for each in _wrapped(rest, width))]
 
 
 def _is_of_a_sample(failure: Failure, model: ModelRecord) -> bool:
@@ -176,11 +176,15 @@ def _values(model: ModelRecord, sample: SampleRecord) -> tuple[str, str]:
     return " ".join(f"{x:.4g}" for x in a), " ".join(f"{x:.4g}" for x in b)
 
 
-def _rest(model: ModelRecord, level: str, written: Sequence[str]) -> str:
-    parts = []
+def _again(model: ModelRecord) -> Iterator[Line]:
+    """A command, to be copied: however narrow the terminal is, it is one line."""
     worst = next(iter(worst_samples(model, 1)), None)
     if worst is not None and worst["outcome"] == "beyond":
-        parts.append(f"the worst alone: pytest {worst['test']!r}")
+        yield Line(f"the worst alone: pytest {worst['test']!r}")
+
+
+def _rest(model: ModelRecord, level: str, written: Sequence[str]) -> str:
+    parts = []
     if level == "brief" and model["verdict"] is not None:
         parts.append("evidence: -v")
     if written:

@@ -184,7 +184,7 @@ def test_all_outputs(
         errors.append((f"sample {number}", error(number, found, kept)))
     if each_as_subtest(request, errors):
         some = "" if len(errors) == tally.differing.count else f"; the first {len(errors)} are"
-        raise OutputMismatch(f"{tally.headline()}{some or '; shown'} above")
+        raise OutputMismatch(f"{tally.headline()}{some or '; they are'} subtests")
     first = str(errors[0][1])
     rest = "\n".join(f"{name}: {str(each).splitlines()[0]}" for name, each in errors[1:])
     raise OutputMismatch(

@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ET
 import model_builders
 import pytest
 
+from pytest_tflm.options import settings_from
+from pytest_tflm.record.journal import read_run
 from pytest_tflm.report.progress import ProgressLine
 from pytest_tflm.suite.streamed import Numbers
 from tests.runtime import state_models
@@ -50,7 +52,7 @@ def test_one_test_and_many_find_the_same(inner, model_file, tmp_path, state):
     path = model_file("m.tflite", state_models.svdf() if state else model_builders.conv_2d())
     words = (
         f"--tflm-model={path}", "--tflm-samples=40", "--tflm-runtime=tflm", "--tflm-tolerance=0",
-        "--tflm-verdict=off", "--tflm-port=sim?defect=one-code:5", "-k", "outputs",
+        "--tflm-verdict=off", "--tflm-port=sim?defect=one-code:5", "-k", "outputs", "-vv",
     )  # fmt: skip
     many = inner.pytest(*words, "--tflm-per-sample=on")
     failed = [int(n) for n in re.findall(r"FAILED .*test_outputs\[(\d+)\]", many.output)]
@@ -70,14 +72,14 @@ def test_one_test_and_many_find_the_same(inner, model_file, tmp_path, state):
 def test_at_most_ten_are_shown_in_full_and_all_are_listed(inner, small):
     done = inner.pytest(
         "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}", "--tflm-samples=300",
-        "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs", "-rA",
+        "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs", "-rA", "-vv",
     )  # fmt: skip
     assert done.status == 1
-    assert "are beyond the tolerance: 0-299; the first 10 are above" in done.output
+    assert "are beyond the tolerance: 0-299; the first 10 are subtests" in done.output
     assert "samples beyond the tolerance: 0-299" in done.output
     shown = re.findall(r"to run it alone, give pytest this test: \S*::test_outputs\[(\d+)\]",
                        done.output)  # fmt: skip
-    assert list(map(int, shown)) == list(range(10))
+    assert list(dict.fromkeys(map(int, shown))) == list(range(10))
     assert "kernel" in done.output, "the verdict"
     assert done.output.count("tflm: why") >= 1
 
@@ -86,7 +88,7 @@ def test_without_subtests_one_failure_tells_all(inner, small):
     done = inner.pytest(
         "-p", "no:subtests", "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}",
         "--tflm-samples=30", "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs",
-        "--tflm-verdict=off",
+        "--tflm-verdict=off", "-vv",
     )  # fmt: skip
     assert done.outcomes["failed"] == 1, done.output
     assert "30 of 30 samples are beyond the tolerance: 0-29" in done.output
@@ -197,3 +199,30 @@ def test_progress_is_seen_on_a_terminal_and_not_captured(small, command):
         pass
     assert process.wait() == 0, seen
     assert re.search(rb"of 30 samples, [\d.]+ a second, \d+% of the line, \d+ s left", seen), seen
+
+
+def test_what_failed_among_many_is_one_block(inner, small):
+    done = inner.pytest(
+        "--tflm-port=sim?defect=off-by-one:CONV_2D", f"--tflm-model={small}", "--tflm-samples=300",
+        "--tflm-tolerance=0", "--tflm-per-sample=off", "-k", "all_outputs", "--tflm-json=run.json",
+    )  # fmt: skip
+    assert done.lines("small.tflite: 300 of 300 samples beyond the tolerance, largest 1 LSB")
+    assert "300 of 300 samples are beyond the tolerance: 0-299" in " ".join(done.output.split())
+    assert "the 10 worst of 300 samples:" in done.output
+    assert len(done.lines("FAILED ")) == 1
+    run = read_run(inner.directory / "run.json")
+    (model,) = run["models"]
+    assert model["tally"]["beyond"] == len(model["samples"]) == 300
+    assert [test["test"].split("::")[-1] for test in run["tests"]] == ["test_all_outputs"]
+
+
+def test_of_many_that_pass_nothing_is_recorded_unless_asked(inner, small):
+    words = (SIM, f"--tflm-model={small}", "--tflm-samples=30", "--tflm-per-sample=off")
+    inner.pytest(*words, "-k", "all_outputs", "--tflm-csv=all.csv")
+    assert len((inner.directory / "all.csv").read_text().splitlines()) == 31
+    from pytest_tflm.suite.facts import Facts
+
+    facts = Facts(lambda *_: None)
+    take = facts.of_many("t", None, settings_from(lambda _: [], lambda _: [], {}), None)
+    take(0, None, None, None)
+    assert facts.take() == []
