@@ -9,7 +9,7 @@ $(shell mkdir -p .venv; find pytest_tflm docs/causes firmware \
   \( -name build -o -name __pycache__ -o -name '*.so' \) -prune -o -type f -print | sort > $(FILES).now; \
   cmp -s $(FILES).now $(FILES) && rm $(FILES).now || mv $(FILES).now $(FILES))
 
-.PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check format bench wheel-check clean
+.PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check docs format bench wheel-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -66,7 +66,7 @@ fuzz-sequences: .venv/installed-dev  ## sequences of steps on a simulated board 
 size:  ## flash, RAM and stack frames of the core on a Cortex-M4, against their limits
 	$(MAKE) --no-print-directory -C firmware/core size
 
-check: .venv/installed-dev  ## format, lint, types, import contracts, bandit, pip-audit (where its service answers)
+check: docs  ## format, lint, types, import contracts, the site, bandit, pip-audit (where its service answers)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -74,6 +74,9 @@ check: .venv/installed-dev  ## format, lint, types, import contracts, bandit, pi
 	$(BIN)/bandit --quiet -c pyproject.toml -r pytest_tflm tools
 	$(BIN)/python tools/audit.py
 	git ls-files '*.cpp' '*.h' '*.ino' | xargs $(BIN)/clang-format --dry-run -Werror
+
+docs: .venv/installed-dev  ## the documentation site, in build/site
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 
 format: .venv/installed-dev  ## put everything into format
 	$(BIN)/ruff format .
