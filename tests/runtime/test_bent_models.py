@@ -103,8 +103,11 @@ def test_no_bent_model_ends_a_process_or_takes_long(first, record_property):
                     what, got = run(host, model, sample, words)
                     found[f"{runtime}: {what}"] += 1
                     if got is not None and reference is not None:
-                        assert all(comparison_lines(compare(got, reference)))
-                        found["compared"] += 1
+                        try:
+                            assert all(comparison_lines(compare(got, reference)))
+                            found["compared"] += 1
+                        except SampleError:  # TFLM has the shape that is stored
+                            found["of other shapes"] += 1
                     reference = reference or got
     for what, count in sorted(found.items()):
         record_property(what, count)
