@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Host
 
 MODELS, AT_ONCE = 10_000, 250
-RUN_EACH = 4
+RUN_EACH = 10
 """One of so many is run as well: a crash costs the start of another process."""
 TIMEOUT = 5.0
 LONGEST = 120
@@ -113,4 +113,4 @@ def test_no_bent_model_ends_a_process_or_takes_long(first, record_property):
         record_property(what, count)
     # Otherwise nothing behind the verifier is being tried.
     assert found["accepted"] > AT_ONCE // 4
-    assert all(found[f"{runtime}: ran"] >= 5 for runtime in RUNTIMES), found
+    assert all(found[f"{runtime}: ran"] >= 2 for runtime in RUNTIMES), found
