@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from model_builders import Graph
 
+from tests.model import odd_models
+
 SIM = "--tflm-port=sim"
 
 
@@ -74,3 +76,15 @@ def test_fuzzing_passes_over_rounding(inner, model):
         SIM, f"--tflm-model={model}", "--tflm-samples=2", "--tflm-fuzz=200", "--tflm-verdict=off"
     )
     assert set(done.outcomes) == {"passed"}, done.output
+
+
+def test_rounding_that_a_state_carries_passes_and_a_wrong_state_does_not(inner, model_file):
+    """Each step of an LSTM rounds, and the next one begins with that."""
+    model = model_file("lstm.tflite", odd_models.lstm(inputs=8, units=32, steps=20))
+    arguments = (f"--tflm-model={model}", "--tflm-samples=6", "--tflm-verdict=off")
+    done = inner.pytest(SIM, *arguments)
+    assert set(done.outcomes) == {"passed"}, done.output
+    assert "UNIDIRECTIONAL_SEQUENCE_LSTM rounds differently" in done.output
+    defect = "negative-codes:UNIDIRECTIONAL_SEQUENCE_LSTM"
+    done = inner.pytest(f"--tflm-port=sim?defect={defect}", *arguments)
+    assert done.outcomes.get("failed", 0) >= 4, done.output
