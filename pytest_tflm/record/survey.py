@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 16
 """Samples that are run on the reference before the tests, at most."""
-_CLAMPED_SHARE = 0.01
+CLAMPED_SHARE = 0.01
 """A share of clamped values that is worth a line."""
 
 
@@ -38,9 +38,7 @@ def survey(model: Model, samples: Samples, reference: Host) -> Survey:
     error is the tests' to show.
     """
     first = list(islice(samples, _LOOKED_AT))
-    notes = [
-        f"{model.name}: {each}" for each in model.clamped(first) if each.share > _CLAMPED_SHARE
-    ]
+    notes = [f"{model.name}: {each}" for each in model.clamped(first) if each.share > CLAMPED_SHARE]
     try:
         if len(first) < 2 or _varies(model, first, reference):
             return Survey(samples, tuple(notes))

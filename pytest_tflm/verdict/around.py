@@ -88,6 +88,13 @@ def _planes(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
     return np.ascontiguousarray(codes.transpose(0, 3, 1, 2)).reshape(codes.shape)
 
 
+def _rows_and_columns(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
+    """Columns in memory where rows should be."""
+    if codes.ndim != 4 or 1 in codes.shape[1:3]:
+        return None
+    return np.ascontiguousarray(codes.transpose(0, 2, 1, 3)).reshape(codes.shape)
+
+
 def _end(first: bool, count: int, code: str) -> Change:
     def change(tensor: Tensor, codes: NDArray[Any]) -> NDArray[Any] | None:
         data = bytearray(codes.tobytes())
@@ -115,6 +122,7 @@ def _known() -> Iterator[tuple[str, Change]]:
         ("the zero point is added to each code", lambda c, s, z: c + z),
         ("the zero point is subtracted from each code", lambda c, s, z: c - z),
         ("codes are halved", lambda c, s, z: np.floor(c / 2)),
+        ("the lowest bit of each code is 0", lambda c, s, z: np.floor(c / 2) * 2),
         ("codes are negated", lambda c, s, z: -c),
     ):  # fmt: skip
         yield words, _mapped(rule)
@@ -126,6 +134,7 @@ def _known() -> Iterator[tuple[str, Change]]:
                 yield f"{what} {code}", _end(first, count, code)
     yield "channels are in the reverse order (RGB and BGR)", _channels_reversed
     yield "channels come first in memory, where they should come last", _planes
+    yield "rows and columns of the image are exchanged", _rows_and_columns
     yield "elements are in the reverse order", _flattened(lambda flat: flat[::-1])
     for count in (1, 2, 4, -1, -2, -4):
         for words, edge in (
@@ -198,7 +207,38 @@ def changed(evidence: Evidence) -> Changed | None:
             continue
     if copy is None or copy.is_constant or copy.limits or copy.ignores:
         return None
+    if (found := _by_map(evidence, copy)) is not None:
+        return found
     return Changed("inputs or outputs", copy.map, False)
+
+
+def _by_map(evidence: Evidence, copy: Copied) -> Changed | None:
+    """The map of codes that the copying model shows, done to the outputs, or to the inputs."""
+    known = copy.codes
+    model, (oracle, key) = evidence.model, evidence.oracle
+    if not known or len({tensor.dtype for tensor in (*model.inputs, *model.outputs)}) > 1:
+        return None
+
+    def mapped(run: Sequence[Arrays]) -> list[Arrays]:
+        return [
+            tuple(
+                np.array([known.get(c, c) for c in array.ravel().tolist()], array.dtype).reshape(
+                    array.shape
+                )
+                for array in sample
+            )
+            for sample in run
+        ]
+
+    if evidence.alike(mapped(evidence.outputs[key]), evidence.outputs["board"]):
+        return Changed("outputs", copy.map, True)
+    try:
+        made = oracle.attempt(model, mapped(evidence.samples)).outputs()
+    except InterpreterError:
+        return None
+    if evidence.alike(made, evidence.outputs["board"]):
+        return Changed("inputs", copy.map, True)
+    return None
 
 
 def _exchanged(evidence: Evidence) -> list[int] | None:
@@ -289,13 +329,21 @@ class Copied:
         return flat.shape[1] - last if last else 0
 
     @property
-    def map(self) -> str:
-        """What became of the codes: the same map everywhere, in words; empty if there is none."""
+    def codes(self) -> dict[float, float]:
+        """What became of each code; empty if not the same everywhere."""
         found: dict[float, float] = {}
         for s, g in zip(self.sent, self.got, strict=True):
             for code, became in zip(s.ravel().tolist(), g.ravel().tolist(), strict=True):
                 if found.setdefault(code, became) != became:
-                    return ""
+                    return {}
+        return found
+
+    @property
+    def map(self) -> str:
+        """The same in words; empty if there is none."""
+        found = self.codes
+        if not found:
+            return ""
         changed = [(a, b) for a, b in sorted(found.items()) if a != b]
         shown = ", ".join(f"{a} becomes {b}" for a, b in changed[:: max(1, len(changed) // 4)][:4])
         return f"the same map of codes everywhere: {shown}"

@@ -128,13 +128,15 @@ def _bytes(sample: Arrays) -> bytes:
 @dataclass(frozen=True)
 class Unsteady(Fact):
     """Equal inputs gave other outputs; ``drifts``: with each run, always moving the same way, by at
-    most ``step`` LSB a run. ``order``: only after other inputs."""
+    most ``step`` LSB a run. ``order``: only after other inputs. ``place``: the one element of the
+    outputs that moves, in words."""
 
     text: str
     runs: int
     drifts: bool
     order: bool
     step: int = 0
+    place: str = ""
 
 
 @experiment
@@ -149,7 +151,11 @@ def unsteady(evidence: Evidence) -> Unsteady | None:
     drifts = all(step.any() for step in steps) and len(signs) == 1
     largest = max(int(np.abs(step).max()) for step in steps) if drifts else 0
     order = not any(step.any() for step in steps)
-    return Unsteady(seen.text, len(outputs), drifts, order, largest)
+    moving = np.flatnonzero(np.any(steps, axis=0))
+    place = ""
+    if drifts and len(moving) == 1 and len(outputs[0]) > 1 and len(seen.runs[0]) == 1:
+        place = f"element {moving[0]} of {len(outputs[0])}"
+    return Unsteady(seen.text, len(outputs), drifts, order, largest, place)
 
 
 @experiment
@@ -288,12 +294,14 @@ def constant(got: Sequence[Arrays]) -> Constant | None:
 class Stale(Fact):
     """``count`` of ``samples`` outputs are those of the run before. If that is not all of them, it
     is where the input and the one before it begin with ``prefix`` equal bytes or more, or
-    (``by_sum``) where their bytes have one sum; 0 and False if neither tells."""
+    (``by_sum``) where their bytes have one sum, or in every second run (``by_turns``); 0 and False
+    if none of them tells."""
 
     count: int
     samples: int
     prefix: int = 0
     by_sum: bool = False
+    by_turns: bool = False
 
 
 @experiment
@@ -318,7 +326,14 @@ def stale(evidence: Evidence) -> Stale | None:
     most = max((shared[i] for i in told if not old[i]), default=0)
     by_sum = all(sum(data[i]) == sum(data[i - 1]) for i in told if old[i])
     prefix = least if least > most else 0
-    return Stale(sum(old), len(got) - 1, prefix, by_sum and not prefix)
+    if prefix or by_sum:
+        return Stale(sum(old), len(got) - 1, prefix, by_sum and not prefix)
+    return Stale(sum(old), len(got) - 1, by_turns=len(told) > 4 and _in_turns(told, old))
+
+
+def _in_turns(told: Sequence[int], old: Sequence[bool]) -> bool:
+    """All of every second run, and none between."""
+    return any(all(old[i] == (i % 2 == turn) for i in told) for turn in (0, 1))
 
 
 def _is_kept(evidence: Evidence, index: int) -> bool:
@@ -359,12 +374,42 @@ def stale_tail(got: Sequence[Arrays], want: Sequence[Arrays]) -> StaleTail | Non
     differing = np.flatnonzero(~_equal(ours[1:], theirs[1:]).all(axis=0))
     start, size = int(differing[0]), ours.shape[1]
     before = [_equal(ours[1:, start:], each[:-1, start:]).all() for each in (theirs, ours)]
-    if start == 0 or not any(before) or len(got) < 3:
+    if start == 0 or not any(before) or len(got) < 3 or (ours[:, start:] == ours[0, start:]).all():
         return None
     # One element that happens to be what it was is no tail.
     if int((~_equal(theirs[1:, start:], theirs[:-1, start:])).sum()) < 3:
         return None
     return StaleTail(output, size - start, size)
+
+
+@dataclass(frozen=True)
+class ConstantTail(Fact):
+    """The last ``count`` of ``size`` elements of output ``output`` are the same in all runs, and
+    begin with ``values`` (the first four); they should not be."""
+
+    output: int
+    count: int
+    size: int
+    values: tuple[float, ...]
+
+
+def constant_tail(got: Sequence[Arrays], want: Sequence[Arrays]) -> ConstantTail | None:
+    """Whether the end of one output never changes, and all else is right."""
+    found = None
+    for output in range(len(got[0])):
+        ours = np.stack([each[output].ravel() for each in got])
+        theirs = np.stack([each[output].ravel() for each in want])
+        wrong = np.flatnonzero(~_equal(ours, theirs).all(axis=0))
+        if not len(wrong):
+            continue
+        start, size = int(wrong[0]), ours.shape[1]
+        end = ours[:, start:]
+        varies = int((~_equal(theirs[1:, start:], theirs[0, start:])).sum())
+        if found is not None or start == 0 or varies < 3 or not _equal(end, end[0]).all():
+            return None
+        values = tuple(float(value) for value in end[0][:4])
+        found = ConstantTail(output, size - start, size, values)
+    return found
 
 
 def _equal(a: Any, b: Any) -> Any:

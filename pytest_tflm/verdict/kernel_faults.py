@@ -28,6 +28,7 @@ _VALID = 1
 _PADS = "if it padded with code 0, where the zero point is meant"
 _WORD = 4
 """Bytes that kernels load at a time."""
+_DRAWN = 4
 _WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
@@ -71,6 +72,8 @@ def _explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator
             yield name, f"exactly what it would compute {words}"
     if (maximum := _maximum(result, single)) is not None:
         yield "kernel-differs", maximum
+    if (cut_off := _cut_off_average(result, single)) is not None:
+        yield "rounding", cut_off
     yield from _by_accumulators(result, single)
     if _is_cured_by_width(result, single, board):
         yield (
@@ -95,19 +98,37 @@ def keeps_parameters(evidence: Evidence) -> frozenset[str]:
 def _ignores_scale(evidence: Evidence, result: OperatorResult, by: float) -> bool:
     from pytest_tflm.model import model_from_bytes
 
-    edited = None if result.cut is None else _another_scale(Single(result.cut.model), by)
+    edited = None if result.cut is None else with_another_scale(Single(result.cut.model), by)
     if edited is None:
         return False
     try:
         other = model_from_bytes(edited, "another scale")
-        theirs = evidence.oracle[0].attempt(other, result.inputs).outputs()
-        mine = evidence.board.attempt(other, result.inputs).outputs()
+        inputs = [*result.inputs, *_drawn(result)]
+        right = evidence.oracle[0].attempt(result.cut.model, inputs).outputs()  # type: ignore[union-attr]
+        theirs = evidence.oracle[0].attempt(other, inputs).outputs()
+        alone = evidence.board.attempt(result.cut.model, inputs).outputs()  # type: ignore[union-attr]
+        mine = evidence.board.attempt(other, inputs).outputs()
     except (BoardError, InterpreterError, ModelError):
         return False
-    return not evidence.alike(theirs, result.trusted) and evidence.alike(mine, result.alone)
+    return not evidence.alike(theirs, right) and evidence.alike(mine, alone)
 
 
-def _another_scale(single: Single, by: float) -> bytes | None:
+def _drawn(result: OperatorResult) -> list[Arrays]:
+    """Inputs of the operator beside those of the run, which may all be at the end of a range."""
+    rng = np.random.default_rng(0)
+    first = result.inputs[0]
+    if any(array.dtype.kind not in "iu" for array in first):
+        return []
+    return [
+        tuple(
+            np.clip(rng.normal(0, 24, array.shape), -120, 120).astype(array.dtype)
+            for array in first
+        )
+        for _ in range(_DRAWN)
+    ]
+
+
+def with_another_scale(single: Single, by: float) -> bytes | None:
     """The scale of the first input multiplied, and that of a bias that must fit it."""
     table = unpack(single.model.data)
     graph = table.subgraphs[0]
@@ -146,6 +167,21 @@ def _maximum(result: OperatorResult, single: Single) -> str | None:
         if np.abs(np.clip(codes, low, high).ravel() - made[0].astype(np.int64).ravel()).max() > 1:
             return None
     return "what it would compute if it took the maximum in place of the average"
+
+
+def _cut_off_average(result: OperatorResult, single: Single) -> str | None:
+    """An average that is cut off where it should be rounded."""
+    if single.name != "AVERAGE_POOL_2D":
+        return None
+    low, high = single.outputs[0].code_range
+    for arrays, made in zip(result.inputs, result.alone, strict=True):
+        seen = windows(single, arrays[0].astype(np.float64), padding=np.nan)
+        if seen is None or arrays[0].dtype.kind != "i":
+            return None
+        codes = np.clip(np.trunc(np.nanmean(np.stack(seen), axis=0)), low, high)
+        if not np.array_equal(codes.ravel(), made[0].ravel()):
+            return None
+    return "exactly as a kernel that cuts the average off in place of rounding"
 
 
 def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequence[Arrays]) -> bool:
@@ -316,6 +352,87 @@ def _pads_on_the_other_side(single: Single, inputs: Sequence[Arrays]) -> Edited:
     return pack(table), wider
 
 
+def _weights(
+    change: Callable[[Single, NDArray[Any]], NDArray[Any] | None],
+) -> Callable[[Single, Any], Edited]:
+    """Other weights, as a kernel has them that reads them in another order."""
+
+    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
+        weights = single.inputs[1] if single.name in ACCUMULATING else None
+        stored = None if weights is None else single.model.constant(weights.index)
+        if weights is None or stored is None or stored.dtype != np.int8:
+            return None
+        other = change(single, stored)
+        if other is None or np.array_equal(other, stored):
+            return None
+        table = unpack(single.model.data)
+        place = table.subgraphs[0].tensors[weights.index].buffer
+        table.buffers[place].data = np.frombuffer(other.tobytes(), np.uint8)
+        return pack(table), inputs
+
+    return edit
+
+
+def _mirrored(*axes: int) -> Callable[[Single, Any], Edited]:
+    """The weights of a window from behind. ``axes``: 1 for rows, 2 for columns."""
+    return _weights(lambda single, w: np.flip(w, axes) if w.ndim == 4 else None)
+
+
+def _transposed(single: Single, weights: NDArray[Any]) -> NDArray[Any] | None:
+    if weights.ndim == 2:
+        return np.asarray(weights.T.reshape(weights.shape))
+    if single.name == "CONV_2D" and weights.shape[1] == weights.shape[2] > 1:
+        return np.ascontiguousarray(weights.transpose(0, 2, 1, 3))
+    return None
+
+
+def _repeated(axis: int, line: int) -> Callable[[Single, Any], Edited]:
+    """A row or column of a window's weights in the place of the one behind it."""
+
+    def change(single: Single, weights: NDArray[Any]) -> NDArray[Any] | None:
+        if weights.ndim != 4 or weights.shape[axis] <= line + 1:
+            return None
+        other = np.moveaxis(weights.copy(), axis, 0)
+        other[line + 1] = other[line]
+        return np.ascontiguousarray(np.moveaxis(other, 0, axis))
+
+    return _weights(change)
+
+
+def _next_scale(by: int) -> Callable[[Single, Any], Edited]:
+    """Each channel with the scale of its neighbour; the last has its own."""
+
+    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
+        if single.name not in _WITH_WEIGHTS:
+            return None
+        table = unpack(single.model.data)
+        graph = table.subgraphs[0]
+        changed = False
+        for place in graph.operators[0].inputs:
+            quantization = graph.tensors[place].quantization if place >= 0 else None
+            scales = [] if quantization is None else list(quantization.scale)
+            if quantization is None or len(scales) < 2:
+                continue
+            changed |= len(set(scales)) > 1
+            order = np.clip(np.arange(len(scales)) + by, 0, len(scales) - 1)
+            quantization.scale = [scales[i] for i in order]
+        return (pack(table), inputs) if changed else None
+
+    return edit
+
+
+def _padding_exchanged(single: Single, inputs: Sequence[Arrays]) -> Edited:
+    """PAD: behind what should be in front, and in front what should be behind."""
+    amounts = single.inputs[1] if single.name in ("PAD", "PADV2", "MIRROR_PAD") else None
+    stored = None if amounts is None else single.model.constant(amounts.index)
+    if amounts is None or stored is None or np.array_equal(stored[:, 0], stored[:, 1]):
+        return None
+    table = unpack(single.model.data)
+    place = table.subgraphs[0].tensors[amounts.index].buffer
+    table.buffers[place].data = np.frombuffer(stored[:, ::-1].tobytes(), np.uint8)
+    return pack(table), inputs
+
+
 _EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
     ("per-channel-ignored", "with the scale of channel 0 for all channels", _one_scale),
     ("zero-point-ignored", "with an input zero point of 0", _no_zero_point),
@@ -335,6 +452,22 @@ _EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] =
         _bias(lambda bias: np.clip(bias, -(1 << 15), (1 << 15) - 1)),
     ),
     ("kernel-differs", "with more padding in front and less behind", _pads_on_the_other_side),
+    ("kernel-differs", "with its padding before and behind exchanged", _padding_exchanged),
+    ("kernel-differs", "with the columns of its windows mirrored", _mirrored(2)),
+    ("kernel-differs", "with the rows of its windows mirrored", _mirrored(1)),
+    ("kernel-differs", "with its windows mirrored in both directions", _mirrored(1, 2)),
+    ("kernel-differs", "with its weights transposed", _weights(_transposed)),
+    ("kernel-differs", "with each channel scaled like the next one", _next_scale(1)),
+    ("kernel-differs", "with each channel scaled like the one before it", _next_scale(-1)),
+    *(
+        (
+            "kernel-differs",
+            f"with {what} {k} of its windows' weights used for {what} {k + 1}, too",
+            _repeated(axis, k),
+        )
+        for axis, what in ((1, "row"), (2, "column"))
+        for k in (0, 1)
+    ),
     ("kernel-differs", "with the scales of its two inputs exchanged", _scales_exchanged),
     (
         "kernel-differs",

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_tflm.errors import BoardError, CannotCut, InterpreterError, ModelError, NotSupported
-from pytest_tflm.verdict.evidence import Evidence, Fact, experiment
-from pytest_tflm.verdict.localise import observed
+from pytest_tflm.model.arithmetic.single import Single
+from pytest_tflm.model.transform.extend import beside, copy_tensor, keep_tensors
+from pytest_tflm.verdict.evidence import Evidence, Fact, OperatorResult, experiment, worst_of
+from pytest_tflm.verdict.kernel_faults import with_another_scale
+from pytest_tflm.verdict.localise import observed, on_board
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +26,9 @@ _VARIANTS = 400
 """Ways in which two tensors may overlap that are tried, of one operator."""
 _ALIGNMENT = 16
 _WITNESSES = 2
+_RUNS = 16
+_TOLD = 8
+"""So many bytes that are found elsewhere, half of them of different values, are no chance."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ def model_memory(evidence: Evidence) -> ModelChanged | bool:
     if not hasattr(runtime, "read_model"):
         return False
     try:
-        # After a run: what Invoke writes over it is seen, too.
-        runtime.run(evidence.samples[0])
+        # After runs: what Invoke writes over it is seen, too, now or later.
+        for sample in evidence.samples[:_RUNS]:
+            runtime.run(sample)
         found = runtime.read_model()
     except NotSupported:
         return False
@@ -85,20 +92,159 @@ def _constant_at(model: Model, offset: int) -> int:
 def is_cured_by_keeping_inputs(evidence: Evidence) -> bool:
     """The board is right with a model whose inputs are outputs as well: then their memory is used
     for nothing else, and what Invoke finds there the next time is still the input."""
-    from pytest_tflm.model import model_from_bytes
-    from pytest_tflm.model.graph import pack, unpack
-
-    table = unpack(evidence.model.data)
-    graph = table.subgraphs[0]
-    graph.outputs = [*map(int, graph.outputs), *map(int, graph.inputs)]
-    table.signatureDefs = []
+    inputs = [tensor.index for tensor in evidence.model.inputs]
     try:
-        model = model_from_bytes(pack(table), "its inputs kept")
+        model = keep_tensors(evidence.model, inputs)
         want = evidence.oracle[0].attempt(model, evidence.samples).outputs()
         got = evidence.board.attempt(model, evidence.samples).outputs()
     except (BoardError, ModelError, InterpreterError):
         return False
     return evidence.alike(got, want)
+
+
+@experiment
+def planned_otherwise(evidence: Evidence) -> frozenset[str]:
+    """The types of operators that differ alone on the board, and differ otherwise if their memory
+    is planned otherwise: an operator alone, with its inputs kept, gets the same inputs."""
+    where = on_board(evidence)
+    if where is None or where.explains is not False:
+        return frozenset()
+    return frozenset(
+        name
+        for name, results in where.by_type.items()
+        if _is_changed_by_planning(evidence, worst_of(results))
+    )
+
+
+def _is_changed_by_planning(evidence: Evidence, result: OperatorResult) -> bool:
+    if result.cut is None:
+        return False
+    model, count = result.cut.model, len(result.cut.model.outputs)
+    inputs = [tensor.index for tensor in model.inputs]
+    try:
+        for other in (keep_tensors(model, inputs), copy_tensor(model, inputs[0])):
+            made = evidence.board.attempt(other, result.inputs).outputs()
+            if not evidence.alike([arrays[:count] for arrays in made], result.alone):
+                return True
+    except (BoardError, ModelError):
+        pass
+    return False
+
+
+@experiment
+def is_cured_by_one_more(evidence: Evidence) -> bool:
+    """With one more operator at its end the model's outputs are right on the board, and what that
+    operator makes is not."""
+    model = evidence.model
+    try:
+        longer = copy_tensor(model, model.outputs[0].index)
+        want = evidence.oracle[0].attempt(longer, evidence.samples).outputs()
+        got = evidence.board.attempt(longer, evidence.samples).outputs()
+    except (BoardError, ModelError, InterpreterError):
+        return False
+    return evidence.alike([a[:-1] for a in got], [a[:-1] for a in want]) and not evidence.alike(
+        [a[-1:] for a in got], [a[-1:] for a in want]
+    )
+
+
+@dataclass(frozen=True)
+class Shared(Fact):
+    """Operator ``operator``, of type ``name``, is right beside a copy of itself, and wrong beside
+    the same operator with another scale: memory is planned alike in both."""
+
+    name: str
+    operator: int
+
+
+@experiment
+def shares_parameters(evidence: Evidence) -> Shared | None:
+    """A type of operator whose kernel has one set of parameters for several operators, among the
+    types that the model has several of."""
+    where = on_board(evidence)
+    if where is None or where.explains is not False:
+        return None
+    right = [r for r in where.operators if r.cut is not None and not r.differs and r.inputs]
+    names = [result.operator.name for result in right]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        result = next(r for r in right if r.operator.name == name)
+        if _is_disturbed(evidence, result):
+            return Shared(name, result.operator.index)
+    return None
+
+
+def _is_disturbed(evidence: Evidence, result: OperatorResult) -> bool:
+    from pytest_tflm.model import model_from_bytes
+
+    assert result.cut is not None
+    model, count = result.cut.model, len(result.cut.model.outputs)
+    given = [(*arrays, *arrays) for arrays in result.inputs[:_WITNESSES]]
+    trusted = result.trusted[: len(given)]
+    edited = with_another_scale(Single(model), 0.5)
+    if edited is None or model.is_stream:
+        return False
+    try:
+        other = model_from_bytes(edited, "another scale")
+        alike, unlike = (
+            evidence.board.attempt(beside(model, second), given).outputs()
+            for second in (model, other)
+        )
+    except (BoardError, ModelError):
+        return False
+    return evidence.alike([a[:count] for a in alike], trusted) and not evidence.alike(
+        [a[:count] for a in unlike], trusted
+    )
+
+
+@dataclass(frozen=True)
+class Kept(Fact):
+    """The model with all its tensors as outputs, so that none shares memory with another.
+    ``is_right``: all of them are. Else ``written`` is one that is not and holds bytes of ``by``
+    (indices), -1 where no two are known."""
+
+    is_right: bool
+    written: int = -1
+    by: int = -1
+
+
+@experiment
+def all_kept(evidence: Evidence) -> Kept | None:
+    """What becomes of the model's tensors if all are kept until the end; None if the board has no
+    room for that."""
+    model = evidence.model
+    seen = observed(evidence)
+    if not model.is_stream:
+        seen = seen[:_WITNESSES]
+    made = [i for operator in model.operators for i in operator.outputs if i in seen[0].tensors]
+    kept = [*(tensor.index for tensor in model.inputs), *made]
+    given = [tuple(o.tensors[t.index] for t in model.inputs) for o in seen]
+    try:
+        whole = keep_tensors(model, kept)
+        want = evidence.oracle[0].attempt(whole, given).outputs()
+        got = evidence.board.attempt(whole, given).outputs()
+    except (BoardError, ModelError, InterpreterError, KeyError):
+        return None
+    if evidence.alike(got, want):
+        return Kept(True)
+    indices = [tensor.index for tensor in whole.outputs]
+    for ours, theirs in zip(got, want, strict=True):
+        for position, index in enumerate(indices):
+            if ours[position].tobytes() == theirs[position].tobytes():
+                continue
+            part = _changed_part(ours[position], theirs[position])
+            if len(part) < _TOLD or len(set(part)) < _TOLD // 2:
+                continue  # as much may be equal by chance
+            for other, by in enumerate(indices):
+                if by == index or part not in ours[other].tobytes():
+                    continue
+                # A RESHAPE, or a CONCATENATION, holds the same bytes as it should.
+                if not _hold_the_same(theirs[position], theirs[other]):
+                    return Kept(False, index, by)
+    return Kept(False)
+
+
+def _hold_the_same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    a, b = first.tobytes(), second.tobytes()
+    return a in b or b in a
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from pytest_tflm.compare.distance import gap_of
 from pytest_tflm.errors import InterpreterError, ModelError, SampleError
 from pytest_tflm.model.quantise import sample_values
+from pytest_tflm.record.survey import CLAMPED_SHARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,6 +65,8 @@ def harness_step(
     text = f"the samples' codes are those of TFLite's QUANTIZE ({gap.total} elements)"
     if not gap.is_none:
         text = f"the samples' codes are not those of TFLite's QUANTIZE: {gap.describe()}"
+    clamped = evidence.model.clamped([list(each) for each in reals])
+    text += "".join(f"; {each}" for each in clamped if each.share > CLAMPED_SHARE)
     outcome: Outcome = "equal" if gap.is_none else "differs"
     evidence.add("samples", "from float samples to codes", outcome, text)
 

@@ -47,3 +47,22 @@ def test_a_users_failing_assert_shows_the_comparison(inner, tcn):
     assert "64 LSB apart, 2 allowed: board simulator" in done.output
     assert "1 of 1 element beyond the tolerance" in done.output
     assert "assert device.run(tflm_sample) == within(expected, lsb=2)" in done.output
+
+
+def test_outputs_are_equal_if_their_bytes_are(inner, model_file):
+    model = model_file("small.tflite", model_builders.conv_2d())
+    (inner.directory / "test_mine.py").write_text(
+        textwrap.dedent(
+            """
+            def test_same(device, reference, tflm_sample):
+                assert device.run(tflm_sample) == reference.run(tflm_sample)
+
+            def test_other(device, reference, tflm_samples):
+                assert device.run(tflm_samples[0]) == reference.run(tflm_samples[1])
+            """
+        )
+    )
+    words = (SIM, f"--tflm-model={model}", "--tflm-samples=2", "--tflm-suite=off")
+    done = inner.pytest(*words, "--tflm-verdict=off", "-rf")
+    assert done.outcomes == {"passed": 2, "failed": 1}, done.output
+    assert "LSB apart, 0 allowed" in done.output

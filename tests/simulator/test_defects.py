@@ -63,6 +63,8 @@ SHOWN = {
     "misaligned": "tcn conv depthwise connected connected16",
     "scratch-overlap": "conv depthwise connected connected16 deep add mixed chain split pad svdf",
     "tail-stale": "tcn conv depthwise connected connected16 deep add mixed chain split pad svdf",
+    "tail-lost": "tcn conv depthwise connected connected16 deep add mixed chain split pad svdf",
+    "last-operator-lost": "tcn mixed chain svdf",
     "cached-by-prefix": "",
     "cached-by-sum": "",
     "input-requantised": "tcn conv depthwise connected connected16 deep add mixed split pad",

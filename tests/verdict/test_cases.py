@@ -23,6 +23,8 @@ from pytest_tflm.verdict.verdict import judge
 from tests.model import odd_models
 from tests.runtime import state_models
 
+UINT32 = 15
+"""schema.fbs: TensorType"""
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -97,6 +99,39 @@ def test_resource_variables_are_looked_at_without_their_handles() -> None:
     assert "CALL_ONCE" in verdict.accusations[0].sentence
 
 
+SUBTRACTION = (
+    b"alternate_one_minus_smoothing\x00alternate_smoothing\x00clamping\x00min_signal_remaining\x00"
+    b"num_channels\x00one_minus_smoothing\x00smoothing\x00smoothing_bits\x00"
+    b"spectral_subtraction_bits\x00\t\xa5\x88umYM:1#\t\x00\x01\x00\t\x00)<\xd7\x03\x00\x003\x03"
+    b"\x08\x00g>\x99\x01\n\x00\x0e\x00\x05\x05i\x05\x05\x05\x05\x05\x05\x1b%\x01"
+)
+"""Eight channels; a flexbuffer."""
+
+
+def estimating() -> bytes:
+    """int16 (8) → CAST → SignalFilterBankSpectralSubtraction, which keeps an estimate → CAST →
+    int32."""
+    g = Graph()
+    x, y = g.tensor("x", (8,), "int16"), g.tensor("y", (8,), "int32")
+    between = [g.tensor(f"b{i}", (8,), "int32") for i in range(3)]
+    for index in between:
+        g.graph.tensors[index].type = UINT32
+    g.operator("CAST", (x,), between[:1])
+    g.operator("CUSTOM", between[:1], between[1:])
+    g.model.operatorCodes[1].customCode = "SignalFilterBankSpectralSubtraction"
+    g.graph.operators[1].customOptions = list(SUBTRACTION)
+    g.operator("CAST", between[1:2], (y,))
+    return g.finish((x,), (y,))
+
+
+def test_an_operator_with_memory_of_its_own_repeats_itself_from_a_reset() -> None:
+    rng = np.random.default_rng(2)
+    samples = [rng.integers(0, 9000, 8).astype(np.int16) for _ in range(6)]
+    verdict = judged(estimating(), "sim", samples=samples, runtime="tflm")
+    assert verdict.is_equal, text_of(verdict)
+    assert len({each[0].tobytes() for each in verdict.evidence.outputs["board"]}) == 6
+
+
 def test_what_a_test_saw_and_is_not_there_any_more_is_never_called_equal() -> None:
     model = model_from_bytes(network_models.image_network())
     samples = one_input(model, 4)
@@ -163,6 +198,14 @@ def test_a_nan_is_followed_to_where_it_comes_from() -> None:
     assert "Sample 0 holds a NaN" in text_of(verdict)
 
 
+def test_a_verdict_says_if_samples_do_not_fit_the_input() -> None:
+    pixels = [np.full((1, 8, 8, 3), value, np.float32) for value in (30.0, 200.0)]
+    verdict = judged(network_models.image_network(), None, samples=pixels)
+    assert "100% of the values were clamped" in text_of(verdict)
+    verdict = judged(network_models.image_network(), None, samples=[each / 255 for each in pixels])
+    assert "clamped" not in text_of(verdict)
+
+
 # Boards that answer the same.
 
 
@@ -217,6 +260,18 @@ def test_a_reference_that_did_not_run_is_not_named_and_never_equal() -> None:
     verdict = judged(state_models.svdf(), "sim", samples=2, runtime="tflm")
     assert verdict.is_equal
     assert "litert" not in text_of(verdict)
+
+
+def test_types_that_no_kernel_computes_with_are_carried() -> None:
+    g = Graph()
+    x, y = g.tensor("x", (1, 4), "int32"), g.tensor("y", (1, 4), "int32")
+    for index in (x, y):
+        g.graph.tensors[index].type = UINT32
+    shape = g.tensor("shape", (2,), "int32", data=np.array([1, 4]))
+    g.operator("RESHAPE", (x, shape), (y,), "ReshapeOptions")
+    verdict = judged(g.finish((x,), (y,)), "sim", samples=2, runtime="tflm")
+    assert verdict.is_equal, text_of(verdict)
+    assert verdict.evidence.outputs["board"][0][0].dtype == np.uint32
 
 
 def test_a_type_that_the_link_does_not_carry_is_not_another_model(monkeypatch) -> None:

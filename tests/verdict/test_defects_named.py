@@ -32,6 +32,8 @@ WHOLE = {
     "random": network_models.image_network,
     "saturation": network_models.image_network,
     "tail-stale": network_models.image_network,
+    "tail-lost": network_models.image_network,
+    "last-operator-lost": network_models.image_network,
     "input-requantised": network_models.image_network,
     "input-end-zeroed": network_models.image_network,
     "input-sign-flipped": network_models.image_network,
@@ -171,6 +173,8 @@ def test_a_kernel_that_keeps_the_parameters_of_another_model_is_called_that() ->
         ("input-requantised", "c becomes c / scale + zero point"),
         ("input-end-zeroed", "the last byte is 0"),
         ("tail-stale", "The last 3 of 10 elements of output 0"),
+        ("tail-lost", "The last 3 of 10 elements of output 0 are the same in all runs (0, 0, 0)"),
+        ("last-operator-lost", "operator 6, FULLY_CONNECTED, the model's outputs are right"),
     ],
 )
 def test_which_one_it_is_is_said(name: str, words: str) -> None:

@@ -110,6 +110,16 @@ class _TailStale(_OutputStale):
     share = 4
 
 
+@defect(
+    "tail-lost",
+    says="the last quarter of each output is code 0 in all runs",
+    cause="constant-tail",
+)
+class _TailLost(_AfterInvoke):
+    def changed(self, tensor: EngineTensor) -> NDArray[Any]:
+        return end_zeroed(tensor.data, -(-tensor.data.size // 4) * tensor.data.itemsize)
+
+
 class _Cached(DefectiveEngine):
     """Does not run a model again if the inputs have the same key as those of the run before."""
 

@@ -186,6 +186,25 @@ def _arena_overlap(plan: Plan) -> None:
 
 
 @plan_defect(
+    "last-operator-lost",
+    says="the last operator of a model with several is not run: its outputs are code 0",
+    cause="last-operator-lost",
+    shows="models of more than one operator",
+)
+def _last_operator_lost(plan: Plan) -> None:
+    last = plan.model.operators[-1]
+    if len(plan.model.operators) < 2:
+        return
+
+    def lose(tensors: dict[int, NDArray[Any]]) -> None:
+        for index in last.outputs:
+            if index in tensors:
+                tensors[index] = np.zeros_like(tensors[index])
+
+    plan.after(last.index, lose)
+
+
+@plan_defect(
     "tensors-overlap",
     says="two tensors that are needed at once share memory: when the later one is written, the"
     " first quarter of the earlier one, or as much as the later one has, is overwritten with it",

@@ -41,7 +41,8 @@ def _drifting(evidence: Evidence) -> Iterator[Match]:
     if seen is not None and seen.drifts and not _is_explained(evidence):
         yield Match(
             f"The same input, run {seen.runs} times, gives other outputs each time, always moving "
-            f"the same way (by up to {seen.step} LSB a run); host TFLM repeats itself.",
+            f"the same way (by up to {seen.step} LSB a run"
+            f"{', only ' + seen.place if seen.place else ''}); host TFLM repeats itself.",
             step="determinism",
         )
 
@@ -180,6 +181,8 @@ def _stale(evidence: Evidence) -> Iterator[Match]:
         when = f"where the two inputs begin with the same {found.prefix} bytes or more"
     elif found.by_sum:
         when = "where the bytes of the two inputs have the same sum"
+    elif found.by_turns:
+        when = "in every second run, as with two buffers of which one is not filled"
     yield Match(
         f"{found.count} of {found.samples} outputs are exactly those of the sample before: {when}. "
         "Outputs are kept and given again."
@@ -197,11 +200,31 @@ def _stale_tail(evidence: Evidence) -> Iterator[Match]:
     got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
     found = behaviour.stale_tail(got, want)
     copy = around.copied(evidence)
-    if found is not None and (copy is None or copy.stale_from != 0):
+    if found is not None and (copy is None or not (copy.is_exact or copy.stale_from == 0)):
         yield Match(
             f"The last {found.count} of {found.size} elements of output {found.output} are exactly "
             "those of the run before, and all others are right: outputs are read too early, or "
             "not copied to their end."
+        )
+
+
+@cause(
+    "constant-tail",
+    "the end of the outputs never changes",
+    Stage.OUTPUTS,
+    remedy="The firmware copies too few bytes of the outputs, or into a buffer that is too small: "
+    "copy output->bytes bytes, and give each output a buffer of that size.",
+)
+def _constant_tail(evidence: Evidence) -> Iterator[Match]:
+    got, want = evidence.outputs["board"], evidence.outputs[evidence.oracle[1]]
+    found = behaviour.constant_tail(got, want)
+    copy = around.copied(evidence)
+    if found is not None and (copy is None or not copy.is_exact):
+        values = ", ".join(f"{value:g}" for value in found.values)
+        yield Match(
+            f"The last {found.count} of {found.size} elements of output {found.output} are the "
+            f"same in all runs ({values}{' …' * (found.count > len(found.values))}), and all "
+            "others are right: the outputs are not copied to their end."
         )
 
 
@@ -402,13 +425,69 @@ def _is_not_rewritten(evidence: Evidence) -> bool:
 
 
 def _is_in_the_arena(evidence: Evidence) -> bool:
-    """The operators and the model's bytes are right, as far as the board shows them."""
+    """The operators (but for what their memory does to them) and the model's bytes are right, as
+    far as the board shows them."""
     where = on_board(evidence)
-    if where is None or where.differing or where.explains is not False:
+    if where is None or where.explains is not False or accused_kernels(evidence):
         return False
-    if behaviour.is_right_at_first(evidence):
+    if behaviour.is_right_at_first(evidence) or _is_last_lost(evidence):
+        return False
+    if _shared(evidence) is not None:
         return False
     return not isinstance(memory.model_memory(evidence), memory.ModelChanged)
+
+
+@cause(
+    "last-operator-lost",
+    "the last operator does not run",
+    Stage.MEMORY,
+    remedy="Invoke ends early, or the outputs are read before it has ended: look at the status "
+    "that it returns, at the loop over the operators, and whether an accelerator or another core "
+    "still works when it returns.",
+)
+def _last_lost(evidence: Evidence) -> Iterator[Match]:
+    if _is_last_lost(evidence):
+        last = evidence.model.operators[-1]
+        yield Match(
+            f"With one more operator behind operator {last.index}, {last.name}, the model's "
+            "outputs are right, and that operator's are not: whichever operator is the last does "
+            "not run, or not to its end.",
+            (last.index,),
+        )
+
+
+def _is_last_lost(evidence: Evidence) -> bool:
+    where = on_board(evidence)
+    if where is None or where.explains is True or accused_kernels(evidence):
+        return False
+    return memory.is_cured_by_one_more(evidence)
+
+
+@cause(
+    "parameters-shared",
+    "operators of one type share their parameters",
+    Stage.MEMORY,
+    remedy="Data of an operator belongs to that operator: in TFLM it is allocated in Init and "
+    "filled in Prepare (node->user_data), never in a static variable, where the operator that is "
+    "prepared last overwrites it.",
+)
+def _parameters_shared(evidence: Evidence) -> Iterator[Match]:
+    found = _shared(evidence)
+    if found is not None:
+        yield Match(
+            f"Operator {found.operator}, {found.name}, is right alone and beside a copy of itself "
+            "in one model, and wrong beside one with another scale, with which it shares no "
+            "tensor: the kernel keeps one set of parameters for all its operators.",
+            (found.operator,),
+        )
+
+
+def _shared(evidence: Evidence) -> memory.Shared | None:
+    """Operators of one type that disturb each other by their parameters."""
+    where = on_board(evidence)
+    if where is None or where.explains is not False or accused_kernels(evidence):
+        return None
+    return None if _is_last_lost(evidence) else memory.shares_parameters(evidence)
 
 
 @cause(
@@ -422,10 +501,19 @@ def _is_in_the_arena(evidence: Evidence) -> bool:
 )
 def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
     found = memory.overlap(evidence) if _is_in_the_arena(evidence) else None
-    if found is None or found.is_one_value or (not found.is_known and _is_not_rewritten(evidence)):
+    if found is None or (not found.is_known and _is_not_rewritten(evidence)):
+        return
+    kept = None if found.is_known else memory.all_kept(evidence)
+    if found.is_one_value and (kept is None or kept.by < 0):
         return
     at = f"operator {found.operator}, {found.name}"
-    if found.is_known:
+    if kept is not None and kept.by >= 0:
+        words = (
+            f"The model's first operators, run together, go wrong at {at}. With all tensors of the "
+            f"model kept until the end, {_tensor(evidence, kept.written)} holds bytes of "
+            f"{_tensor(evidence, kept.by)}: the two share memory."
+        )
+    elif found.is_known:
         words = (
             f"The model's first operators, run together, go wrong at {at}: "
             f"{_tensor(evidence, found.written)} then holds bytes of "
@@ -446,7 +534,22 @@ def _tensors_overlap(evidence: Evidence) -> Iterator[Match]:
             f"right before: two of its inputs ({', '.join(_tensor(evidence, i) for i in inputs)}), "
             f"its output ({_tensor(evidence, operator.outputs[0])}) and its scratch memory overlap."
         )
-    yield Match(f"{words} Each operator alone is right.", (found.operator,))
+    if kept is not None and kept.is_right:
+        words += (
+            " With all tensors of the model kept until the end, so that none share, it is right."
+        )
+    yield Match(f"{words}{_alone(evidence)}", (found.operator,))
+
+
+def _alone(evidence: Evidence) -> str:
+    """How the operators are that run alone."""
+    moved = memory.planned_otherwise(evidence)
+    if not moved:
+        return " Each operator alone is right."
+    return (
+        f" {', '.join(sorted(moved))} alone gives other outputs if its memory is planned "
+        "otherwise: it is no kernel's arithmetic."
+    )
 
 
 def _tensor(evidence: Evidence, index: int) -> str:
@@ -468,8 +571,12 @@ def _memory_altered(evidence: Evidence) -> Iterator[Match]:
     if where is None or not _is_in_the_arena(evidence) or _is_not_rewritten(evidence):
         return
     known, found = memory.model_memory(evidence), memory.overlap(evidence)
-    if found is not None and found.is_known:
+    if found is not None and (found.is_known or memory.planned_otherwise(evidence)):
         return
+    kept = None if found is None else memory.all_kept(evidence)
+    is_one_value = found is not None and found.is_one_value
+    if kept is not None and (kept.by >= 0 or (kept.is_right and not is_one_value)):
+        return  # it is the plan of the tensors
     bytes_right = (
         " (this firmware does not show the model's memory: a constant may be another one there)"
         if known is False
@@ -491,6 +598,48 @@ def _place(found: memory.Overlap | None) -> str:
     if found.written < 0:
         return f" The model's first operators, run together, go wrong at {at}."
     return f" Tensor {found.written} is right until {at}, runs, and wrong afterwards."
+
+
+_SET_UP = ("CALL_ONCE", "VAR_HANDLE")
+"""Operators that keep nothing and compute nothing."""
+
+
+@cause(
+    "state-operators",
+    "only operators that keep state are left",
+    Stage.MEMORY,
+    remedy="Compare what the firmware's TFLM does in these operators with upstream's: how many "
+    "bytes a variable has, when it is written and read, what a reset does to it.",
+)
+def _state_operators(evidence: Evidence) -> Iterator[Match]:
+    where = on_board(evidence)
+    if where is None or where.differing or where.note or not evidence.model.is_stream:
+        return
+    left = [each.operator for each in where.operators if each.problem]
+    names = [name for name in dict.fromkeys(o.name for o in left) if name not in _SET_UP]
+    copy = around.copied(evidence)
+    if not names or copy is None or not copy.is_exact:
+        return
+    if isinstance(memory.model_memory(evidence), memory.ModelChanged):
+        return
+    right = _right_at_first(evidence)
+    yield Match(
+        f"The input arrives, and all {len(where.operators) - len(left)} operators that can run "
+        f"alone are right. Left are {', '.join(names)}, which keep state and cannot run alone, "
+        f"and the memory between operators.{right}",
+        tuple(each.index for each in left if each.name in names),
+    )
+
+
+def _right_at_first(evidence: Evidence) -> str:
+    """How many samples after a reset are right, in words."""
+    step = evidence.step("board")
+    assert step is not None
+    pairs = zip(step.suspect, step.trusted, strict=True)
+    first = next((i for i, (a, b) in enumerate(pairs) if not evidence.alike([a], [b])), 0)
+    if not first:
+        return ""
+    return f" The first {first} of {len(step.suspect)} samples after a reset are right."
 
 
 # Notes.

@@ -14,7 +14,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from pytest_tflm.verdict.evidence import Evidence, OperatorResult, experiment, listed, worst_of
+from pytest_tflm.verdict.kernel_faults import computed
 from pytest_tflm.verdict.localise import on_board
+from pytest_tflm.verdict.memory import planned_otherwise
 
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Localisation
@@ -137,9 +139,19 @@ def accused_kernels(evidence: Evidence) -> list[tuple[str, Match]]:
         for each, test in _KERNEL_TESTS.items():
             fits = [(r, words) for r in results if (words := test(evidence, r)) is not None]
             if fits and len(fits) >= MOST * len(results):
+                if each == "kernel-differs" and _is_planning(evidence, name, results):
+                    break
                 found.append((each, _accused(evidence, name, results, dict(_by_index(fits)))))
                 break
     return found
+
+
+def _is_planning(evidence: Evidence, name: str, results: list[OperatorResult]) -> bool:
+    """No known fault of a kernel, and where its memory lies makes a difference."""
+    indices = {result.operator.index for result in results}
+    if any(each.operator in indices for each in computed(evidence)):
+        return False
+    return name in planned_otherwise(evidence)
 
 
 def _by_index(fits: Iterable[tuple[OperatorResult, str]]) -> Iterator[tuple[int, str]]:

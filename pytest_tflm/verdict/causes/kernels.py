@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from pytest_tflm.verdict.evidence import Evidence, OperatorResult
 
+_FEW = 8
+"""So few differences may have one sign by chance."""
 _REPORT = (
     "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
 )
@@ -231,7 +233,19 @@ def _pattern(result: OperatorResult, mask: NDArray[np.bool_]) -> str | None:
         return f"every code is {share:.3g} times the right one (the zero point counts as a value)"
     if words := positions.permutation(pairs):
         return words
-    return _by_sign(result)
+    return _by_sign(result) or _one_way(result)
+
+
+def _one_way(result: OperatorResult) -> str | None:
+    """Whether all wrong elements are one LSB off in the same direction."""
+    gap, pairs = result.gap, result.pairs()
+    if gap is None or gap.lsb != 1 or gap.real or gap.elements < _FEW:
+        return None
+    signs = {int(sign) for ours, theirs in pairs for sign in _signs(ours, theirs)}
+    if len(signs) != 1:
+        return None
+    way, other = ("high", "low") if signs == {1} else ("low", "high")
+    return f"one LSB too {way} in {gap.elements} of {gap.total} elements, and nowhere too {other}"
 
 
 def _channels(result: OperatorResult, found: list[int]) -> str | None:
