@@ -86,6 +86,8 @@ format: .venv/installed-dev  ## put everything into format
 bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/simulator.py
 	$(BIN)/python bench/link.py
+	$(BIN)/python bench/suite.py
+	$(BIN)/python bench/suite.py --scale
 	$(BIN)/python bench/verdict.py
 	$(BIN)/python bench/fuzz.py
 

@@ -26,6 +26,8 @@ _LARGEST_COUNT = 10_000_000
 _SHOWN_NAMES = 8
 _LABELS = ("labels", "label", "y")
 """Names of an array of labels in a .npz file."""
+_RECENT, _RECENT_BYTES = 256, 4 << 20
+"""Random samples that are kept: an interpreter reads 128 ahead."""
 
 
 class Samples(Protocol):
@@ -128,6 +130,33 @@ class RandomSamples(SampleSequence):
             raise IndexError(index)
         random = np.random.default_rng((self.seed, index))
         return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
+
+
+class Recent(_Sequence):
+    """The same samples. Those that were made last are kept: the board, the reference and the test
+    ask for the same one at other times. Each gets a copy."""
+
+    def __init__(self, samples: RandomSamples) -> None:
+        self._samples = samples
+        size = sum(tensor.nbytes for tensor in samples.model.inputs)
+        self._most = max(4, min(_RECENT, _RECENT_BYTES // max(1, size)))
+        self._kept: dict[int, Sample] = {}
+
+    @property
+    def source(self) -> str:
+        return self._samples.source
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self._kept.get(index)
+        if sample is None:
+            sample = self._kept[index] = self._samples[index]
+            if len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        arrays = sample if isinstance(sample, tuple) else (sample,)
+        return _sample(array.copy() for array in arrays)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
-from pytest_tflm.record.samples import QuietSamples, RandomSamples
+from pytest_tflm.record.samples import QuietSamples, RandomSamples, Recent
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -39,9 +39,10 @@ def survey(model: Model, samples: Samples, reference: Host) -> Survey:
     """
     first = list(islice(samples, _LOOKED_AT))
     notes = [f"{model.name}: {each}" for each in model.clamped(first) if each.share > CLAMPED_SHARE]
+    used = Recent(samples) if isinstance(samples, RandomSamples) else samples
     try:
         if len(first) < 2 or _varies(model, first, reference):
-            return Survey(samples, tuple(notes))
+            return Survey(used, tuple(notes))
         if isinstance(samples, RandomSamples):
             quiet = QuietSamples(samples.model, samples.count, samples.seed)
             if _varies(model, list(islice(quiet, _LOOKED_AT)), reference):
@@ -49,16 +50,16 @@ def survey(model: Model, samples: Samples, reference: Host) -> Survey:
                     f"{model.name}: the reference gives the same outputs for all uniformly random "
                     "samples, so samples close to the zero point are used"
                 )
-                return Survey(quiet, tuple(notes))
+                return Survey(Recent(quiet), tuple(notes))
     except TflmError:
-        return Survey(samples, tuple(notes))
+        return Survey(used, tuple(notes))
     what = "all" if len(samples) == len(first) else f"the first {len(first)} of"
     notes.append(
         f"{model.name}: the reference gives the same outputs for {what} {len(samples)} samples. "
         "Tests that pass show little: a board that always gives these outputs passes too. Give "
         "samples for which outputs vary (--tflm-samples)"
     )
-    return Survey(samples, tuple(notes))
+    return Survey(used, tuple(notes))
 
 
 def _varies(model: Model, samples: Sequence[object], reference: Host) -> bool:

@@ -69,11 +69,15 @@ class State:
 
     def open(self, path: Path) -> Model:
         """The model of a file, relative to where pytest was started. Raises ModelError."""
+        if path in self._opened:  # each test asks, and resolving looks at the disk
+            return self._opened[path]
         absolute = (self._directory / path).resolve()
         if absolute not in self._opened:
             from pytest_tflm.model import open_model
 
             self._opened[absolute] = open_model(absolute)
+        if path.is_absolute():
+            self._opened[path] = self._opened[absolute]
         return self._opened[absolute]
 
     def survey(self, model: Model, settings: Settings) -> Survey:

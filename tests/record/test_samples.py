@@ -11,7 +11,7 @@ from pytest_tflm.fuzz.inputs.strategies import range_of
 from pytest_tflm.model import model_from_bytes, open_model
 from pytest_tflm.model.dtypes import DTYPES
 from pytest_tflm.model.lint import lint
-from pytest_tflm.record.samples import samples_for
+from pytest_tflm.record.samples import RandomSamples, Recent, samples_for
 
 
 @pytest.fixture
@@ -148,3 +148,17 @@ def test_inputs_of_a_type_without_numbers_are_a_named_error(number):
     with pytest.raises(SampleError, match=name):
         odd.quantize(np.zeros((1, 4), np.int8))
     assert lint(odd)[0].name == "input-type"
+
+
+def test_recent_samples_are_the_same_and_nobody_else_s():
+    made = model_from_bytes(model_builders.add_int8(), "m")
+    random = RandomSamples(made, 1000, 3)
+    recent = Recent(random)
+    for index in (0, 999, 0, 500, 1, 0):
+        for ours, theirs in zip(recent[index], random[index], strict=True):
+            assert np.array_equal(ours, theirs)
+            ours[...] = 1  # a test may change what it was given
+    assert len(recent) == 1000
+    assert len([sample for sample in recent]) == 1000
+    with pytest.raises(IndexError):
+        recent[1000]

@@ -128,6 +128,10 @@ class _Machine:
             from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
 
             self.engine = defective(self.engine, parse_defects(spec.defect), spec.seed)
+        if spec.invoke:
+            from pytest_tflm.simulator.defects.slow import SlowEngine
+
+            self.engine = SlowEngine(self.engine, spec.invoke)
         self.board = _firmware.Board(
             self.engine,
             boot_id=secrets.randbits(32),

@@ -35,6 +35,7 @@ class SimulatorSpec:
     )
 
     baud: int = field(default=0, metadata={"what": "of a line that has a rate, as a UART has"})
+    invoke: int = field(default=0, metadata={"what": "microseconds that Invoke takes at least"})
     faults: str = field(default="clean", metadata={"what": "how bad its line is"})
     defect: str = field(
         default="", metadata={"what": "what is wrong with the board, NAME or NAME:OPERATOR"}
@@ -94,6 +95,10 @@ def _value(key: str, text: str, metadata: Any) -> Any:
             raise SettingsError(
                 f"sim: baud={text!r} is no rate: write one from {_LEAST_BAUD} to {LARGEST_BAUD}"
             )
+        return int(text)
+    if key == "invoke":
+        if not re.fullmatch(r"[0-9]{1,8}", text):
+            raise SettingsError(f"sim: invoke={text!r}: write microseconds, 99999999 at most")
         return int(text)
     if key == "seed":
         if not re.fullmatch(r"[0-9]{1,18}", text):
