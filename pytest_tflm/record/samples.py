@@ -132,7 +132,7 @@ class RandomSamples(SampleSequence):
         return _sample(_random_tensor(tensor, random) for tensor in self.model.inputs)
 
 
-class Recent(_Sequence):
+class Recent(SampleSequence):
     """The same samples. Those that were made last are kept: the board, the reference and the test
     ask for the same one at other times. Each gets a copy."""
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
@@ -27,6 +27,8 @@ from pytest_tflm.runtime.latency import Latency, latency_of
 from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pytest_tflm.link import (
         BoardIdentity,
         Connection,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
     from pytest_tflm.simulator.board.child import BoardProcess
+
+    _Layout = list[tuple[np.dtype[Any], int, int, tuple[int, ...]]]
 
 _ABOUT_THE_MODEL = (ArenaTooSmall, ModelRejected, ModelTooLarge, OperatorMissing)
 _LAST_BREATH = 0.5
@@ -332,10 +336,13 @@ class BoardRuntime:
         self._ran: deque[bytes] = deque()
         self._times: deque[int] = deque(maxlen=_TIMES)
         self._has_forgotten = False
+        size = sum(tensor.nbytes for tensor in model.inputs)
+        self._most_kept = _BYTES_OF_A_STREAM // max(1, size) if model.is_stream else _LAST_RUN
         self.ahead = Ahead(model.quantize, self._run_all)
         reason = interface_reason(model)
         if reason is not None:
             raise ModelRejected(f"{model.name}: {reason.sentence}: {reason.remedy}.")
+        self._layout = _layout(model.outputs)
         self._ready()
 
     @property
@@ -463,10 +470,8 @@ class BoardRuntime:
             self._forget()
 
     def _remember(self, sample: bytes) -> None:
-        size = sum(tensor.nbytes for tensor in self.model.inputs)
-        most = _BYTES_OF_A_STREAM // max(1, size) if self.model.is_stream else _LAST_RUN
         self._ran.append(sample)
-        if len(self._ran) > most:
+        if len(self._ran) > self._most_kept:
             self._ran.popleft()
             self._has_forgotten = True
 
@@ -510,11 +515,10 @@ class BoardRuntime:
         """The board keeps the model until it gets another one."""
 
     def _outputs(self, result: RunResult) -> Outputs:
-        tensors = self.model.outputs
-        arrays = _arrays(result.outputs, tensors)
+        arrays = _laid_out(result.outputs, self._layout)
         if result.microseconds is not None:
             self._times.append(result.microseconds)
-        return Outputs(arrays, tensors, self.name, result.microseconds)
+        return Outputs(arrays, self.model.outputs, self.name, result.microseconds)
 
     def _ready(self) -> LoadedModel:
         self.host.turns.touch()
@@ -601,12 +605,27 @@ def _difference(mine: Tensor, theirs: LoadedTensor) -> str:
 
 
 def _arrays(data: bytes, tensors: tuple[Tensor, ...]) -> Arrays:
+    return _laid_out(data, _layout(tensors))
+
+
+def _layout(tensors: tuple[Tensor, ...]) -> _Layout:
+    """Where each tensor lies in the bytes of all of them: dtype, elements, offset, shape."""
     import numpy as np
 
-    arrays = []
+    layout = []
     at = 0
     for tensor in tensors:
-        part = data[at : at + tensor.nbytes]
-        arrays.append(np.frombuffer(part, np.dtype(tensor.dtype)).reshape(tensor.shape).copy())
+        layout.append((np.dtype(tensor.dtype), tensor.size, at, tensor.shape))
         at += tensor.nbytes
-    return tuple(arrays)
+    return layout
+
+
+def _laid_out(data: bytes, layout: _Layout) -> Arrays:
+    from numpy import frombuffer
+
+    return tuple(
+        [
+            frombuffer(data, dtype, count, offset).reshape(shape).copy()
+            for dtype, count, offset, shape in layout
+        ]
+    )

@@ -26,7 +26,14 @@ def test_operators_it_lacks() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sim", "sim?memory=1048576&arena=65536", "sim?without=ADD,MUL", "sim?baud=115200"]
+    "text",
+    [
+        "sim",
+        "sim?memory=1048576&arena=65536",
+        "sim?without=ADD,MUL",
+        "sim?baud=115200",
+        "sim?invoke=5000",
+    ],
 )
 def test_text_and_back(text: str) -> None:
     assert str(SimulatorSpec.parse(text)) == text
@@ -44,6 +51,7 @@ def test_text_and_back(text: str) -> None:
         ("sim?baud=1200", "no rate: write one from 9600 to 4000000"),
         ("sim?baud=4000001", "no rate"),
         ("sim?arena=", "no size"),
+        ("sim?invoke=5ms", "write microseconds"),
         ("sim?arena=1", "from 16 to"),
         ("sim?memory=9999999999999999999999m", "from 1024 to"),
         ("sim?largest_frame=63", "from 64 to 65535"),

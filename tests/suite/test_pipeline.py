@@ -178,3 +178,13 @@ def test_with_xdist_each_worker_looks_at_its_own_next_test(command, model_file):
     path = model_file("m.tflite", model_builders.conv_2d())
     done = command.pytest("-n2", SIM, f"--tflm-model={path}", "--tflm-samples=12")
     assert done.outcomes == {"passed": 17}, done.output
+
+
+def test_a_board_with_a_slower_processor(inner, model_file):
+    (inner.directory / "test_own.py").write_text(
+        "def test_slow(device, tflm_sample):\n"
+        "    assert device.run(tflm_sample).invoke_microseconds >= 5000\n"
+    )
+    path = model_file("m.tflite", model_builders.conv_2d())
+    done = inner.pytest("--tflm-port=sim?invoke=5000", f"--tflm-model={path}", "--tflm-samples=2")
+    assert set(done.outcomes) == {"passed"}, done.output
