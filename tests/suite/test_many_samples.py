@@ -8,10 +8,17 @@ import xml.etree.ElementTree as ET
 import model_builders
 import pytest
 
+from pytest_tflm.compare.comparison import compare
+from pytest_tflm.model import model_from_bytes
 from pytest_tflm.options import settings_from
 from pytest_tflm.record.journal import read_run
+from pytest_tflm.record.samples import samples_for
 from pytest_tflm.report.progress import ProgressLine
-from pytest_tflm.suite.streamed import Numbers
+from pytest_tflm.runtime.board import BoardHost
+from pytest_tflm.runtime.interpreter import interpreter
+from pytest_tflm.runtime.spec import RuntimeSpec
+from pytest_tflm.suite.judgement import Judgement
+from pytest_tflm.suite.streamed import Numbers, tallied
 from tests.runtime import state_models
 
 SIM = "--tflm-port=sim"
@@ -226,3 +233,20 @@ def test_of_many_that_pass_nothing_is_recorded_unless_asked(inner, small):
     take = facts.of_many("t", None, settings_from(lambda _: [], lambda _: [], {}), None)
     take(0, None, None, None)
     assert facts.take() == []
+
+
+def test_the_stream_goes_on_after_another_model_was_on_the_board(kept):
+    """auto loads single operators on the board in the middle of the samples."""
+    model = model_from_bytes(model_builders.conv_2d(), "m")
+    other = model_from_bytes(model_builders.conv_2d(seed=5), "other")
+    samples = samples_for(model, "20", 0)
+    spec = "sim?defect=last-channel:CONV_2D&window=300"
+    with BoardHost(RuntimeSpec.of_board(spec)) as host, interpreter("tflm") as tflm:
+
+        def judge(until, got, expected):
+            host.attempt(other, until()).outputs()
+            return Judgement(compare(got, expected, lsb=1))
+
+        tally = tallied(host.load(model), tflm.load(model), samples, judge)
+    assert tally.differing.text() == "0-19"
+    assert tally.largest_lsb == 2
