@@ -179,4 +179,5 @@ def test_a_model_on_a_real_image(pytester):
         *("--tflm-runtime=tflm", "--tflm-tolerance=0", "--tflm-samples=2"),
     )
     outcomes = result.parseoutcomes()
-    assert set(outcomes) == {"passed"}, outcomes
+    assert outcomes["passed"] > 2
+    assert not {"failed", "errors", "skipped"} & set(outcomes), outcomes
