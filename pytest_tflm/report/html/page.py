@@ -73,12 +73,12 @@ def as_html(runs: Sequence[Run]) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["svg"] = Markup  # our own plots alone
+    environment.filters["ours"] = Markup  # our own plots and style alone
     folder = Path(__file__).parent
     template = environment.from_string((folder / "page.html.j2").read_text("utf-8"))
     run = runs[-1]
     return template.render(
-        style=Markup((folder / "page.css").read_text("utf-8")),
+        style=(folder / "page.css").read_text("utf-8"),
         run=run,
         models=[_model(run, model, f"m{i}") for i, model in enumerate(run["models"])],
         others=[each for each in run["tests"] if each["model"] is None],
