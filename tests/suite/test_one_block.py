@@ -64,6 +64,7 @@ def test_the_summary_still_counts_all_samples(failing):
     done = failing()
     (line,) = done.lines("small.tflite: board simulator against litert builtin_ref")
     assert "14 samples" in line
+    assert done.outcomes["failed"] >= 14, "each sample is a failed test to pytest"
     assert len(done.lines("why: small.tflite: ")) == 1
 
 
