@@ -2,8 +2,8 @@
 
 A page is read from its top, in a folder with the example models. ``sh`` blocks run; each must end
 with status 0. A block of another language is written to a file if the line before it names one in
-backticks and ends with a colon. ``<!-- not run: REASON -->`` before a block leaves it out. A serial port's name
-is replaced by that of a simulated board.
+backticks and ends with a colon. ``<!-- not run: REASON -->`` before a block leaves it out. A serial
+port's name is replaced by that of a simulated board.
 """
 
 from __future__ import annotations
