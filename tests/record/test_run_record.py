@@ -106,7 +106,7 @@ def test_a_journal_is_readable_at_each_moment(tmp_path):
         made.add(each)
         journal.add(each)
     whole = partial_of(path).read_bytes()
-    for length in range(len(whole) + 1):
+    for length in (*range(0, len(whole), 23), len(whole)):
         partial_of(path).write_bytes(whole[:length])
         found = read_run(path)
         assert not found["complete"]
