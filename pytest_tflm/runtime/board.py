@@ -86,6 +86,8 @@ class BoardHost:
         self._broken: TflmError | None = None
         self._refused: dict[str, BoardError] = {}
         self.turns = Turns()
+        self.was_reopened = False
+        """Whether a model's state on the board is what this run left there."""
 
     @classmethod
     def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
@@ -117,7 +119,7 @@ class BoardHost:
     @property
     def is_shared(self) -> bool:
         """Whether another process can have it: a real port, and not a process that starts here."""
-        return not re.match(r"sim$|sim\?|qemu:", self.spec.port)
+        return not re.match(r"sim$|sim\?|qemu[\w-]*:", self.spec.port)
 
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
@@ -193,6 +195,7 @@ class BoardHost:
         self.turns.interrupt()
         self._release()
         self._broken = None
+        self.was_reopened = False
         for left in reversed(range(_REOPENINGS)):
             try:
                 self.connection()
@@ -208,6 +211,7 @@ class BoardHost:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._runtime = None
+        self.was_reopened = True
         self.connection()
 
     def note(self, error: TflmError) -> TflmError:
@@ -542,7 +546,7 @@ class BoardRuntime:
                 loaded = self._connection.load(self.model.data, self.host.report(self.model))
             except _ABOUT_THE_MODEL as error:
                 raise type(error)(f"{self.model.name}: {error}", details=error.details) from None
-        elif self._checked is None and self.model.is_stream:
+        elif self._checked is None and self.model.is_stream and not self.host.was_reopened:
             self._connection.reset_state()  # another run left its state there
         self._check_tensors(loaded)
         self._checked = loaded

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import model_builders
 import pytest
-from suite.hostile_board import HARMLESS, LIES, served
 
 import pytest_tflm.errors
+from tests.suite.hostile_board import HARMLESS, LIES, served
 
 DAMAGE = ("gaps alone",)
 """Lies that look like a line which loses what is sent."""
