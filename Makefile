@@ -33,7 +33,7 @@ demo: .venv/installed  ## the main job: the example TCN on the simulator against
 
 PYTEST = $(BIN)/python -m pytest tests -n auto --dist worksteal --durations 15
 
-test: test-firmware test-python  ## the tests to run at each change (some eight minutes on two cores)
+test: test-firmware test-python  ## the tests to run at each change (some five minutes on two cores)
 
 test-python: .venv/installed-dev
 	$(PYTEST) -m "not slow"

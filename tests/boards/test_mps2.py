@@ -23,6 +23,8 @@ from pytest_tflm.errors import (
 from pytest_tflm.link import Connection
 from pytest_tflm.simulator.board import shared_line
 
+pytestmark = pytest.mark.slow
+
 VECTORS = json.loads((ROOT / "protocol" / "vectors.json").read_text("utf-8"))
 NO_SESSION = 0x84
 SAMPLE = struct.Struct("<4B2h")

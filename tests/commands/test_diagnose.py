@@ -119,6 +119,7 @@ def _passes(inner, model):
     assert set(done.outcomes) == {"passed"}, done.output
 
 
+@pytest.mark.slow
 def test_the_example_is_repaired_by_the_command_that_the_verdict_names(inner, tcn_dynamic):
     original = inner.directory / "tcn_dynamic.tflite"
     original.write_bytes(tcn_dynamic.read_bytes())

@@ -17,6 +17,7 @@ def says(done, *parts):
         assert part in done.output, done.output
 
 
+@pytest.mark.slow
 def test_repaired_the_models_suite_passes(inner, tcn_dynamic):
     """The example's whole way: it fails, lint says why, repair helps, it passes."""
     run = ("--tflm-port=sim", "--tflm-samples=2")

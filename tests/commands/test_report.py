@@ -18,6 +18,7 @@ def runs(inner):
     return paths
 
 
+@pytest.mark.slow
 def test_a_page_of_one_run_and_of_several(inner, runs):
     done = inner.pytest_tflm("report", runs[0], "--html", inner.directory / "one.html")
     assert done.status == 0, done.output

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 SUITE_BESIDE_SAMPLES = 5  # identity, read-back, same input, order, similar inputs
 
 
+@pytest.mark.slow
 def test_a_simulator_in_another_terminal_over_its_port_and_over_tcp(command, inner, tcn):
     words = (f"--tflm-model={tcn}", "--tflm-samples=3")
     for arguments in ((), ("--tcp", "127.0.0.1:0")):

@@ -12,6 +12,8 @@ from soak import Finding, Soak, scripted
 
 from pytest_tflm.simulator.line.faults import PROFILES, Faults
 
+pytestmark = pytest.mark.slow
+
 MIXED = PROFILES["mixed"].faults
 BAUDS = [None, 115200, 921600]
 

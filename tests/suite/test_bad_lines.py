@@ -21,6 +21,7 @@ def outcomes(done):
     return sorted(re.findall(r"^(PASSED|FAILED|ERROR) (\S+)", done.output, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_a_lossy_line_changes_no_outcome(inner, tcn):
     clean = over(inner, tcn, "clean")
     assert clean.status == 0, clean.output
@@ -30,6 +31,7 @@ def test_a_lossy_line_changes_no_outcome(inner, tcn):
         assert done.status == 0
 
 
+@pytest.mark.slow
 def test_a_model_that_is_wrong_is_as_wrong_over_a_lossy_line(inner, tcn_dynamic):
     done = over(inner, tcn_dynamic, "mixed&seed=7")
     assert set(done.outcomes) == {"passed", "failed"}, done.output
@@ -44,6 +46,7 @@ def test_a_board_that_restarts_is_an_error_and_never_a_failure(inner, tcn):
     assert "restarted in the middle of the session" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["mute", "echo", "foreign", "zeros", "noise", "vanish"])
 def test_what_is_no_board_is_an_error_with_a_name(inner, tcn, profile):
     done = over(inner, tcn, f"{profile}&seed=1", "--tflm-timeout=2")

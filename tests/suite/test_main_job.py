@@ -6,6 +6,7 @@ import re
 
 import model_builders
 import numpy as np
+import pytest
 
 SIM = "--tflm-port=sim"
 SUITE_BESIDE_SAMPLES = 5  # identity, read-back, same input, order, similar inputs
@@ -43,6 +44,7 @@ def test_the_dynamic_example_fails_by_dozens_of_lsb(inner, tcn_dynamic):
     assert "Traceback" not in done.output
 
 
+@pytest.mark.slow
 def test_host_tflm_is_equal_bit_for_bit(inner, tcn):
     done = inner.pytest(SIM, f"--tflm-model={tcn}", "--tflm-runtime=tflm", "--tflm-tolerance=0")
     assert done.status == 0, done.output

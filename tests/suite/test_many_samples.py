@@ -182,6 +182,7 @@ def test_a_log_has_a_line_now_and_then():
     ]
 
 
+@pytest.mark.slow
 def test_progress_is_seen_on_a_terminal_and_not_captured(small, command):
     """A test that streams for more than a second, on a pseudo-terminal."""
     import os

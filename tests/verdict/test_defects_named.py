@@ -144,6 +144,7 @@ def test_outputs_that_are_kept_are_called_stale_and_when(name: str) -> None:
     assert when in verdict.accusations[0].sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATTERNS)
 def test_what_a_kernel_does_wrong_is_said(name: str) -> None:
     make, words = PATTERNS[name]
@@ -188,6 +189,7 @@ def test_a_defect_of_the_board_is_named(name: str) -> None:
     assert verdict.names == (named(name),), "\n".join(verdict_lines(verdict))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_defect_of_a_single_operator_is_named(name: str) -> None:
     ramp = np.linspace(-128, 127, 8)
@@ -262,6 +264,7 @@ def test_two_defects_at_once_are_both_named() -> None:
     assert [each.operators for each in verdict.accusations[:2]] == [(1,), (2,)]
 
 
+@pytest.mark.slow
 def test_a_defect_is_found_through_a_bad_line_too() -> None:
     verdict = judged(
         network_models.image_network(), "sim?defect=last-row:CONV_2D&faults=mixed&seed=5"

@@ -15,6 +15,8 @@ from pytest_tflm.model import Tensor, model_from_bytes
 from pytest_tflm.model.graph import Graph
 from pytest_tflm.model.quantise import quantize_array
 
+pytestmark = pytest.mark.slow
+
 FEW = settings(profile(), max_examples=60, database=None)
 
 

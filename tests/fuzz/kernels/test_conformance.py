@@ -55,6 +55,7 @@ def test_space_to_batch_nd_is_found_by_itself(command, tmp_path):
     assert (got != expected).any()
 
 
+@pytest.mark.slow
 def test_a_board_against_host_tflm(command, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Ours\n<!-- conformance -->\nold\n<!-- /conformance -->\nThe end.\n")

@@ -15,6 +15,8 @@ from pytest_tflm.fuzz.kernels.samples import sample_lists
 from pytest_tflm.fuzz.patterns import one_of
 from pytest_tflm.model.graph import Graph
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
 

@@ -17,6 +17,8 @@ from pytest_tflm.model.graph import unpack
 from pytest_tflm.runtime.hosts import Hosts
 from pytest_tflm.runtime.spec import RuntimeSpec
 
+pytestmark = pytest.mark.slow
+
 FEW = hypothesis.settings(
     max_examples=6,
     database=None,

@@ -14,6 +14,8 @@ from pytest_tflm.fuzz.kernels.pair import Pair
 from pytest_tflm.fuzz.kernels.search import Search
 from pytest_tflm.replay.format import replay_from_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def search(kernel, operator: str = "HARD_SWISH", examples: int = 60, **more) -> Search:
     pair = Pair(NumpyHost("bad", kernel), NumpyHost("good", copies))

@@ -9,6 +9,8 @@ from pytest_tflm.fuzz.kernels.search import Search
 from pytest_tflm.runtime.hosts import Hosts
 from pytest_tflm.runtime.spec import RuntimeSpec
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 2000
 
 

@@ -153,6 +153,7 @@ def dilations(draw: Any) -> Dilated:
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
+@pytest.mark.slow
 def test_any_is_the_same_bit_for_bit(run: Run, d: Dilated) -> None:
     model = model_from_bytes(dilated(d), "any")
     folded = fold_dilation(model)
