@@ -101,12 +101,19 @@ def _drop_densify(parts: Any, graph: Any) -> None:
     for operator in graph.operators:
         code = parts.operatorCodes[operator.opcodeIndex]
         number = max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
-        if builtin_names().get(number) == "DENSIFY" and int(operator.outputs[0]) not in outputs:
-            source = graph.tensors[int(operator.inputs[0])]
+        given, made = _indices(operator.inputs), _indices(operator.outputs)
+        is_whole = len(given) == len(made) == 1 and given[0] >= 0
+        if builtin_names().get(number) == "DENSIFY" and is_whole and made[0] not in outputs:
+            source = graph.tensors[given[0]]
             if source.sparsity is None and source.buffer:
-                instead[int(operator.outputs[0])] = int(operator.inputs[0])
+                instead[made[0]] = given[0]
                 continue
         kept.append(operator)
     for operator in kept:
-        operator.inputs = [instead.get(int(i), int(i)) for i in operator.inputs]
+        operator.inputs = [instead.get(i, i) for i in _indices(operator.inputs)]
     graph.operators = kept
+
+
+def _indices(tensors: Any) -> list[int]:
+    """Those of an operator's inputs or outputs; a file may leave them out."""
+    return [] if tensors is None else [int(i) for i in tensors]
