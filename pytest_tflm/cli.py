@@ -28,18 +28,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("pytest-tflm: standard output is closed", file=sys.stderr)
         return 1
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()  # a full disk is told here, and not when Python has ended
+        return status
     except TflmError as error:
         print(f"pytest-tflm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever read the output has enough of it: "| head"
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:  # a full disk, a folder that may not be written, no descriptors left
         print(f"pytest-tflm: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         return 1
+
+
+def _drop_output() -> None:
+    """Nobody takes standard output: what Python still holds of it goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version() -> str:
