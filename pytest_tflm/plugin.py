@@ -74,7 +74,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         kind: dict[str, Any] = {"action": "append", "metavar": option.metavar}
         if not option.takes_value:
             kind = {"action": "append_const", "const": "on"}
-        group.addoption(option.flag, dest=option.ini, help=option.help_text, **kind)
+        shown = option.help_text.replace("%", "%%")  # argparse fills in its own %(names)s
+        group.addoption(option.flag, dest=option.ini, help=shown, **kind)
         if option.repeatable:
             parser.addini(option.ini, help=option.help, type="paths", default=[])
         else:

@@ -122,6 +122,13 @@ def test_every_option_tells_its_default_and_names_in_its_help():
         assert "default" in option.help_text
 
 
+def test_pytests_help_shows_every_option(pytester):
+    shown = " ".join(pytester.runpytest_inprocess("--help").stdout.str().split())
+    for option in OPTIONS:
+        assert option.flag in shown, shown[-500:]
+        assert option.ini in shown
+
+
 def test_the_documentation_has_every_option_with_its_default():
     usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text()
     for option in OPTIONS:
