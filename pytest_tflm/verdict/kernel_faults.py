@@ -198,20 +198,29 @@ def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequen
 Edited = tuple[bytes, Sequence["Arrays"]] | None
 
 
-def _one_scale(single: Single, inputs: Sequence[Arrays]) -> Edited:
-    """The scale of channel 0 for all channels."""
-    if single.name not in _WITH_WEIGHTS:
-        return None
-    table = unpack(single.model.data)
-    graph = table.subgraphs[0]
-    changed = False
-    for place in graph.operators[0].inputs:
-        quantization = graph.tensors[place].quantization if place >= 0 else None
-        if quantization is not None and quantization.scale is not None:
-            scales = list(quantization.scale)
-            changed |= len(set(scales)) > 1
-            quantization.scale = [scales[0]] * len(scales) if scales else scales
-    return (pack(table), inputs) if changed else None
+def _first_scale(scales: list[float]) -> list[float]:
+    return scales[:1] * len(scales)
+
+
+def _scales(change: Callable[[list[float]], list[float]]) -> Callable[[Single, Any], Edited]:
+    """``change`` of the scales of each channel, for every constant that has them per channel."""
+
+    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
+        if single.name not in _WITH_WEIGHTS:
+            return None
+        table = unpack(single.model.data)
+        graph = table.subgraphs[0]
+        changed = False
+        for place in graph.operators[0].inputs:
+            quantization = graph.tensors[place].quantization if place >= 0 else None
+            if quantization is None or quantization.scale is None:
+                continue
+            scales = [float(scale) for scale in quantization.scale]
+            quantization.scale = change(scales)
+            changed |= quantization.scale != scales
+        return (pack(table), inputs) if changed else None
+
+    return edit
 
 
 def _no_zero_point(single: Single, inputs: Sequence[Arrays]) -> Edited:
@@ -402,23 +411,11 @@ def _repeated(axis: int, line: int) -> Callable[[Single, Any], Edited]:
 def _next_scale(by: int) -> Callable[[Single, Any], Edited]:
     """Each channel with the scale of its neighbour; the last has its own."""
 
-    def edit(single: Single, inputs: Sequence[Arrays]) -> Edited:
-        if single.name not in _WITH_WEIGHTS:
-            return None
-        table = unpack(single.model.data)
-        graph = table.subgraphs[0]
-        changed = False
-        for place in graph.operators[0].inputs:
-            quantization = graph.tensors[place].quantization if place >= 0 else None
-            scales = [] if quantization is None else list(quantization.scale)
-            if quantization is None or len(scales) < 2:
-                continue
-            changed |= len(set(scales)) > 1
-            order = np.clip(np.arange(len(scales)) + by, 0, len(scales) - 1)
-            quantization.scale = [scales[i] for i in order]
-        return (pack(table), inputs) if changed else None
+    def shifted(scales: list[float]) -> list[float]:
+        last = len(scales) - 1
+        return [scales[min(max(i + by, 0), last)] for i in range(len(scales))]
 
-    return edit
+    return _scales(shifted)
 
 
 def _padding_exchanged(single: Single, inputs: Sequence[Arrays]) -> Edited:
@@ -434,7 +431,7 @@ def _padding_exchanged(single: Single, inputs: Sequence[Arrays]) -> Edited:
 
 
 _EDITS: tuple[tuple[str, str, Callable[[Single, Sequence[Any]], Edited]], ...] = (
-    ("per-channel-ignored", "with the scale of channel 0 for all channels", _one_scale),
+    ("per-channel-ignored", "with the scale of channel 0 for all channels", _scales(_first_scale)),
     ("zero-point-ignored", "with an input zero point of 0", _no_zero_point),
     ("activation-ignored", "without its fused activation", _no_activation),
     ("padding-value", _PADS, _pads_with_0),
