@@ -69,6 +69,11 @@ class OperatorResult:
         ]
 
 
+MOST = 0.75
+"""Which part of the differing operators of a type a cause must fit: a rare position may not show
+in each of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Localisation:
     """Every operator alone, and the chain of them.

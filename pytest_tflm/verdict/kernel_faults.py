@@ -4,7 +4,8 @@ purpose, makes exactly what the board made, that is what the board does."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from pytest_tflm.model.arithmetic.accumulators import accumulators, windows
 from pytest_tflm.model.arithmetic.requantise import ACCUMULATING, requantisation
 from pytest_tflm.model.arithmetic.single import NO_ACTIVATION, SAME, Single
 from pytest_tflm.model.graph import pack, unpack
-from pytest_tflm.verdict.evidence import Evidence, Fact, OperatorResult, experiment, worst_of
+from pytest_tflm.verdict.evidence import MOST, Evidence, Fact, OperatorResult, experiment, worst_of
 from pytest_tflm.verdict.localise import on_board
 
 if TYPE_CHECKING:
@@ -49,22 +50,32 @@ def computed(evidence: Evidence) -> tuple[Computes, ...]:
     if where is None:
         return ()
     oracle, _ = evidence.oracle
-    return tuple(
-        Computes(result.operator.index, name, words)
-        for result in where.differing
-        for name, words in _explanations(result, evidence.board, oracle)
-    )
+    found: list[Computes] = []
+    for results in where.by_type.values():
+        misses: Counter[str] = Counter()
+        for result in results:
+            hopeless = {name for name in _NAMES if misses[name] > (1 - MOST) * len(results)}
+            explained = [
+                Computes(result.operator.index, name, words)
+                for name, words in _explanations(result, evidence.board, oracle, hopeless)
+            ]
+            misses.update(_NAMES - {each.cause for each in explained})
+            found += explained
+    return tuple(found)
 
 
-def _explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator[tuple[str, str]]:
+def _explanations(
+    result: OperatorResult, board: Host, oracle: Host, hopeless: Set[str]
+) -> Iterator[tuple[str, str]]:
     """Names of causes that fit one operator exactly, with what it computes; ``oracle`` has right
-    kernels."""
+    kernels. The causes in ``hopeless`` are not tried: they no longer can fit most operators of the
+    type, and each of them costs a model and its runs."""
     cut = result.cut
     if cut is None or (result.gap is not None and result.gap.shapes):
         return
     single = Single(cut.model)
     for name, words, edit in _EDITS:
-        edited = edit(single, result.inputs)
+        edited = None if name in hopeless else edit(single, result.inputs)
         if edited is None:
             continue
         data, inputs = edited
@@ -75,7 +86,7 @@ def _explanations(result: OperatorResult, board: Host, oracle: Host) -> Iterator
     if (cut_off := _cut_off_average(result, single)) is not None:
         yield "rounding", cut_off
     yield from _by_accumulators(result, single)
-    if _is_cured_by_width(result, single, board):
+    if "alignment" not in hopeless and _is_cured_by_width(result, single, board):
         yield (
             "alignment",
             "only where the innermost dimension is no multiple of 4; widened to a multiple of 4 "
@@ -583,3 +594,7 @@ def _is_cured_by_width(result: OperatorResult, single: Single, board: Host) -> b
         (np.pad(arrays[0], [(0, 0)] * (given.ndim - 1) + [(0, more)]),) for arrays in result.inputs
     ]
     return _is_made(board, pack(table), inputs, result.trusted)
+
+
+_NAMES = frozenset({"alignment", *(name for name, _, _ in _EDITS)})
+"""The causes that cost runs to find."""

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from pytest_tflm.verdict.evidence import Evidence, OperatorResult, experiment, listed, worst_of
+from pytest_tflm.verdict.evidence import (
+    MOST,
+    Evidence,
+    OperatorResult,
+    experiment,
+    listed,
+    worst_of,
+)
 from pytest_tflm.verdict.kernel_faults import computed
 from pytest_tflm.verdict.localise import on_board
 from pytest_tflm.verdict.memory import planned_otherwise
@@ -83,10 +90,6 @@ CATALOGUE: dict[str, Cause] = {}
 """All causes by their names, in the order in which they are looked for within a stage."""
 
 _KERNEL_TESTS: dict[str, KernelTest] = {}
-
-MOST = 0.75
-"""Which part of the differing operators of a type a cause must fit: a rare position may not show
-in each of them."""
 
 
 def cause(
