@@ -16,35 +16,16 @@ from virtual_line import VirtualPort, World
 
 from pytest_tflm.errors import InterpreterCrashed, InvokeFailed, PortVanished, SampleError
 from pytest_tflm.link.connection import Connection
-from pytest_tflm.model import Model, Tensor, model_from_bytes
+from pytest_tflm.model import model_from_bytes
 from pytest_tflm.runtime.board import BoardHost, BoardRuntime
 from pytest_tflm.runtime.interpreter import InterpreterRuntime, interpreter
 from tests import model_builders
 from tests.runtime import state_models
+from tests.runtime.scripted_model import model
 
 BAUD = 115200
 FAILS = 127
 """The first code of an input for which the scripted engine's Invoke fails."""
-
-
-def tensor(index, name, shape, dtype, scale=None, zero_point=None) -> Tensor:
-    scales = () if scale is None else (scale,)
-    points = () if zero_point is None else (zero_point,)
-    return Tensor(index, name, shape, None, dtype, scale, zero_point, scales, points)
-
-
-def model(data: bytes = b"the model") -> Model:
-    """Of the scripted engine: c = a + 1, d = runs since the reset * 1000 + b[0] + b[1]."""
-    tensors = (
-        tensor(0, "a", (2, 2), "int8", 0.5, -3),
-        tensor(1, "b", (2,), "int16", 0.25, 0),
-        tensor(2, "c", (4,), "int8", 0.125, 7),
-        tensor(3, "d", (), "int32"),
-    )
-    return Model(
-        name="m.tflite", path=None, data=data, inputs=tensors[:2], outputs=tensors[2:],
-        operators=(), tensors=tensors,
-    )  # fmt: skip
 
 
 def board(compute: float = 0.001, **sizes: int) -> BoardRuntime:

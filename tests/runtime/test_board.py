@@ -25,36 +25,11 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.link.connection import Connection
-from pytest_tflm.model import Model, Operator, Tensor
+from pytest_tflm.model import Model, Operator
 from pytest_tflm.runtime.base import OperatorTime
 from pytest_tflm.runtime.board import BoardHost, BoardRuntime
 from pytest_tflm.runtime.spec import RuntimeSpec
-
-
-def tensor(index, name, shape, dtype, scale=None, zero_point=None) -> Tensor:
-    scales = () if scale is None else (scale,)
-    points = () if zero_point is None else (zero_point,)
-    return Tensor(index, name, shape, None, dtype, scale, zero_point, scales, points)
-
-
-def model(data: bytes = b"the model", name: str = "m.tflite") -> Model:
-    """Of the scripted engine: c = a + 1, d = state * 1000 + b[0] + b[1]."""
-    tensors = (
-        tensor(0, "a", (2, 2), "int8", 0.5, -3),
-        tensor(1, "b", (2,), "int16", 0.25, 0),
-        tensor(2, "c", (4,), "int8", 0.125, 7),
-        tensor(3, "d", (), "int32"),
-    )
-    return Model(
-        name=name,
-        path=None,
-        data=data,
-        inputs=tensors[:2],
-        outputs=tensors[2:],
-        operators=(),
-        tensors=tensors,
-    )
-
+from tests.runtime.scripted_model import model
 
 SAMPLE = (np.array([[1, 2], [3, 4]], np.int8), np.array([10, 20], np.int16))
 
