@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "causes"
 INDEX = FOLDER / "README.md"
 PAGES = {path.stem: path for path in FOLDER.glob("*.md") if path != INDEX}
-SECTIONS = ["How it looks", "How it is told", "Why it happens", "What to do", "Seen before"]
+SECTIONS = ["How it looks", "How it is recognised", "Why it happens", "What to do", "Seen before"]
 LINK = re.compile(r"\]\(([^)#]+)\)")
 
 
