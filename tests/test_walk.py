@@ -26,8 +26,8 @@ def files_of(page: str) -> dict[str, str]:
 
 def commands_of(page: str) -> list[str]:
     """The commands of a page, in order."""
-    text = re.sub(r"```.*?```", "", (DOCS / page).read_text("utf-8"), flags=re.DOTALL)
-    return re.findall(r"^ {4}((?:python|pytest|pytest-tflm) .*|pytest)$", text, re.MULTILINE)
+    text = "".join(re.findall(r"^```bash\n(.*?)```", (DOCS / page).read_text("utf-8"), re.M | re.S))
+    return re.findall(r"^((?:python|pytest|pytest-tflm) .*|pytest)$", text, re.MULTILINE)
 
 
 def write_recordings(folder: Path, count: int, seed: int) -> None:

@@ -87,15 +87,15 @@ PROFILES = {
     "flips": Profile("1 of 10 000 bits inverted", Faults(flip=1e-4)),
     "more-flips": Profile("1 of 2000 bits inverted", Faults(flip=5e-4)),
     "lost-bytes": Profile("1 of 2000 bytes lost", Faults(lose=5e-4)),
-    "repeated-bytes": Profile("1 of 2000 bytes comes twice", Faults(repeat=5e-4)),
+    "repeated-bytes": Profile("1 of 2000 bytes repeated", Faults(repeat=5e-4)),
     "lost-runs": Profile("1 of 100 runs of 64 bytes lost", Faults(lose_run=0.01)),
-    "repeated-runs": Profile("1 of 50 runs of 64 bytes comes twice", Faults(repeat_run=0.02)),
+    "repeated-runs": Profile("1 of 50 runs of 64 bytes repeated", Faults(repeat_run=0.02)),
     "bursts": Profile("up to 29 bytes of noise every 3300 bytes", Faults(burst=3e-4)),
     "prints": Profile("other code prints between and inside frames", Faults(prints=0.1)),
     "boot-text": Profile("text in the middle of frames", Faults(boot_text=5e-4)),
-    "jitter": Profile("5 ms slower, and up to 20 ms more", Faults(delay=0.005, jitter=0.02)),
+    "jitter": Profile("a delay of 5 ms, and up to 20 ms more", Faults(delay=0.005, jitter=0.02)),
     "stalls": Profile(
-        "now and then nothing for 1.5 s", Faults(stall=0.002, stall_seconds=1.5, jitter=0.003)
+        "occasionally no data for 1.5 s", Faults(stall=0.002, stall_seconds=1.5, jitter=0.003)
     ),
     "damaged": Profile(
         "about 0.1% of frames of 500 bytes damaged", Faults(flip=1.7e-7, lose=4e-7, burst=2.5e-7)
@@ -104,7 +104,7 @@ PROFILES = {
         "flips, lost and repeated bytes and runs, bursts, text, jitter, all at once", _MIXED
     ),
     "resets": Profile(
-        "the board restarts now and then, on a line with some damage",
+        "the board restarts occasionally, on a line with some damage",
         Faults(flip=5e-5, lose_run=1e-3, prints=0.02, reset=0.002),
         ("BoardReset",),
     ),
@@ -114,7 +114,7 @@ PROFILES = {
         ("PortVanished",),
     ),
     "late": Profile(
-        "some answers come 30 s later, when the host has given up",
+        "some replies come 30 s late, after the host has given up",
         Faults(stall=0.001, stall_seconds=30.0),
         ("NoAnswer",),
     ),
@@ -122,15 +122,15 @@ PROFILES = {
         "the board falls silent after 4 KB", Faults(peer="mute", peer_after=4096), _GONE_BAD
     ),
     "babbles": Profile(
-        "the board sends noise without end after 4 KB",
+        "the board sends endless noise after 4 KB",
         Faults(peer="noise", peer_after=4096),
         _GONE_BAD,
     ),
-    "mute": Profile("nobody there", Faults(peer="mute"), ("NoAnswer",)),
-    "echo": Profile("what is sent comes back", Faults(peer="echo"), _NOT_A_BOARD),
-    "foreign": Profile("a program that prints text instead", Faults(peer="foreign"), _NOT_A_BOARD),
-    "zeros": Profile("zeros without end", Faults(peer="zeros"), _NOT_A_BOARD),
-    "noise": Profile("noise without end", Faults(peer="noise"), _NOT_A_BOARD),
+    "mute": Profile("no board is connected", Faults(peer="mute"), ("NoAnswer",)),
+    "echo": Profile("the line echoes what is sent", Faults(peer="echo"), _NOT_A_BOARD),
+    "foreign": Profile("another program prints text", Faults(peer="foreign"), _NOT_A_BOARD),
+    "zeros": Profile("endless zeros", Faults(peer="zeros"), _NOT_A_BOARD),
+    "noise": Profile("endless noise", Faults(peer="noise"), _NOT_A_BOARD),
 }
 
 
