@@ -69,18 +69,22 @@ class Connection:
         rts: bool = True,
         is_uart: bool = False,
         name: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> Connection:
         """Open ``port`` (see :func:`~pytest_tflm.link.port.open_port`) and greet the board.
 
         ``timeout``: seconds without progress after which the board is given up; longer than Invoke
         takes. ``line_baud``: the rate to change to once the board has answered at ``baud``, where
         both can; 0 to stay. ``is_uart`` as in ``open_port``. ``name`` is what errors call the port,
-        where that is not ``port``. Raises SettingsError or any LinkError.
+        where that is not ``port``. ``clock`` gives the seconds that timeouts are measured in.
+        Raises SettingsError or any LinkError.
         """
         opened = open_port(port, baud=baud, dtr=dtr, rts=rts, is_uart=is_uart)
         opened.name = name or opened.name
         try:
-            return cls(opened, baud=opened.line_baud, line_baud=line_baud, timeout=timeout)
+            return cls(
+                opened, baud=opened.line_baud, line_baud=line_baud, timeout=timeout, clock=clock
+            )
         except BaseException:
             opened.close()
             raise

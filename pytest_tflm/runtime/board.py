@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from pytest_tflm.errors import (
     WrongModel,
 )
 from pytest_tflm.model.refusal import interface_reason
+from pytest_tflm.process_clock import ProcessClock
 from pytest_tflm.runtime.ahead import Ahead, Turns, packed
 from pytest_tflm.runtime.base import OperatorTime, Outputs, Progress
 from pytest_tflm.runtime.latency import Latency, latency_of
@@ -273,6 +275,8 @@ class BoardHost:
             is_uart=process is not None and bool(process.baud),
             timeout=line.timeout,
             name=port,
+            # A board of this machine that gets no processor is not silent.
+            clock=time.monotonic if process is None else ProcessClock(process.pid),
         )
 
 

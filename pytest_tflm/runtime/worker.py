@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import IO, Any
 
 from pytest_tflm.errors import InterpreterCrashed, InterpreterMissing, InterpreterRefused
 from pytest_tflm.printable import PAGE, printable
+from pytest_tflm.process_clock import ProcessClock
 from pytest_tflm.runtime.replies import NotPlain, read_reply
 
 INTERPRETERS = "pytest_tflm.runtime.interpreters:Interpreters"
@@ -199,7 +199,7 @@ class Worker:
         if not process.answered:
             limit = max(limit, START_TIMEOUT)
         process.limit = limit
-        return time.monotonic() + limit
+        return process.guard.clock() + limit
 
     def _receive(self, process: _Process) -> None:
         """Wait for one message and hand it to its ticket."""
@@ -335,6 +335,7 @@ class _Guard(threading.Thread):
     def __init__(self, process: subprocess.Popen[bytes], interval: float) -> None:
         super().__init__(name="pytest-tflm-guard", daemon=True)
         self.process = process
+        self.clock = ProcessClock(process.pid)
         self.interval = interval
         self.expired = False
         self._deadline: float | None = None
@@ -344,7 +345,7 @@ class _Guard(threading.Thread):
 
     @property
     def deadline(self) -> float | None:
-        """When the process is killed, in ``time.monotonic`` seconds; None: it is not."""
+        """When the process is killed, in seconds of ``clock``; None: it is not."""
         return self._deadline
 
     @deadline.setter
@@ -362,7 +363,7 @@ class _Guard(threading.Thread):
         while not self._is_over:
             self._wake.clear()
             self._looks_at = math.inf  # a deadline that is set from here on wakes it
-            deadline, now = self._deadline, time.monotonic()
+            deadline, now = self._deadline, self.clock()
             if deadline is not None and deadline <= now:
                 self.expired = True
                 self.process.kill()
