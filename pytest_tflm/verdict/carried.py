@@ -135,7 +135,7 @@ def _problem(found: Localisation, suspect: Host, trusted: Host, *, is_board: boo
         if gap is None or gap.is_none:
             continue
         if not is_board and result.cut is not None and result.cut.model.is_stream:
-            # Its rounded outputs are its next inputs: only from a reset has it equal ones.
+            # Its rounded outputs are its next inputs: only near a reset has it equal ones.
             gap = _from_resets(result, suspect, trusted)
         allowed = ROUNDING if is_board else LOOSER.get(result.operator.name, ROUNDING)
         if gap.shapes or gap.real or gap.lsb > allowed:
@@ -150,10 +150,17 @@ def _problem(found: Localisation, suspect: Host, trusted: Host, *, is_board: boo
 
 
 def _from_resets(result: OperatorResult, suspect: Host, trusted: Host) -> Gap:
-    """How far the operator is apart if each sample is run from its initial state."""
+    """How far the operator is apart if it runs each two samples that follow each other from its
+    initial state: in the second, the state that it computes with is no initial one, and has been
+    rounded once."""
     assert result.cut is not None
+    model, given = result.cut.model, result.inputs
     mine, theirs = (
-        host.attempt(result.cut.model, result.inputs, reset_between=True).outputs()
+        [
+            outputs
+            for first in range(max(1, len(given) - 1))
+            for outputs in host.attempt(model, given[first : first + 2]).outputs()
+        ]
         for host in (suspect, trusted)
     )
     return gap_of(mine, theirs)

@@ -211,11 +211,12 @@ def sparse() -> bytes:
     return g.finish((x,), (y,))
 
 
-def lstm(inputs: int = 3, units: int = 4, steps: int = 5) -> bytes:
+def lstm(inputs: int = 3, units: int = 4, steps: int = 5, weight: float = 0.006) -> bytes:
     """int8 (1, 5, 3) → UNIDIRECTIONAL_SEQUENCE_LSTM → int8 (1, 5, 4) → RELU → int8.
 
-    24 inputs, of which 9 are left out; two of them are variables of two types; five intermediate
-    tensors, which have no other place in the graph than their mention.
+    ``weight`` is the scale of the weights. 24 inputs, of which 9 are left out; two of them are
+    variables of two types; five intermediate tensors, which have no other place in the graph than
+    their mention.
     """
     rng = np.random.default_rng(5)
     g = Graph()
@@ -224,12 +225,13 @@ def lstm(inputs: int = 3, units: int = 4, steps: int = 5) -> bytes:
     def gates(name: str, size: int) -> list[int]:
         values = [rng.integers(-127, 128, (units, size)) for _ in range(4)]
         return [
-            g.tensor(f"{name}{i}", (units, size), "int8", 0.006, 0, v) for i, v in enumerate(values)
+            g.tensor(f"{name}{i}", (units, size), "int8", weight, 0, v)
+            for i, v in enumerate(values)
         ]
 
     from_input, from_state = gates("input", inputs), gates("state", units)
     biases = [
-        g.tensor(f"bias{i}", (units,), "int32", 0.006 / 64, 0, rng.integers(-4000, 4000, units))
+        g.tensor(f"bias{i}", (units,), "int32", weight / 64, 0, rng.integers(-4000, 4000, units))
         for i in range(4)
     ]
     hidden = g.tensor("hidden", (1, units), "int8", 1 / 128, -1)
