@@ -43,10 +43,11 @@ DESCRIPTION = [
     "The board of the conversations: identity, sizes and the model memory are in 'board'. Its engine is scripted. "
     "A model is accepted whatever it holds, but for its first byte: 0x41 ('A') fails to prepare with ARENA_TOO_SMALL, "
     "needed 9999, available 2048; 0x4F ('O') with OPERATOR_MISSING; 0x52 ('R') with MODEL_REJECTED. "
-    "A model larger than 'memory' is MODEL_TOO_LARGE with needed = its size and available = memory. "
+    "A model that is larger than what 'memory' has behind the kept bytes, rounded up to 16, is MODEL_TOO_LARGE with "
+    "needed = its size and available = that. "
     "Every prepared model has inputs a: INT8 [2,2] scale 0.5 zero point -3, b: INT16 [2] scale 0.25 zero point 0, "
     "and outputs c: INT8 [4] scale 0.125 zero point 7, d: INT32 [] not quantised. "
-    "Arena: used 640, size memory - model size. "
+    "Arena: used 640, size memory - where the model begins - model size. "
     "Invoke: fails if a[0] is 127 (its text: 'scripted failure'); otherwise state += 1, c = a + 1 modulo 256 "
     "(bytes), d = state * 1000 + b[0] + b[1]. Then every byte of a and b is overwritten with 0xEE. "
     "Invoke takes 1500 microseconds. RESET_STATE makes state 0, and so does preparing a model; input tensors "
@@ -61,14 +62,14 @@ DESCRIPTION = [
 
 HELLO, PING, REPEAT = 0x01, 0x02, 0x03
 READ, WRITE, MODEL_OPEN, MODEL_PREPARE, RUN, RESET_STATE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
-SET_BAUD = 0x16
+SET_BAUD, COPY = 0x16, 0x17
 WELCOME, PONG, GAP, NO_SESSION, LOG, CRASH = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 PART = 0x87
 PART_BYTES = 51
 OK, UNKNOWN_REQUEST, MALFORMED, OUT_OF_RANGE, NO_MODEL = 0, 1, 2, 3, 4
 MODEL_TOO_LARGE, MODEL_DAMAGED, ARENA_TOO_SMALL, OPERATOR_MISSING = 5, 6, 7, 8
 MODEL_REJECTED, INVOKE_FAILED, NOT_SUPPORTED, TOO_LARGE = 9, 10, 11, 12
-BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR, TIMES = range(7)
+BOARD, LOADED, MODEL, INPUT, OUTPUT, ERROR, TIMES, KEPT = range(8)
 INLINE, OUTPUTS, RESET = 1, 2, 4
 
 SESSION = 0x4A17
@@ -120,7 +121,11 @@ def write(region: int, index: int, offset: int, data: bytes) -> bytes:
     return struct.pack("<BBI", region, index, offset) + data
 
 
-def welcome(version: int = 1, flags: int = 1) -> bytes:
+def copy(to: tuple[int, int, int], source: tuple[int, int, int], length: int) -> bytes:
+    return struct.pack("<BBIBBII", *to, *source, length)
+
+
+def welcome(version: int = 1, flags: int = 5) -> bytes:
     return struct.pack(
         "<BBBBIHII", 1, 1, version, flags, BOOT_ID, LARGEST_FRAME, WINDOW, REPLY_STORE
     )
@@ -153,10 +158,10 @@ def input_entries(model: bytes) -> bytes:
     return entry(3, a) + entry(3, tensor(7, 0, 0.25, 4, [2]))
 
 
-def loaded_entries(model: bytes) -> bytes:
+def loaded_entries(model: bytes, start: int = 0) -> bytes:
     return (
         entry(1, struct.pack("<II", len(model), zlib.crc32(model)))
-        + entry(2, struct.pack("<II", 640, MEMORY - len(model)))
+        + entry(2, struct.pack("<II", 640, MEMORY - start - len(model)))
         + input_entries(model)
         + entry(4, tensor(9, 7, 0.125, 4, [4]))
         + entry(4, tensor(2, 0, 0.0, 4, []))
@@ -299,6 +304,33 @@ def frame_vectors() -> list[dict[str, Any]]:
     )
     add("MODEL_OPEN", "to_board", MODEL_OPEN, s, 2, 1, struct.pack("<I", 100_000), size=100_000)
     add(
+        "MODEL_OPEN, kept",
+        "to_board",
+        MODEL_OPEN,
+        s,
+        2,
+        1,
+        struct.pack("<II", 5000, 100_000),
+        size=5000,
+        kept=100_000,
+    )
+    add(
+        "COPY",
+        "to_board",
+        COPY,
+        s,
+        2,
+        1,
+        copy((MODEL, 0, 0x01020304), (KEPT, 1, 0x05060708), 70_000),
+        region=2,
+        index=0,
+        offset=0x01020304,
+        from_region=7,
+        from_index=1,
+        from_offset=0x05060708,
+        length=70_000,
+    )
+    add(
         "MODEL_PREPARE",
         "to_board",
         MODEL_PREPARE,
@@ -334,7 +366,7 @@ def frame_vectors() -> list[dict[str, Any]]:
         lowest=1,
         highest=1,
         version=1,
-        flags=1,
+        flags=5,
         boot_id=BOOT_ID,
         largest_frame=LARGEST_FRAME,
         window=WINDOW,
@@ -351,7 +383,7 @@ def frame_vectors() -> list[dict[str, Any]]:
         lowest=1,
         highest=1,
         version=0,
-        flags=1,
+        flags=5,
         boot_id=BOOT_ID,
         largest_frame=LARGEST_FRAME,
         window=WINDOW,
@@ -651,6 +683,7 @@ def conversation_vectors() -> list[dict[str, Any]]:
             unloading(),
             no_inputs(),
             four_bits(),
+            kept(),
             parts(),
         )
     ]
@@ -670,7 +703,7 @@ def identity() -> Conversation:
     talk.request("past the end", 5, READ, beyond, failure(OUT_OF_RANGE))
     talk.request("at 2^32 - 1", 6, READ, read(BOARD, 0, 2**32 - 1, 65535), failure(OUT_OF_RANGE))
     talk.request("another index", 7, READ, read(BOARD, 1, 0, 20), failure(OUT_OF_RANGE))
-    talk.request("no such region", 8, READ, read(7, 0, 0, 20), failure(OUT_OF_RANGE))
+    talk.request("no such region", 8, READ, read(8, 0, 0, 20), failure(OUT_OF_RANGE))
     talk.request("no error yet", 9, READ, read(ERROR, 0, 0, 20), b"\0")
     return talk
 
@@ -744,7 +777,7 @@ def failures() -> Conversation:
     malformed = failure(MALFORMED)
     out_of_range = failure(OUT_OF_RANGE)
     one = sample(b"\x01\x02\x03\x04")
-    refuse("unknown request", 0x17, b"", failure(UNKNOWN_REQUEST))
+    refuse("unknown request", 0x18, b"", failure(UNKNOWN_REQUEST))
     refuse("unknown request with a payload", 0x1F, b"abc", failure(UNKNOWN_REQUEST))
     refuse("READ too short", READ, read(BOARD, 0, 0, 1)[:-1], malformed)
     refuse("READ too long", READ, read(BOARD, 0, 0, 1) + b"\0", malformed)
@@ -1136,7 +1169,7 @@ def rates() -> Conversation:
     talk.step(
         "WELCOME says that it can be",
         frame(HELLO, SESSION, 0, 0, b"\x01\x01"),
-        frame(WELCOME, SESSION, 0, 0, welcome(flags=3)),
+        frame(WELCOME, SESSION, 0, 0, welcome(flags=7)),
     )
     ask("to a higher one", 0, 921600, b"\0", 921600)
     talk.step("a PING there", frame(PING, SESSION, 1, 1), frame(PONG, SESSION, 1, 1))
@@ -1156,7 +1189,7 @@ def rates() -> Conversation:
     talk.step(
         "HELLO at the new rate",
         frame(HELLO, 0x0BAD, 0, 0, b"\x01\x01"),
-        frame(WELCOME, 0x0BAD, 0, 0, welcome(flags=3)),
+        frame(WELCOME, 0x0BAD, 0, 0, welcome(flags=7)),
     )
     talk.steps[-1]["baud"] = 921600
     return talk
@@ -1174,7 +1207,7 @@ def places() -> Conversation:
         number += 1
 
     beyond, no_model = failure(OUT_OF_RANGE), failure(NO_MODEL)
-    for region in (7, 128, 255):
+    for region in (8, 128, 255):
         ask(f"READ of region {region}", READ, read(region, 0, 0, 1), beyond)
         ask(f"WRITE of region {region}", WRITE, write(region, 0, 0, b"1"), beyond)
         ask(f"empty READ of region {region}", READ, read(region, 1, 0, 0), beyond)
@@ -1239,6 +1272,112 @@ def unloading() -> Conversation:
     talk.request("write", number + 1, WRITE, write(MODEL, 0, 0, b"model"), b"\0")
     talk.request("prepare, too short", number + 2, MODEL_PREPARE, good[:4], malformed)
     talk.request("none is open any more", number + 3, MODEL_PREPARE, good, no_model)
+    return talk
+
+
+def kept() -> Conversation:
+    """Models behind another one that stays, and bytes that are copied."""
+    talk = Conversation("kept memory")
+    talk.hello()
+    number = 0
+    base = bytes(range(60, 160))
+    beyond, no_model = failure(OUT_OF_RANGE), failure(NO_MODEL)
+    malformed = failure(MALFORMED)
+
+    def ask(note: str, kind: int, payload: bytes, reply: bytes = b"\0") -> None:
+        nonlocal number
+        talk.request(note, number, kind, payload, reply)
+        number += 1
+
+    def opened(note: str, size: int, behind: int, reply: bytes = b"\0") -> None:
+        ask(note, MODEL_OPEN, struct.pack("<II", size, behind), reply)
+
+    def prepared(note: str, model: bytes, reply: bytes = b"\0") -> None:
+        ask(note, MODEL_PREPARE, struct.pack("<II", len(model), zlib.crc32(model)), reply)
+
+    def copied(
+        note: str,
+        to: tuple[int, int, int],
+        source: tuple[int, int, int],
+        length: int,
+        reply: bytes = b"\0",
+    ) -> None:
+        ask(note, COPY, copy(to, source, length), reply)
+
+    ask("nothing is kept", READ, read(KEPT, 0, 0, 9))
+    ask("one byte past nothing", READ, read(KEPT, 0, 1, 0), beyond)
+    ask("index 1 of KEPT", READ, read(KEPT, 1, 0, 0), beyond)
+    ask("COPY too short", COPY, copy((INPUT, 0, 0), (ERROR, 0, 0), 0)[:-1], malformed)
+    ask("COPY too long", COPY, copy((INPUT, 0, 0), (ERROR, 0, 0), 0) + b"\0", malformed)
+    copied("from INPUT without a model", (KEPT, 0, 0), (INPUT, 0, 0), 0, no_model)
+    copied("to INPUT without a model", (INPUT, 0, 0), (KEPT, 0, 0), 0, no_model)
+    copied("to a model that is not open", (MODEL, 0, 0), (KEPT, 0, 0), 0, no_model)
+    copied("from no region", (KEPT, 0, 0), (8, 0, 0), 0, beyond)
+    copied("to no region", (8, 0, 0), (KEPT, 0, 0), 0, beyond)
+    number = talk.load(base, number)
+    opened("a model of 12 behind it", 12, 100)
+    ask("the first is not loaded any more", READ, read(LOADED, 0, 0, 1), no_model)
+    ask("its bytes are kept", READ, read(KEPT, 0, 0, 100), b"\0" + base)
+    ask("its end", READ, read(KEPT, 0, 98, 9), b"\0" + base[98:])
+    ask("past its end", READ, read(KEPT, 0, 101, 9), beyond)
+    copied("four of its bytes", (MODEL, 0, 1), (KEPT, 0, 96), 4)
+    copied("none of its bytes", (MODEL, 0, 12), (KEPT, 0, 100), 0)
+    copied("one byte past the source", (MODEL, 0, 0), (KEPT, 0, 97), 4, beyond)
+    copied("one byte past the model", (MODEL, 0, 9), (KEPT, 0, 0), 4, beyond)
+    copied("from 2^32 - 1 on", (MODEL, 0, 0), (KEPT, 0, 2**32 - 1), 2, beyond)
+    copied("to 2^32 - 1", (MODEL, 0, 2**32 - 1), (KEPT, 0, 0), 2, beyond)
+    copied("2^32 - 1 bytes", (MODEL, 0, 1), (KEPT, 0, 1), 2**32 - 1, beyond)
+    copied("from the model that is open", (MODEL, 0, 0), (MODEL, 0, 0), 1, no_model)
+    ask("its first byte", WRITE, write(MODEL, 0, 0, b"m"))
+    ask("its last bytes", WRITE, write(MODEL, 0, 5, b"written"))
+    model = b"m" + base[96:] + b"written"
+    prepared("it is the model that was meant", model)
+    entries = b"\0" + loaded_entries(model, 112)[:116]
+    ask("it is loaded, at the next multiple of 16", READ, read(LOADED, 0, 0, 116), entries)
+    ask("as it lies in memory", READ, read(MODEL, 0, 0, 12), b"\0" + model)
+    one = sample(b"\1\2\3\4", (5, 6))
+    run = b"\0" + result(one, 1, whole=True)
+    ask("it runs", RUN, bytes([INLINE | OUTPUTS, 1]) + one, run)
+    copied("output 0 into input 0", (INPUT, 0, 0), (OUTPUT, 0, 0), 4)
+    copied("two of its bytes into input 1", (INPUT, 1, 1), (OUTPUT, 0, 2), 2)
+    both = b"\2\3\4\5" + b"\xee\4\5\xee"
+    ask("Invoke sees them", RUN, bytes([OUTPUTS, 1]), b"\0" + result(both, 2, whole=True))
+    copied("from BOARD", (INPUT, 0, 0), (BOARD, 0, 0), 1, beyond)
+    copied("none of LOADED", (INPUT, 0, 0), (LOADED, 0, 0), 0)
+    copied("to OUTPUT", (OUTPUT, 0, 0), (INPUT, 0, 0), 1, failure(NOT_SUPPORTED))
+    copied("from TIMES, not measured", (INPUT, 0, 0), (TIMES, 0, 0), 0, failure(NOT_SUPPORTED))
+    copied("from a third input", (INPUT, 0, 0), (INPUT, 2, 0), 0, beyond)
+    copied("to a third input", (INPUT, 2, 0), (INPUT, 0, 0), 0, beyond)
+    opened("the first model again", 100, 0)
+    prepared("without a WRITE", base)
+    entries = b"\0" + loaded_entries(base)[:116]
+    ask("it is at the start", READ, read(LOADED, 0, 0, 116), entries)
+    ask("nothing is kept", READ, read(KEPT, 0, 0, 9))
+    too_large = failure(MODEL_TOO_LARGE, 1, 0)
+    opened("behind all of the memory", 1, MEMORY, too_large)
+    opened("behind all but a byte of it, rounded up", 1, MEMORY - 1, too_large)
+    opened("behind 2^32 - 1 bytes", 1, 2**32 - 1, too_large)
+    opened(
+        "one byte too large behind 112", MEMORY - 111, 100, failure(5, MEMORY - 111, MEMORY - 112)
+    )
+    opened("as large as it can be", MEMORY - 112, 100)
+    opened("behind the first model again", 5, 100)
+    prepared("damaged", b"model", failure(MODEL_DAMAGED))
+    ask("what is kept stays", READ, read(KEPT, 0, 0, 100), b"\0" + base)
+    ask("MODEL_OPEN with half a number", MODEL_OPEN, struct.pack("<IH", 5, 100), malformed)
+    ask("MODEL_OPEN too long", MODEL_OPEN, struct.pack("<III", 5, 100, 0), malformed)
+    ask("it stays", READ, read(KEPT, 0, 0, 100), b"\0" + base)
+    opened("the first model", 100, 0)
+    prepared("is there", base)
+    opened("behind three bytes", 5, 3)
+    ask("WRITE of KEPT", WRITE, write(KEPT, 0, 0, b"abc"))
+    ask("WRITE past its end", WRITE, write(KEPT, 0, 1, b"abc"), beyond)
+    copied("places that overlap", (KEPT, 0, 1), (KEPT, 0, 0), 2)
+    ask("as if the source had been read first", READ, read(KEPT, 0, 0, 9), b"\0aab")
+    copied("a byte down", (KEPT, 0, 0), (KEPT, 0, 1), 2)
+    ask("that way round as well", READ, read(KEPT, 0, 0, 9), b"\0abb")
+    opened("the first model once more", 100, 0)
+    prepared("is not there any more", base, failure(MODEL_DAMAGED))
     return talk
 
 

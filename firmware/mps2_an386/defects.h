@@ -39,7 +39,10 @@ class DefectiveEngine final : public pytest_tflm::Engine {
   const char* operators() const override { return engine_.operators(); }
   uint32_t memory() const override { return engine_.memory(); }
   bool takes_models() const override { return engine_.takes_models(); }
-  pytest_tflm::Outcome open(uint32_t size) override { return own(engine_.open(size)); }
+  pytest_tflm::Outcome open(uint32_t size, uint32_t kept) override {
+    return own(engine_.open(size, kept));
+  }
+  uint8_t* memory_start() override { return engine_.memory_start(); }
   uint8_t* model() override { return engine_.model(); }
   pytest_tflm::Outcome prepare(uint32_t size) override;
   void unload() override { engine_.unload(); }

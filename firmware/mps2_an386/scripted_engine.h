@@ -65,14 +65,17 @@ class ScriptedEngine final : public VectorEngine {
   uint32_t model_size() const override { return size_; }
 
   bool takes_models() const override { return true; }
-  Outcome open(uint32_t size) override {
+  Outcome open(uint32_t size, uint32_t kept) override {
     unload();
-    if (size > sizeof memory_) return fail(kModelTooLarge, "too large", size, sizeof memory_);
+    start_ = start_behind(kept);
+    const uint32_t room = memory() - start_;
+    if (size > room) return fail(kModelTooLarge, "too large", size, room);
     size_ = size;
     return outcome(kOk);
   }
-  uint8_t* model() override { return memory_; }
-  Outcome prepare(uint32_t) override { return prepare_model(memory_[0]); }
+  uint8_t* memory_start() override { return memory_; }
+  uint8_t* model() override { return memory_ + start_; }
+  Outcome prepare(uint32_t) override { return prepare_model(*model()); }
   void unload() override {
     loaded_ = false;
     size_ = 0;
@@ -84,7 +87,7 @@ class ScriptedEngine final : public VectorEngine {
                "DO",
                3) == 0) {
       misbehave(a_[3]);
-      if (a_[3] == 'm') a_[0] = memory_[size_ / 2];
+      if (a_[3] == 'm') a_[0] = model()[size_ / 2];
     }
     return compute();
   }

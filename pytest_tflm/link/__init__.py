@@ -11,7 +11,8 @@
   and rate) and :mod:`~pytest_tflm.link.diagnosis` (the errors);
 - :mod:`~pytest_tflm.link.port` opens, reads and writes a serial port or a socket;
 - :mod:`~pytest_tflm.link.channel` joins the two and waits;
-- :mod:`~pytest_tflm.link.running` sends models and samples over a channel;
+- :mod:`~pytest_tflm.link.loading` sends models over a channel, :mod:`~pytest_tflm.link.running`
+  samples;
 - :mod:`~pytest_tflm.link.connection` is the board behind it: what a runtime uses;
 - :mod:`~pytest_tflm.link.ports` lists this machine's ports and asks who is behind them.
 
@@ -31,25 +32,30 @@ if TYPE_CHECKING:
     from pytest_tflm.link.entries import BoardIdentity, LoadedModel, LoadedTensor
     from pytest_tflm.link.message import RunResult
     from pytest_tflm.link.port import check_baud, check_port
+    from pytest_tflm.link.running import Begun, Sizes
 
 _HOMES = {
+    "Begun": "pytest_tflm.link.running",
     "BoardIdentity": "pytest_tflm.link.entries",
     "Connection": "pytest_tflm.link.connection",
     "Counters": "pytest_tflm.link.counters",
     "LoadedModel": "pytest_tflm.link.entries",
     "LoadedTensor": "pytest_tflm.link.entries",
     "RunResult": "pytest_tflm.link.message",
+    "Sizes": "pytest_tflm.link.running",
     "check_baud": "pytest_tflm.link.port",
     "check_port": "pytest_tflm.link.port",
 }
 
 __all__ = [
+    "Begun",
     "BoardIdentity",
     "Connection",
     "Counters",
     "LoadedModel",
     "LoadedTensor",
     "RunResult",
+    "Sizes",
     "check_baud",
     "check_port",
 ]

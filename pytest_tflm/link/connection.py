@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_tflm.errors import NotSupported, ProtocolMismatch, TflmError
 from pytest_tflm.link import message, running
 from pytest_tflm.link.channel import Channel
 from pytest_tflm.link.entries import BoardIdentity, LoadedModel, parse_identity, parse_loaded
+from pytest_tflm.link.loading import Loader
 from pytest_tflm.link.message import Failure, Region, RunResult, Status
 from pytest_tflm.link.port import Port, open_port
+from pytest_tflm.link.running import Begun
 from pytest_tflm.link.session import Session
 
 if TYPE_CHECKING:
     from pytest_tflm.link.outbox import Ticket
+    from pytest_tflm.link.running import Sizes
 
 _T = TypeVar("_T")
 _MODEL_PIECE = 1 << 18
@@ -50,6 +54,9 @@ class Connection:
         self.counters = session.counters
         """What the link did so far."""
         self._loaded: LoadedModel | None = None
+        self._loader = Loader(channel)
+        self._begun: tuple[bytes, list[Ticket]] | None = None
+        """The model that was loaded last, if that was :meth:`begin`, and its requests."""
         # One round trip for both: the description of a board with every operator takes three or
         # four pieces, that of most models one. Behind the end of either there is little to send.
         self._asked_loaded = channel.ask_ahead(Region.LOADED, 1)
@@ -124,21 +131,56 @@ class Connection:
         self._loaded = self._parsed(lambda: parse_loaded(data))
         return self._loaded
 
-    def load(self, data: bytes, progress: Callable[[int, int], None] | None = None) -> LoadedModel:
+    def load(
+        self,
+        data: bytes,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        passing: bool = False,
+        afresh: bool = False,
+    ) -> LoadedModel:
         """Send a model and have it prepared. ``progress(sent, of)`` is called in bytes.
+
+        What the board still has in memory is not sent again, unless ``afresh``. ``passing``: the
+        model before is wanted again, and stays in the board's memory if there is room for both.
 
         Raises ModelTooLarge, ArenaTooSmall (both with the bytes needed and there, where known),
         OperatorMissing or ModelRejected; then the board has no model, and goes on answering.
         """
         self.channel.check()
-        self._loaded, self._asked_loaded = None, []
-        running.load(self.channel, data, progress)
+        self._loaded, self._asked_loaded, self._begun = None, [], None
+        self._loader.load(data, progress, passing=passing, afresh=afresh)
         loaded = self.loaded()
         if loaded is None:
             raise self.channel.fail(
                 ProtocolMismatch("the board prepared a model and then had none")
             )
         return loaded
+
+    def keep(self, data: bytes) -> None:
+        """The model that the board has loaded is ``data``, and will be wanted again."""
+        self._loader.found(data)
+
+    def begin(
+        self, data: bytes, sizes: Sizes, samples: Sequence[bytes], *, reset: bool = False
+    ) -> Begun:
+        """Submit the requests that load the model ``data`` in passing and run ``samples``, and wait
+        for none of them. From here on the board has another model. With ``reset``, the state is
+        reset before the first sample. ``sizes`` are those of the model's tensors.
+
+        Raises SampleError or a LinkError."""
+        self.channel.check()
+        loaded = self._loaded
+        loading: list[Ticket] = []
+        if self._begun is not None and self._begun[0] == data:
+            loading = self._begun[1]
+        elif loaded is None or (loaded.size, loaded.crc32) != (len(data), zlib.crc32(data)):
+            self._loaded, self._asked_loaded = None, []
+            loading = self._loader.begin(data)
+            self._begun = data, loading
+        if reset:
+            loading = [*loading, self.channel.ask(message.ResetState())]
+        return Begun(self.channel, loading, sizes, samples)
 
     def current(self) -> LoadedModel | None:
         """:meth:`loaded`, but asked for only once per model."""

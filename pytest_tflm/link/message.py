@@ -31,6 +31,7 @@ class Type(IntEnum):
     RUN = 0x14
     RESET_STATE = 0x15
     SET_BAUD = 0x16
+    COPY = 0x17
     WELCOME = 0x81
     PONG = 0x82
     GAP = 0x83
@@ -83,6 +84,7 @@ class Region(IntEnum):
     OUTPUT = 4
     ERROR = 5
     TIMES = 6
+    KEPT = 7
 
 
 class RunFlag(IntFlag):
@@ -99,6 +101,7 @@ _FAILURE = struct.Struct("<BII")
 _PART = struct.Struct("<H")
 _READ = struct.Struct("<BBIH")
 _WRITE = struct.Struct("<BBI")
+_COPY = struct.Struct("<BBIBBII")
 _PREPARE = struct.Struct("<II")
 _RESULT = struct.Struct("<II")
 
@@ -154,6 +157,12 @@ class Welcome(NamedTuple):
     def changes_baud(self) -> bool:
         """The board can change its line's rate (SET_BAUD)."""
         return bool(self.flags & 2)
+
+    @property
+    def keeps_memory(self) -> bool:
+        """The board can load a model behind another one that stays in memory, and copy from it
+        (MODEL_OPEN with ``kept``, COPY)."""
+        return bool(self.flags & 4)
 
     def pack(self) -> bytes:
         return _WELCOME.pack(*self)
@@ -272,15 +281,45 @@ class Write(Request):
 
 
 @dataclass(frozen=True)
+class Copy(Request):
+    """COPY: ``length`` bytes of one region into another. The first three fields say where to."""
+
+    kind = Type.COPY
+
+    region: int
+    index: int
+    offset: int
+    from_region: int
+    from_index: int
+    from_offset: int
+    length: int
+
+    def pack(self) -> bytes:
+        return _COPY.pack(
+            self.region,
+            self.index,
+            self.offset,
+            self.from_region,
+            self.from_index,
+            self.from_offset,
+            self.length,
+        )
+
+
+@dataclass(frozen=True)
 class ModelOpen(Request):
-    """MODEL_OPEN: make room for a model of ``size`` bytes."""
+    """MODEL_OPEN: make room for a model of ``size`` bytes, behind the first ``kept`` bytes of the
+    memory for models."""
 
     kind = Type.MODEL_OPEN
 
     size: int
+    kept: int = 0
 
     def pack(self) -> bytes:
-        return self.size.to_bytes(4, "little")
+        # Older boards know no ``kept``.
+        fields = (self.size, self.kept) if self.kept else (self.size,)
+        return b"".join(field.to_bytes(4, "little") for field in fields)
 
 
 @dataclass(frozen=True)

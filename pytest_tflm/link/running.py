@@ -1,17 +1,18 @@
-"""Models and samples on their way through a board (SPEC §5: MODEL_OPEN, WRITE, RUN)."""
+"""Samples on their way through a board (SPEC §5: WRITE, RUN, READ)."""
 
 from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError, TflmError
 from pytest_tflm.link import frame, message
 from pytest_tflm.link.channel import REPLY_OVERHEAD, Channel
-from pytest_tflm.link.message import Region, RunFlag, RunResult, Status
+from pytest_tflm.link.loading import WRITE_OVERHEAD
+from pytest_tflm.link.message import Failure, Region, RunFlag, RunResult, Status
 
 if TYPE_CHECKING:
     from pytest_tflm.link.entries import LoadedModel
@@ -20,40 +21,28 @@ if TYPE_CHECKING:
 _SLOW_SOURCE = 0.001
 """Seconds: an iterable that takes longer for a sample is not waited for to fill a frame."""
 _MOST_IN_FRAME = 255
-_WRITE_OVERHEAD = frame.SHORTEST_BODY + message.WRITE_OVERHEAD
 _RUN_OVERHEAD = frame.SHORTEST_BODY + message.RUN_OVERHEAD
-"""Bytes of body in front of and behind the data in a WRITE, the inputs in a RUN."""
+"""Bytes of body in front of and behind the inputs in a RUN."""
 
 
-def load(channel: Channel, data: bytes, progress: Callable[[int, int], None] | None = None) -> None:
-    """Send a model and have it prepared; see :meth:`Connection.load`."""
-    size = len(data)
-    doing = f"load a model of {size} bytes"
-    channel.call(message.ModelOpen(size), doing)
-    under_way: deque[tuple[int, Ticket]] = deque()
-    sent = 0
-    while sent < size or under_way:
-        while sent < size and channel.session.has_room:
-            length = channel.session.frame_limit - _WRITE_OVERHEAD
-            part = data[sent : sent + length]
-            ticket = channel.ask(message.Write(Region.MODEL, 0, sent, part))
-            sent += len(part)
-            under_way.append((sent, ticket))
-            channel.pump(block=False)
-        if not under_way or under_way[0][1].reply is None:
-            channel.pump()
-        while under_way and (reply := under_way[0][1].reply) is not None:
-            arrived, _ = under_way.popleft()
-            channel.need(reply, doing)
-            if progress is not None:
-                progress(arrived, size)
-    channel.call(message.ModelPrepare(size, zlib.crc32(data)), doing)
+class Sizes(NamedTuple):
+    """Bytes of each input and output tensor of a model."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> Sizes:
+        return cls(
+            tuple(tensor.nbytes for tensor in model.inputs),
+            tuple(tensor.nbytes for tensor in model.outputs),
+        )
 
 
 def write_inputs(channel: Channel, model: LoadedModel, inputs: bytes) -> None:
     """Put a sample into the input tensors of ``model`` without running it."""
     _check_size(inputs, model.input_bytes)
-    for ticket in _write(channel, model, inputs):
+    for ticket in _write(channel, Sizes.of(model).inputs, inputs):
         channel.need(channel.wait(ticket), "write the input tensors")
 
 
@@ -62,14 +51,14 @@ def _check_size(sample: bytes, size: int) -> None:
         raise SampleError(f"a sample has {len(sample)} bytes; the board's model takes {size}")
 
 
-def _write(channel: Channel, model: LoadedModel, inputs: bytes) -> list[Ticket]:
+def _write(channel: Channel, sizes: tuple[int, ...], inputs: bytes) -> list[Ticket]:
     """The WRITEs that put ``inputs`` into the input tensors."""
-    limit = channel.session.frame_limit - _WRITE_OVERHEAD
+    limit = channel.session.frame_limit - WRITE_OVERHEAD
     tickets: list[Ticket] = []
     at = 0
-    for index, tensor in enumerate(model.inputs):
-        for offset in range(0, tensor.nbytes, limit):
-            length = min(limit, tensor.nbytes - offset)
+    for index, size in enumerate(sizes):
+        for offset in range(0, size, limit):
+            length = min(limit, size - offset)
             part = inputs[at : at + length]
             tickets.append(channel.ask(message.Write(Region.INPUT, index, offset, part)))
             at += length
@@ -80,7 +69,7 @@ def run_many(
     channel: Channel, model: LoadedModel, samples: Iterable[bytes], *, reset: bool = False
 ) -> Iterator[RunResult]:
     """Run samples of ``model``; see :meth:`Connection.run_many`."""
-    return _Stream(channel, model, samples, reset).results()
+    return _Stream(channel, Sizes.of(model), samples, reset).results()
 
 
 class _Way(NamedTuple):
@@ -127,14 +116,13 @@ class _Stream:
     """The samples of one call on their way: how they travel, and which are under way."""
 
     def __init__(
-        self, channel: Channel, model: LoadedModel, samples: Iterable[bytes], reset: bool
+        self, channel: Channel, sizes: Sizes, samples: Iterable[bytes], reset: bool
     ) -> None:
-        self._channel, self._model = channel, model
+        self._channel, self._sizes = channel, sizes
         self._source = iter(samples)
         self._flights: deque[_Flight] = deque()
         self._taken, self._more = 0, True
-        self._input_bytes, self._output_bytes = model.input_bytes, model.output_bytes
-        self._input_sizes = tuple(tensor.nbytes for tensor in model.inputs)
+        self._input_bytes, self._output_bytes = sum(sizes.inputs), sum(sizes.outputs)
         self._flags = RunFlag.RESET if reset else RunFlag(0)
         self._limits = (0, 0, 0)
         self._known_way = _Way(False, False, 0, 0)
@@ -159,6 +147,19 @@ class _Stream:
         fit = (frame_limit - _RUN_OVERHEAD) // max(1, self._input_bytes)
         most = max(1, min(fit, read_length // each, _MOST_IN_FRAME))
         return _Way(inline, with_outputs, read_length, most if inline and with_outputs else 1)
+
+    def submit_all(self) -> None:
+        """Submit all samples, whether there is room for them or not."""
+        while self._more:
+            self._fill()
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The requests under way."""
+        found: list[Ticket] = []
+        for flight in self._flights:
+            found += [*flight.writes, flight.run, *flight.reads]
+        return found
 
     def results(self) -> Iterator[RunResult]:
         session, flights = self._channel.session, self._flights
@@ -225,17 +226,17 @@ class _Stream:
             flags |= RunFlag.INLINE
             inputs = batch[0] if len(batch) == 1 else b"".join(batch)
         else:
-            writes = _write(self._channel, self._model, batch[0])
+            writes = _write(self._channel, self._sizes.inputs, batch[0])
         if way.with_outputs:
             flags |= RunFlag.OUTPUTS
         run = ask(
-            message.Run(flags, len(batch), bytes(inputs), self._output_bytes, self._input_sizes)
+            message.Run(flags, len(batch), bytes(inputs), self._output_bytes, self._sizes.inputs)
         )
         reads: list[Ticket] = []
         if not way.with_outputs:
-            for index, tensor in enumerate(self._model.outputs):
-                for offset in range(0, tensor.nbytes, way.read_length):
-                    length = min(way.read_length, tensor.nbytes - offset)
+            for index, size in enumerate(self._sizes.outputs):
+                for offset in range(0, size, way.read_length):
+                    length = min(way.read_length, size - offset)
                     reads.append(ask(message.Read(Region.OUTPUT, index, offset, length)))
         return _Flight(self._taken, [zlib.crc32(sample) for sample in batch], writes, run, reads)
 
@@ -279,3 +280,23 @@ class _Stream:
         if reply.status == Status.INVOKE_FAILED:
             number += reply.needed  # samples of the batch that were run before it
         raise self._channel.refused(reply, f"sample {number}")
+
+
+class Begun:
+    """Samples that were submitted behind the requests that load their model."""
+
+    def __init__(
+        self, channel: Channel, loading: Sequence[Ticket], sizes: Sizes, samples: Iterable[bytes]
+    ) -> None:
+        self._channel = channel
+        self._stream = _Stream(channel, sizes, samples, False)
+        self._stream.submit_all()
+        self._tickets = [*loading, *self._stream.tickets]
+
+    def results(self) -> list[RunResult] | None:
+        """The results; waits for them. None if the board refused anything: whoever does the same
+        again, one after the other, hears why. Raises InputAltered or a LinkError."""
+        for ticket in self._tickets:
+            if isinstance(self._channel.wait(ticket), Failure):
+                return None
+        return list(self._stream.results())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pytest_tflm.link import (
+        Begun,
         BoardIdentity,
         Connection,
         Counters,
@@ -58,6 +59,8 @@ _SIMULATED: dict[str, Literal["simulator", "emulator"]] = {
     "mps2-an386": "emulator",
 }
 """Boards that are programs, by the name that they give."""
+_MOST_AT_ONCE = 256 << 10
+"""Bytes of a model, its inputs and its outputs that are submitted together."""
 _BYTES_OF_A_STREAM = 32 << 20
 """Of what a model with state has run."""
 
@@ -162,7 +165,7 @@ class BoardHost:
         connection = self.connection()
         if model.sha256 in self._refused:
             raise self._refused[model.sha256].with_traceback(None) from None
-        if self._runtime is None or self._runtime.model.sha256 != model.sha256:
+        if self._runtime is None or not self.has(model):
             self._runtime = None
             try:
                 self._runtime = BoardRuntime(self, model)
@@ -171,6 +174,10 @@ class BoardHost:
                     self._refused[model.sha256] = error
                 raise
         return self._runtime
+
+    def has(self, model: Model) -> bool:
+        """Whether it is the model that was asked for with :meth:`load`."""
+        return self._runtime is not None and self._runtime.model.sha256 == model.sha256
 
     def attempt(
         self, model: Model, samples: Sequence[object], *, reset_between: bool = False
@@ -299,31 +306,66 @@ def _start_process(port: str) -> BoardProcess | None:
 
 
 class _Attempt:
-    """A board has run by the time that this is made, and has told what came of it."""
+    """What is small enough is under way when this is made, and so are the attempts behind it; of
+    all else, the board has told what came of it."""
 
     def __init__(
         self, host: BoardHost, model: Model, samples: Sequence[object], reset_between: bool
     ) -> None:
+        self._host, self._model, self._samples = host, model, samples
         self._outputs: list[Arrays] = []
         self._error: TflmError | None = None
+        self._begun: Begun | None = None
         try:
-            runtime = BoardRuntime(host, model)
-            if model.is_stream:
-                runtime.reset_state()
-            if not reset_between:
-                self._outputs = [outputs.arrays for outputs in runtime.run_quietly(samples)]
-                return
-            for number, sample in enumerate(samples):
-                if number:
-                    runtime.reset_state()
-                self._outputs.append(runtime.run(sample).arrays)
+            if reset_between or not self._begin():
+                self._outputs = self._whole(reset_between)
         except (LinkError, BoardError) as error:
             self._error = error
 
     def outputs(self) -> list[Arrays]:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            try:
+                results = begun.results()
+                if results is None:  # one after the other, to hear why not
+                    self._outputs = self._whole(False)
+                else:
+                    layout = _layout(self._model.outputs)
+                    self._outputs = [_laid_out(result.outputs, layout) for result in results]
+            except (LinkError, BoardError) as error:
+                self._error = error
         if self._error is not None:
             raise self._error
         return self._outputs
+
+    def _begin(self) -> bool:
+        """Send all of it, and wait for nothing; False if that would be too much at once."""
+        from pytest_tflm.link import Sizes
+
+        model, connection = self._model, self._host.connection()
+        sizes = Sizes(*(tuple(t.nbytes for t in ts) for ts in (model.inputs, model.outputs)))
+        total = model.size + len(self._samples) * (sum(sizes.inputs) + sum(sizes.outputs))
+        if not connection.identity.takes_models or total > _MOST_AT_ONCE:
+            return False
+        if interface_reason(model) is not None or self._host.has(model):
+            return False
+        samples = [packed(model.quantize(sample)) for sample in self._samples]
+        self._host.turns.touch()
+        self._begun = connection.begin(model.data, sizes, samples, reset=model.is_stream)
+        return True
+
+    def _whole(self, reset_between: bool) -> list[Arrays]:
+        runtime = BoardRuntime(self._host, self._model, passing=True)
+        if self._model.is_stream:
+            runtime.reset_state()
+        if not reset_between:
+            return [outputs.arrays for outputs in runtime.run_quietly(self._samples)]
+        made: list[Arrays] = []
+        for number, sample in enumerate(self._samples):
+            if number:
+                runtime.reset_state()
+            made.append(runtime.run(sample).arrays)
+        return made
 
 
 class BoardRuntime:
@@ -336,9 +378,12 @@ class BoardRuntime:
     file's), ModelTooLarge, ArenaTooSmall, OperatorMissing, ModelRejected, or a LinkError.
     """
 
-    def __init__(self, host: BoardHost, model: Model) -> None:
+    def __init__(self, host: BoardHost, model: Model, *, passing: bool = False) -> None:
+        """``passing``: the model before is wanted again, and stays in the board's memory if there
+        is room for both."""
         self.host = host
         self.model = model
+        self._is_passing = passing
         self.name = host.name
         self._checked: LoadedModel | None = None
         self._ran: deque[bytes] = deque()
@@ -403,7 +448,7 @@ class BoardRuntime:
             raise self._wrong(loaded)
         self._checked = None
         self._forget()
-        loaded = self._connection.load(self.model.data, self.host.report(self.model))
+        loaded = self._connection.load(self.model.data, self.host.report(self.model), afresh=True)
         self._check_tensors(loaded)
         self._checked = loaded
 
@@ -547,11 +592,15 @@ class BoardRuntime:
                 raise self._wrong(loaded)
             self._forget()
             try:
-                loaded = self._connection.load(self.model.data, self.host.report(self.model))
+                loaded = self._connection.load(
+                    self.model.data, self.host.report(self.model), passing=self._is_passing
+                )
             except _ABOUT_THE_MODEL as error:
                 raise type(error)(f"{self.model.name}: {error}", details=error.details) from None
         elif self._checked is None and self.model.is_stream and not self.host.was_reopened:
             self._connection.reset_state()  # another run left its state there
+        if not self._is_passing:
+            self._connection.keep(self.model.data)
         self._check_tensors(loaded)
         self._checked = loaded
         return loaded

@@ -161,17 +161,25 @@ class PythonEngine final : public pytest_tflm::Engine {
   uint32_t memory() const override { return memory_; }
   bool takes_models() const override { return true; }
 
-  Outcome open(uint32_t size) override {
+  Outcome open(uint32_t size, uint32_t kept) override {
     forget();
+    if (kept > memory_) {
+      error_ = "more is kept than there is memory";
+      return outcome(pytest_tflm::kModelTooLarge, size, 0);
+    }
     return guard([&] {
-      engine_.attr("open")(size);
-      model_.assign(size, 0);
+      engine_.attr("open")(size, kept);
+      start_ = (static_cast<size_t>(kept) + 15) / 16 * 16;
+      // What lay behind the model is gone, as if the arena had been there.
+      bytes_.resize(start_ + size);
+      size_ = size;
     });
   }
-  uint8_t* model() override { return model_.data(); }
+  uint8_t* memory_start() override { return bytes_.data(); }
+  uint8_t* model() override { return bytes_.data() + start_; }
   Outcome prepare(uint32_t size) override {
     return guard([&] {
-      nb::object loaded = engine_.attr("prepare")(nb::bytes(model_.data(), size));
+      nb::object loaded = engine_.attr("prepare")(nb::bytes(model(), size));
       nb::object used = loaded.attr("arena_used");
       arena_used_ = used.is_none() ? UINT32_MAX : nb::cast<uint32_t>(used);
       arena_size_ = nb::cast<uint32_t>(loaded.attr("arena_size"));
@@ -180,7 +188,7 @@ class PythonEngine final : public pytest_tflm::Engine {
       nb::object memory = loaded.attr("memory");
       if (!memory.is_none()) {  // what lies there is no longer what was sent
         const nb::bytes bytes = nb::cast<nb::bytes>(memory);
-        if (bytes.size() == model_.size()) std::memcpy(model_.data(), bytes.c_str(), bytes.size());
+        if (bytes.size() == size_) std::memcpy(model(), bytes.c_str(), bytes.size());
       }
       loaded_ = true;
     });
@@ -193,7 +201,7 @@ class PythonEngine final : public pytest_tflm::Engine {
   }
 
   bool loaded() const override { return loaded_; }
-  uint32_t model_size() const override { return static_cast<uint32_t>(model_.size()); }
+  uint32_t model_size() const override { return size_; }
   uint32_t arena_used() const override { return arena_used_; }
   uint32_t arena_size() const override { return arena_size_; }
   uint8_t input_count() const override { return static_cast<uint8_t>(inputs_.size()); }
@@ -260,7 +268,7 @@ class PythonEngine final : public pytest_tflm::Engine {
     loaded_ = false;
     inputs_.clear();
     outputs_.clear();
-    model_.clear();
+    size_ = 0;
   }
 
   nb::object engine_;
@@ -268,7 +276,9 @@ class PythonEngine final : public pytest_tflm::Engine {
   std::string kernels_, tflm_, operators_;
   uint32_t memory_;
   bool loaded_ = false;
-  std::vector<uint8_t> model_;
+  std::vector<uint8_t> bytes_ = std::vector<uint8_t>(16);  // of memory: as far as the model's end
+  size_t start_ = 0;                                       // of the model
+  uint32_t size_ = 0;
   uint32_t arena_used_ = 0;
   uint32_t arena_size_ = 0;
   Tensors inputs_, outputs_;

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.compare.distance import Gap, gap_of, same
 from pytest_tflm.errors import BoardError, InterpreterError, ModelError, TflmError
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_tflm.model import Model, Operator
-    from pytest_tflm.runtime.base import Arrays, Host, Observation
+    from pytest_tflm.model.transform.cut import Cut
+    from pytest_tflm.runtime.base import Arrays, Attempt, Host, Observation
+
+    _Chain = dict[int, NDArray[np.generic]]
 
 SAMPLES_LOCALISED = 4
 """How many samples are followed operator by operator: those that differ most. Of a stream, all
@@ -121,7 +126,8 @@ def localise(
     each operator is given. ``whole`` holds the suspect's outputs of the whole model for the same
     samples. Each operator is cut out and run on both hosts with the shapes of the run if
     ``real_shapes``, else with the stored ones. Two runs for each operator on the suspect, of models
-    no larger than the operator, whatever the model's size. Floats that differ by less than
+    no larger than the operator, whatever the model's size; a board gets the next operator while it
+    has one. Floats that differ by less than
     ``float_tolerance`` of the largest magnitude are equal.
 
     An operator that cannot be cut, or that a host refuses, is named and passed by; a suspect whose
@@ -134,11 +140,24 @@ def localise(
     chain = [{t.index: o.tensors[t.index] for t in model.inputs} for o in seen]
     results: list[OperatorResult] = []
     note = ""
-    for operator in model.operators:
+    trials = [_Trial(sides, operator, seen) for operator in model.operators]
+    for trial in trials[:2]:
+        trial.ask_trusted()
+        if trial is trials[0]:
+            trial.send()
+    # The suspect never waits for this machine: the next operator is on its way to it while it has
+    # one, and the trusted host computes the one behind.
+    for trial, second, third in zip_longest(trials, trials[1:], trials[2:]):
+        operator = trial.operator
         if progress is not None:
             progress(f"comparing operators on {suspect.name}", operator.index, len(model.operators))
         try:
-            results.append(_one(sides, operator, seen, chain))
+            trial.send_own(chain)
+            if second is not None:
+                second.send()
+            if third is not None:
+                third.ask_trusted()
+            results.append(trial.finish(chain))
         except TflmError as error:
             note = f"ended at operator {operator.index}, {operator.name}: {error.headline}"
             break
@@ -152,58 +171,98 @@ def localise(
     return Localisation(suspect.name, trusted.name, tuple(results), explains, outputs, note)
 
 
-def _one(
-    sides: _Sides,
-    operator: Operator,
-    seen: Sequence[Observation],
-    chain: list[dict[int, NDArray[np.generic]]],
-) -> OperatorResult:
-    from pytest_tflm.model.transform.cut import cut_operator
+def _step(do: Callable[..., None]) -> Callable[..., None]:
+    """A step of a :class:`_Trial`, which does nothing after one that could not be done."""
 
-    result = OperatorResult(operator)
-    try:
-        cut = cut_operator(sides.model, operator.index, shapes=sides.shapes)
-        result = replace(result, cut=cut)
-        given = tuple(tuple(o.tensors[i] for i in cut.inputs) for o in seen)
-        result = replace(result, inputs=given)
+    @functools.wraps(do)
+    def step(trial: _Trial, *arguments: Any) -> None:
+        if trial._result.problem or trial._error is not None:
+            return
+        try:
+            do(trial, *arguments)
+        except (ModelError, InterpreterError, BoardError) as error:
+            trial._result = replace(trial._result, problem=error.headline)
+        except KeyError as error:
+            problem = f"tensor {error} was not seen in the run"
+            trial._result = replace(trial._result, problem=problem)
+        except TflmError as error:
+            trial._error = error
+
+    return step
+
+
+class _Trial:
+    """One operator alone, step by step. A step that cannot be done leaves ``problem``, and those
+    behind it do nothing."""
+
+    def __init__(self, sides: _Sides, operator: Operator, seen: Sequence[Observation]) -> None:
+        self.operator = operator
+        self._sides, self._seen = sides, seen
+        self._result = OperatorResult(operator)
+        self._cut: Cut
+        self._asked: Attempt
+        self._trusted: list[Arrays]
+        self._alone: Attempt
+        self._inherited: list[int] = []
+        """The samples for which the suspect's own chain does not hold what the trusted run had."""
+        self._ends: Attempt | None = None
+        self._error: TflmError | None = None
+
+    @_step
+    def ask_trusted(self) -> None:
+        """Cut it out, and have the trusted host begin."""
+        from pytest_tflm.model.transform.cut import cut_operator
+
+        cut = cut_operator(self._sides.model, self.operator.index, shapes=self._sides.shapes)
+        self._result = replace(self._result, cut=cut)
+        given = tuple(tuple(o.tensors[i] for i in cut.inputs) for o in self._seen)
+        self._result = replace(self._result, inputs=given)
+        self._cut = cut
+        self._asked = self._sides.trusted.attempt(cut.model, given)
+
+    @_step
+    def send(self) -> None:
+        """Have the suspect begin, once the trusted host has shown that it can be done."""
+        self._trusted = self._asked.outputs()
+        self._alone = self._sides.suspect.attempt(self._cut.model, self._result.inputs)
+
+    @_step
+    def send_own(self, chain: Sequence[_Chain]) -> None:
+        """Behind that, what the suspect's own chain holds, where that is something else."""
+        given, model = self._result.inputs, self._cut.model
         own = [
-            tuple(c.get(i, o.tensors[i]) for i in cut.inputs)
-            for c, o in zip(chain, seen, strict=True)
+            tuple(c.get(i, o.tensors[i]) for i in self._cut.inputs)
+            for c, o in zip(chain, self._seen, strict=True)
         ]
-        trusted = sides.trusted.attempt(cut.model, given).outputs()
-        alone, ends = _runs(sides, cut.model, given, own)
-    except (ModelError, InterpreterError, BoardError, KeyError) as error:
-        problem = (
-            f"tensor {error} was not seen in the run"
-            if isinstance(error, KeyError)
-            else error.headline
+        self._inherited = [i for i in range(len(given)) if not same(own[i], given[i])]
+        if self._inherited and model.is_stream:
+            self._inherited = list(range(len(given)))  # a stream from its beginning
+        if self._inherited:
+            self._ends = self._sides.suspect.attempt(model, [own[i] for i in self._inherited])
+
+    def finish(self, chain: Sequence[_Chain]) -> OperatorResult:
+        """What came of it; ``chain`` goes on. Raises what ended the whole comparison."""
+        self._conclude(chain)
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    @_step
+    def _conclude(self, chain: Sequence[_Chain]) -> None:
+        sides, made = self._sides, self._cut.outputs
+        alone = self._alone.outputs()
+        ends = list(alone)
+        if self._ends is not None:
+            for i, outputs in zip(self._inherited, self._ends.outputs(), strict=True):
+                ends[i] = outputs
+        for tensors, outputs in zip(chain, ends, strict=True):
+            tensors.update(zip(made, outputs, strict=True))
+        should = [tuple(o.tensors[i] for i in made if i in o.tensors) for o in self._seen]
+        is_whole = all(len(a) == len(b) for a, b in zip(ends, should, strict=True))
+        self._result = replace(
+            self._result,
+            trusted=tuple(self._trusted),
+            alone=tuple(alone),
+            gap=sides.gap(alone, self._trusted),
+            chained=sides.gap(ends, should) if is_whole else None,
         )
-        return replace(result, problem=problem)
-    for tensors, outputs in zip(chain, ends, strict=True):
-        tensors.update(zip(cut.outputs, outputs, strict=True))
-    should = [tuple(o.tensors[i] for i in cut.outputs if i in o.tensors) for o in seen]
-    is_whole = all(len(a) == len(b) for a, b in zip(ends, should, strict=True))
-    return replace(
-        result,
-        trusted=tuple(trusted),
-        alone=tuple(alone),
-        gap=sides.gap(alone, trusted),
-        chained=sides.gap(ends, should) if is_whole else None,
-    )
-
-
-def _runs(
-    sides: _Sides, model: Model, given: Sequence[Arrays], own: Sequence[Arrays]
-) -> tuple[list[Arrays], list[Arrays]]:
-    """What the suspect makes of the inputs given, and of those that its own chain holds."""
-    host = sides.suspect
-    inherited = [i for i in range(len(given)) if not same(own[i], given[i])]
-    if model.is_stream:  # each of the two is a stream from its beginning
-        alone = host.attempt(model, given).outputs()
-        return alone, host.attempt(model, own).outputs() if inherited else alone
-    made = host.attempt(model, [*given, *(own[i] for i in inherited)]).outputs()
-    alone = made[: len(given)]
-    ends = list(alone)
-    for position, outputs in zip(inherited, made[len(given) :], strict=True):
-        ends[position] = outputs
-    return alone, ends

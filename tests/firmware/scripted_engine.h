@@ -33,8 +33,10 @@ class ScriptedEngine final : public VectorEngine {
 
   // A model that came with the firmware.
   void compiled_in(const Bytes& model) {
-    model_ = model;
-    CHECK(prepare_model(model_[0]).ok());
+    start_ = 0;
+    std::copy(model.begin(), model.end(), memory_.begin());
+    size_ = static_cast<uint32_t>(model.size());
+    CHECK(prepare_model(memory_[0]).ok());
   }
 
   const char* kernels() const override { return kernels_text.c_str(); }
@@ -42,25 +44,27 @@ class ScriptedEngine final : public VectorEngine {
   const char* operators() const override { return operators_text.c_str(); }
   uint32_t memory() const override { return memory_bytes; }
   bool takes_models() const override { return models_over_link; }
-  uint32_t model_size() const override { return static_cast<uint32_t>(model_.size()); }
+  uint32_t model_size() const override { return size_; }
 
-  pytest_tflm::Outcome open(uint32_t size) override {
+  pytest_tflm::Outcome open(uint32_t size, uint32_t kept) override {
     ++opens;
     unload();
-    if (size > memory_bytes)
-      return fail(pytest_tflm::kModelTooLarge, "too large", size, memory_bytes);
-    model_.assign(size, 0);
+    start_ = start_behind(kept);
+    const uint32_t room = memory_bytes - start_;
+    if (size > room) return fail(pytest_tflm::kModelTooLarge, "too large", size, room);
+    size_ = size;
     return pytest_tflm::outcome(pytest_tflm::kOk);
   }
-  uint8_t* model() override { return model_.data(); }
+  uint8_t* memory_start() override { return models_over_link ? memory_.data() : nullptr; }
+  uint8_t* model() override { return memory_.data() + start_; }
   pytest_tflm::Outcome prepare(uint32_t size) override {
     ++prepares;
-    CHECK_EQUAL(size, model_.size());
-    return prepare_model(model_[0]);
+    CHECK_EQUAL(size, size_);
+    return prepare_model(*model());
   }
   void unload() override {
     loaded_ = false;
-    model_.clear();
+    size_ = 0;
   }
   pytest_tflm::Tensor input(uint8_t index) const override {
     CHECK(index < 2);
@@ -93,5 +97,6 @@ class ScriptedEngine final : public VectorEngine {
   }
 
   TestClock& clock_;
-  Bytes model_;
+  uint32_t size_ = 0;
+  Bytes memory_ = Bytes(1 << 16, 0xA5);  // at least memory_bytes
 };

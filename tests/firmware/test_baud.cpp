@@ -30,7 +30,7 @@ TEST(flag_bit_1_says_that_the_rate_can_be_changed) {
   for (uint32_t largest_baud : {0u, 3000000u}) {
     TestBoard board(Sizes(), largest_baud);
     const std::vector<TestFrame> sent = board.ask(frame(0x01, kSession, 0, 0, {1, 1}));
-    CHECK_EQUAL(sent.at(0).payload[3], largest_baud != 0 ? 3 : 1);
+    CHECK_EQUAL(sent.at(0).payload[3], largest_baud != 0 ? 7 : 5);
   }
 }
 

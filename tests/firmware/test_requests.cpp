@@ -234,6 +234,63 @@ TEST(an_engine_whose_outputs_grow_breaks_nothing) {
   }
 }
 
+TEST(a_copy_is_what_a_read_and_a_write_would_do) {
+  TestBoard board;
+  Client client(board);
+  const auto place = [](uint8_t region, uint8_t index, uint32_t offset) {
+    return Bytes{region, index} + u32(offset);
+  };
+  for (bool loaded : {false, true}) {
+    client.load(text("some model"));
+    CHECK_EQUAL(client.ask(0x12, u32(5) + u32(10)), Bytes{0});
+    if (loaded) {
+      CHECK_EQUAL(client.ask(0x11, place(2, 0, 0) + text("model")), Bytes{0});
+      const uint32_t crc = pytest_tflm::crc32(0, text("model").data(), 5);
+      CHECK_EQUAL(client.ask(0x13, u32(5) + u32(crc)), Bytes{0});
+    }
+    for (uint8_t from = 0; from < 9; ++from) {
+      for (uint8_t to = 0; to < 9; ++to) {
+        for (uint8_t index : {0, 1, 2}) {
+          for (uint32_t at : {0u, 3u, 5u, 0xFFFFFFFFu}) {
+            for (uint16_t length : {0, 1, 4}) {
+              check::trying(to_hex(Bytes{loaded, from, to, index}) + " " + std::to_string(at));
+              const Bytes read = client.read(from, index, at, length);
+              const Bytes before = client.read(to, 0, 0, 20);
+              Bytes should = read[0] != 0 ? Bytes{read[0]} : Bytes{0};
+              if (from <= 1 && read[0] == 0 && (at != 0 || length != 0)) should = Bytes{3};
+              if (from > 1 && read[0] == 0 && read.size() != 1u + length) should = Bytes{3};
+              const Bytes copied =
+                  client.ask(0x17, place(to, 0, 1) + place(from, index, at) + u32(length));
+              const Bytes after = client.read(to, 0, 0, 20);
+              if (should[0] == 0) {
+                const Bytes data(read.begin() + 1, read.begin() + 1 + (from <= 1 ? 0 : length));
+                should = Bytes{client.ask(0x11, place(to, 0, 1) + data)[0]};
+              }
+              CHECK_EQUAL(copied[0], should[0]);
+              // To write it once more changes nothing; what was refused has changed nothing.
+              CHECK_EQUAL(after, should[0] == 0 ? client.read(to, 0, 0, 20) : before);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(a_board_that_takes_no_models_keeps_none) {
+  TestBoard board;
+  board.engine.models_over_link = false;
+  board.engine.compiled_in(text("compiled in"));
+  Client client(board);
+  CHECK_EQUAL(client.read(7, 0, 0, 0), failure(11));
+  CHECK_EQUAL(client.ask(0x11, Bytes{7, 0} + u32(0)), failure(11));
+  CHECK_EQUAL(client.ask(0x12, u32(5) + u32(16)), failure(11));
+  // Its tensors can be copied all the same.
+  CHECK_EQUAL(client.ask(0x14, Bytes{3, 1} + Bytes(8, 1)).size(), 17u);
+  CHECK_EQUAL(client.ask(0x17, Bytes{3, 0} + u32(0) + Bytes{4, 0} + u32(0) + u32(4)), Bytes{0});
+  CHECK_EQUAL(client.whole(3), client.whole(4));
+}
+
 TEST(every_payload_of_every_request_has_one_reply) {
   TestBoard board;
   Client client(board);
@@ -245,7 +302,7 @@ TEST(every_payload_of_every_request_has_one_reply) {
         const Bytes reply = client.ask(static_cast<uint8_t>(type), Bytes(length, fill));
         CHECK(reply.size() >= 1);
         CHECK(reply[0] == 0 || reply.size() == 9);
-        CHECK(type <= 0x16 || reply == failure(1));
+        CHECK(type <= 0x17 || reply == failure(1));
       }
     }
   }

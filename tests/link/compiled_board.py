@@ -26,7 +26,7 @@ class NumpyEngine:
         self.input = np.zeros(SAMPLE, np.int8)
         self.output = np.zeros(OUTPUT, np.int8)
 
-    def open(self, size: int) -> None:
+    def open(self, size: int, kept: int) -> None:
         pass
 
     def prepare(self, model: bytes) -> Loaded:

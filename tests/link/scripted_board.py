@@ -135,7 +135,9 @@ class Board:
         self._token = 0
         self._gap_sent = False
         self._logs = 0
-        self._open: bytearray | None = None
+        self._open: int | None = None
+        self._memory = bytearray(b"\xa5" * self.engine.memory)
+        self._kept = self._begin = 0
         self._loaded: tuple[int, int, int, int] | None = None
         self._inputs: list[bytearray] = []
         self._outputs: list[bytes] = []
@@ -250,7 +252,7 @@ class Board:
             1,
             1,
             version,
-            int(self.takes_models) | (2 if self.largest_baud else 0),
+            (5 if self.takes_models else 0) | (2 if self.largest_baud else 0),
             self.boot_id,
             self.largest_frame,
             self.window,
@@ -344,16 +346,17 @@ class Board:
         if kind == 0x12:
             if self.takes_models:
                 self._loaded = self._open = None  # whatever comes of it
-            _check(size == 4 and payload != b"\0\0\0\0", 2)
+            _check(size in (4, 8) and payload[:4] != b"\0\0\0\0", 2)
             _check(self.takes_models, 11)
-            wanted = int.from_bytes(payload, "little")
-            memory = self.engine.memory
-            if wanted > memory:
-                raise Refused(5, wanted, memory)
-            self._open = bytearray(wanted)
+            wanted, kept = struct.unpack("<II", payload.ljust(8, b"\0"))
+            begin = min((kept + 15) // 16 * 16, self.engine.memory)
+            room = self.engine.memory - begin
+            if wanted > room:
+                raise Refused(5, wanted, room)
+            self._open, self._kept, self._begin = wanted, kept, begin
             return b""
         if kind == 0x13:
-            model = self._open
+            model = None if self._open is None else self._model_bytes(self._open)
             if self.takes_models:
                 self._loaded = self._open = None  # whatever comes of it
             _check(size == 8 and payload[:4] != bytes(4), 2)
@@ -362,7 +365,7 @@ class Board:
             _check(model is not None, 4)
             _check(wanted == len(model), 2)
             _check(zlib.crc32(model) == crc, 6)
-            self._prepare(bytes(model))
+            self._prepare(model)
             return b""
         if kind == 0x14:
             return self._run(payload)
@@ -377,11 +380,26 @@ class Board:
             _check(0 < self.largest_baud >= wanted, 11)
             self._baud_due = wanted or self.opening_baud
             return b""
+        if kind == 0x17:
+            _check(size == 16, 2)
+            *to, region, index, offset, length = struct.unpack("<BBIBBII", payload)
+            source = self._region(region, index)
+            source = b"" if region in (0, 1) else source
+            _check(offset + length <= len(source), 3)
+            return self._write(*to, source[offset : offset + length])
         raise Refused(1)
 
+    def _model_bytes(self, size: int) -> bytes:
+        return bytes(self._memory[self._begin : self._begin + size])
+
     def _prepare(self, model: bytes) -> None:
+        self._memory[self._begin : self._begin + len(model)] = model
         used, arena = self.engine.prepare(model)
-        self._loaded, self._model = (len(model), zlib.crc32(model), used, arena), model
+        # The arena lies behind the model.
+        self._memory[self._begin + len(model) :] = bytes(
+            len(self._memory) - self._begin - len(model)
+        )
+        self._loaded = (len(model), zlib.crc32(model), used, arena - self._begin)
         self._inputs = [bytearray(t.nbytes) for t in self.engine.inputs]
         self._outputs = [bytes(t.nbytes) for t in self.engine.outputs]
 
@@ -390,7 +408,7 @@ class Board:
             _check(self._loaded is not None, 4)
         if region == 2:
             _check(index == 0, 3)
-            return self._model
+            return self._model_bytes(self._loaded[0])
         if region == 3:
             _check(index < len(self._inputs), 3)
             return bytes(self._inputs[index])
@@ -402,6 +420,10 @@ class Board:
             _check(times is not None, 11)
             _check(index == 0, 3)
             return struct.pack(f"<{len(times)}I", *times)
+        if region == 7:
+            _check(self.takes_models, 11)
+            _check(index == 0, 3)
+            return bytes(self._memory[: self._kept])
         _check(region in (0, 1, 5) and index == 0, 3)
         if region == 5:
             return self._error
@@ -419,12 +441,13 @@ class Board:
         return b"".join(struct.pack("<BH", key, len(value)) + value for key, value in items)
 
     def _write(self, region: int, index: int, offset: int, data: bytes) -> bytes:
-        _check(region <= 6, 3)
-        if region == 2:
+        _check(region <= 7, 3)
+        if region in (2, 7):
             _check(self.takes_models, 11)
-            _check(self._open is not None, 4)
+            _check(region == 7 or self._open is not None, 4)
             _check(index == 0, 3)
-            target = self._open
+            begin, end = (self._begin, self._open) if region == 2 else (0, self._kept)
+            target = memoryview(self._memory)[begin : begin + end]
         else:
             _check(region == 3, 11)
             _check(self._loaded is not None, 4)

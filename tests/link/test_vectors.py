@@ -65,6 +65,12 @@ REQUESTS = {
         f["region"], f["index"], f["offset"], bytes.fromhex(f["data"])
     ),
     "MODEL_OPEN": lambda f: message.ModelOpen(f["size"]),
+    "MODEL_OPEN, kept": lambda f: message.ModelOpen(f["size"], f["kept"]),
+    "COPY": lambda f: message.Copy(
+        *(f[name] for name in ("region", "index", "offset")),
+        *(f["from_" + name] for name in ("region", "index", "offset")),
+        f["length"],
+    ),
     "MODEL_PREPARE": lambda f: message.ModelPrepare(f["size"], f["crc"]),
 }
 

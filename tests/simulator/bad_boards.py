@@ -174,7 +174,7 @@ class Bench:
         self.loaded = Loaded(None, 0, (), ())
 
     def load(self, model: bytes) -> None:
-        self.engine.open(len(model))
+        self.engine.open(len(model), 0)
         self.loaded = self.engine.prepare(model)
 
     def run(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -39,8 +39,8 @@ class DoublingEngine:
         self.calls: list[str] = []
         self.trouble: BaseException | None = None
 
-    def open(self, size: int) -> None:
-        self.calls.append(f"open {size}")
+    def open(self, size: int, kept: int) -> None:
+        self.calls.append(f"open {size}" + (f" behind {kept}" if kept else ""))
         if size > self.memory:
             raise Refusal(Status.MODEL_TOO_LARGE, "größer", needed=size, available=self.memory)
 
@@ -92,7 +92,7 @@ def test_welcome_says_what_the_board_was_given() -> None:
         "lowest": 1,
         "highest": 1,
         "version": 1,
-        "flags": 1,
+        "flags": 5,
         "boot_id": 7,
         "largest_frame": 256,
         "window": 300,

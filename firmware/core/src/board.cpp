@@ -34,7 +34,7 @@ size_t largest_frame_of(const Buffers& buffers) {
 Board::Board(Port& port, Clock& clock, Engine& engine, const Identity& identity,
              const Buffers& buffers, uint32_t window)
     : identity_(identity),
-      welcome_{static_cast<uint8_t>(engine.takes_models() | port.can_set_baud(0) << 1),
+      welcome_{static_cast<uint8_t>(engine.takes_models() * 5 | port.can_set_baud(0) << 1),
                identity.boot_id, static_cast<uint16_t>(largest_frame_of(buffers)), window,
                static_cast<uint32_t>(reply_store_of(buffers))},
       port_(port),
@@ -48,7 +48,6 @@ Board::Board(Port& port, Clock& clock, Engine& engine, const Identity& identity,
       log_count_(0),
       found_at_(0),
       noise_(0),
-      chunk_(),
       chunk_at_(0),
       chunk_end_(0) {}
 

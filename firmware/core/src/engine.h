@@ -65,8 +65,13 @@ class Engine {
 
   // Whether open(), prepare() and unload() are there. If not, a model may be loaded all the same.
   virtual bool takes_models() const = 0;
-  // Unloads the present model and makes room for one of `size` bytes, at least 1.
-  virtual Outcome open(uint32_t size) = 0;
+  // Unloads the present model and makes room for one of `size` bytes, at least 1, behind the first
+  // `kept` bytes of the memory for models: at the next multiple of 16. Until the next call these
+  // `kept` bytes stay as they are, and open() itself changes no byte of the memory.
+  virtual Outcome open(uint32_t size, uint32_t kept) = 0;
+  // The memory for models: at least as many bytes as the last open() that succeeded was to keep.
+  // Null where it takes no models.
+  virtual uint8_t* memory_start() = 0;
   // After open() or while loaded: the model's bytes. Aligned to 16.
   virtual uint8_t* model() = 0;
   // Prepares the model of `size` bytes that lies in model(). After a failure none is loaded.
@@ -75,7 +80,7 @@ class Engine {
   virtual void unload() = 0;
 
   virtual bool loaded() const = 0;
-  // The rest is asked only while a model is loaded.
+  // After open() as well. The rest is asked only while a model is loaded.
   virtual uint32_t model_size() const = 0;
   virtual uint32_t arena_used() const = 0;  // 0xFFFFFFFF: not known
   virtual uint32_t arena_size() const = 0;

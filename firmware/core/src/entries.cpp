@@ -19,15 +19,11 @@ void WindowWriter::put(const uint8_t* data, uint32_t size) {
 }
 
 void WindowWriter::put_u16(uint16_t value) {
-  uint8_t bytes[2];
-  store_u16(bytes, value);
-  put(bytes, sizeof bytes);
+  put_memory(&value, sizeof value);
 }
 
 void WindowWriter::put_u32(uint32_t value) {
-  uint8_t bytes[4];
-  store_u32(bytes, value);
-  put(bytes, sizeof bytes);
+  put_memory(&value, sizeof value);
 }
 
 size_t text_length(const char* text, size_t most) {
@@ -56,18 +52,16 @@ void put_text(WindowWriter& to, uint8_t key, const char* text) {
 }
 
 void put_tensor(WindowWriter& to, uint8_t key, const Tensor& tensor) {
-  uint32_t scale = 0;
-  static_assert(sizeof scale == sizeof tensor.scale, "float is binary32");
-  memcpy(&scale, &tensor.scale, sizeof scale);
+  // As they lie in memory, which is little-endian (engine.h).
+  static_assert(offsetof(Tensor, rank) == offsetof(Tensor, type) + 1 &&
+                    offsetof(Tensor, scale) == offsetof(Tensor, zero_point) + 4 &&
+                    offsetof(Tensor, bytes) == offsetof(Tensor, zero_point) + 8 &&
+                    sizeof *tensor.dimensions == 4,
+                "without gaps, and float is binary32");
   put_head(to, key, static_cast<uint16_t>(14 + 4 * tensor.rank));
-  to.put_u8(tensor.type);
-  to.put_u8(tensor.rank);
-  to.put_u32(static_cast<uint32_t>(tensor.zero_point));
-  to.put_u32(scale);
-  to.put_u32(tensor.bytes);
-  for (uint8_t i = 0; i < tensor.rank; ++i) {
-    to.put_u32(static_cast<uint32_t>(tensor.dimensions[i]));
-  }
+  to.put_memory(&tensor.type, 2);
+  to.put_memory(&tensor.zero_point, 12);
+  to.put_memory(tensor.dimensions, 4u * tensor.rank);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ class WindowWriter {
   void put_u8(uint8_t value) { put(&value, 1); }
   void put_u16(uint16_t value);
   void put_u32(uint32_t value);
+  void put_memory(const void* from, uint32_t size) { put(static_cast<const uint8_t*>(from), size); }
 
   uint32_t total() const { return total_; }
 

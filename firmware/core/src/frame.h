@@ -32,10 +32,11 @@ const size_t kLargestLargestFrame = 65535;
 
 struct FrameHead {
   uint8_t type;
-  uint16_t session;
+  uint16_t session;  // the last three are sent as they lie here
   uint16_t number;
   uint16_t ack;
 };
+static_assert(offsetof(FrameHead, ack) == offsetof(FrameHead, session) + 4, "without gaps");
 
 // A frame that has arrived whole. `payload` points into the receiver's buffer.
 struct Frame {

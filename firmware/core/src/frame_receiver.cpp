@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frame_receiver.h"
 
+#include <string.h>
+
 #include "bytes.h"
 #include "crc32.h"
 
@@ -53,9 +55,7 @@ FrameReceiver::Found FrameReceiver::finish() {
   const size_t checked = length - 4;
   if (crc32(0, buffer_, checked) != load_u32(buffer_ + checked)) return kDamage;
   frame_.head.type = buffer_[0];
-  frame_.head.session = load_u16(buffer_ + 1);
-  frame_.head.number = load_u16(buffer_ + 3);
-  frame_.head.ack = load_u16(buffer_ + 5);
+  memcpy(&frame_.head.session, buffer_ + 1, kFrameHead - 1);
   frame_.payload = buffer_ + kFrameHead;
   frame_.size = checked - kFrameHead;
   return kFrame;

@@ -23,19 +23,24 @@ void FrameStore::clear() {
   overflow_ = true;  // nothing has begun
 }
 
+// Where the next byte goes. Not inlined: flash is short.
+__attribute__((noinline)) size_t FrameStore::end() const {
+  return wrap(wrap(tail_ + used_) + open_);
+}
+
 void FrameStore::append(uint8_t byte) {
   if (overflow_ || used_ + open_ >= size_) {
     overflow_ = true;
     return;
   }
-  memory_[wrap(wrap(tail_ + used_) + open_)] = byte;
+  memory_[end()] = byte;
   ++open_;
 }
 
 void FrameStore::close_group() {
   if (overflow_) return;
   memory_[code_at_] = code_;
-  code_at_ = wrap(wrap(tail_ + used_) + open_);
+  code_at_ = end();
   code_ = 1;
   append(0);
 }
@@ -54,14 +59,12 @@ void FrameStore::begin(const FrameHead& head) {
   overflow_ = false;
   open_ = 0;
   append(0);
-  code_at_ = wrap(wrap(tail_ + used_) + open_);
+  code_at_ = end();
   append(0);
   code_ = 1;
   crc_ = 0;
   put_u8(head.type);
-  put_u16(head.session);
-  put_u16(head.number);
-  put_u16(head.ack);
+  put_memory(&head.session, 3 * sizeof head.session);
 }
 
 void FrameStore::put(const uint8_t* data, size_t size) {
@@ -74,15 +77,11 @@ void FrameStore::put_u8(uint8_t value) {
 }
 
 void FrameStore::put_u16(uint16_t value) {
-  uint8_t bytes[2];
-  store_u16(bytes, value);
-  put(bytes, sizeof bytes);
+  put_memory(&value, sizeof value);
 }
 
 void FrameStore::put_u32(uint32_t value) {
-  uint8_t bytes[4];
-  store_u32(bytes, value);
-  put(bytes, sizeof bytes);
+  put_memory(&value, sizeof value);
 }
 
 bool FrameStore::commit() {

@@ -28,6 +28,8 @@ class FrameStore {
   void put_u8(uint8_t value);
   void put_u16(uint16_t value);
   void put_u32(uint32_t value);
+  // Integers as they lie in memory, which is little-endian (engine.h).
+  void put_memory(const void* from, size_t size) { put(static_cast<const uint8_t*>(from), size); }
   bool commit();
 
   void drop_oldest();
@@ -48,6 +50,7 @@ class FrameStore {
  private:
   size_t wrap(size_t position) const { return position >= size_ ? position - size_ : position; }
   size_t length_at(size_t position) const;
+  size_t end() const;
   void append(uint8_t byte);
   void close_group();
   void encode(uint8_t byte);

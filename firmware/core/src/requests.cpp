@@ -16,6 +16,7 @@ enum RequestType : uint8_t {
   kRun = 0x14,
   kResetState = 0x15,
   kSetBaud = 0x16,
+  kCopy = 0x17,
 };
 
 enum Region : uint8_t {
@@ -26,12 +27,16 @@ enum Region : uint8_t {
   kOutput = 4,
   kError = 5,
   kTimes = 6,
+  kKept = 7,
 };
 
 enum RunFlags : uint8_t { kInline = 1, kOutputs = 2, kReset = 4 };
 
 const size_t kErrorText = 512;
 const size_t kFailurePayload = 9;
+
+// More than any frame holds, and 255 times as much is still a u32.
+const uint32_t kMostTensorBytes = 0xFFFFFF;
 
 }  // namespace
 
@@ -41,6 +46,7 @@ Requests::Requests(Engine& engine, const Identity& identity, Clock& clock, size_
       clock_(clock),
       largest_frame_(largest_frame),
       open_size_(0),
+      kept_(0),
       model_crc_(0),
       model_crc_known_(false),
       engine_failed_(false) {}
@@ -51,12 +57,12 @@ Plan Requests::look_at(const Frame& request) {
   Plan plan = Plan();
   plan.type = request.head.type;
   ByteReader payload(request.payload, request.size);
-  uint64_t reply_data = 0;
   switch (request.head.type) {
     case kRead:
-      plan.refusal = look_at_read(payload, &plan, &reply_data);
+      plan.refusal = look_at_read(payload, &plan);
       break;
     case kWrite:
+    case kCopy:
       plan.refusal = look_at_write(payload, &plan);
       break;
     case kModelOpen:
@@ -65,7 +71,7 @@ Plan Requests::look_at(const Frame& request) {
       plan.refusal = look_at_numbers(payload, &plan);
       break;
     case kRun:
-      plan.refusal = look_at_run(payload, &plan, &reply_data);
+      plan.refusal = look_at_run(payload, &plan);
       break;
     case kResetState:
       plan.refusal = !payload.complete() ? kMalformed : engine_.loaded() ? kOk : kNoModel;
@@ -73,73 +79,126 @@ Plan Requests::look_at(const Frame& request) {
     default:
       plan.refusal = kUnknownRequest;
   }
+  const size_t body = kFrameOverhead + 1 + plan.reply_body;
   plan.reply_body = kFrameOverhead + kFailurePayload;
   if (plan.refusal != kOk) return plan;
-  const uint64_t body = kFrameOverhead + 1 + reply_data;
   if (body > largest_frame_) {
     plan.refusal = kTooLarge;
   } else if (body > plan.reply_body) {
-    plan.reply_body = static_cast<size_t>(body);
+    plan.reply_body = body;
   }
   return plan;
 }
 
-Status Requests::find_region(uint8_t region, uint8_t index, bool to_write) const {
-  const uint32_t kWritten = 1 << kModel | 1 << kInput;
-  if (region > kTimes) return kOutOfRange;
+Status Requests::find_region(const Place& place, bool to_write, Span* found) const {
+  const uint32_t kWritten = 1 << kModel | 1 << kInput | 1 << kKept;
+  const uint32_t kOfModel = 1 << kLoaded | 1 << kModel | 1 << kInput | 1 << kOutput | 1 << kTimes;
+  const uint8_t region = place.region;
+  const void* data = nullptr;
+  uint32_t size = 0;
+  if (region > kKept) return kOutOfRange;
   if (to_write && (kWritten >> region & 1) == 0) return kNotSupported;
+  if (region >= kTimes) {
+    if (region == kTimes) data = engine_.operator_times(&size);
+    if (region == kKept) {
+      data = engine_.memory_start();
+      size = kept_;
+    }
+    if (data == nullptr) return kNotSupported;
+  }
+  bool has_model = engine_.loaded();
   if (region == kModel && to_write) {
     if (!engine_.takes_models()) return kNotSupported;
-    return open_size_ == 0 ? kNoModel : index == 0 ? kOk : kOutOfRange;
+    has_model = open_size_ != 0;
   }
-  if (region == kTimes) {
-    uint32_t bytes;
-    if (engine_.operator_times(&bytes) == nullptr) return kNotSupported;
-  }
-  const uint32_t kOfModel = 1 << kLoaded | 1 << kModel | 1 << kInput | 1 << kOutput | 1 << kTimes;
-  if ((kOfModel >> region & 1) != 0 && !engine_.loaded()) return kNoModel;
+  if (!has_model && (kOfModel >> region & 1) != 0) return kNoModel;
   uint8_t count = 1;
-  if (region == kInput) count = engine_.input_count();
-  if (region == kOutput) count = engine_.output_count();
-  return index < count ? kOk : kOutOfRange;
+  const bool is_output = region == kOutput;
+  if (is_output || region == kInput) {
+    count = is_output ? engine_.output_count() : engine_.input_count();
+  }
+  if (place.index >= count) return kOutOfRange;
+  if (is_output || region == kInput) {
+    *found = tensor(is_output, place.index);
+    return kOk;
+  }
+  if (region == kModel) {
+    data = engine_.model();
+    size = engine_.model_size();
+  }
+  if (region == kError) {
+    data = engine_failed_ ? engine_.error() : nullptr;
+    size = static_cast<uint32_t>(text_length(static_cast<const char*>(data), kErrorText));
+  }
+  found->data = static_cast<uint8_t*>(const_cast<void*>(data));
+  found->size = size;
+  return kOk;
 }
 
-void Requests::look_at_place(ByteReader& payload, Plan* plan) {
-  plan->region = payload.u8();
-  plan->index = payload.u8();
-  plan->offset = payload.u32();
+Status Requests::find_bytes(const Place& place, uint32_t size, bool to_write,
+                            uint8_t** found) const {
+  Span region;
+  const Status status = find_region(place, to_write, &region);
+  if (status != kOk) return status;
+  if (place.offset > region.size || size > region.size - place.offset) return kOutOfRange;
+  *found = region.data + place.offset;
+  return kOk;
 }
 
-Status Requests::look_at_read(ByteReader& payload, Plan* plan, uint64_t* reply_data) {
-  look_at_place(payload, plan);
+Requests::Span Requests::tensor(bool is_output, uint8_t index) const {
+  const Tensor tensor = is_output ? engine_.output(index) : engine_.input(index);
+  return Span{tensor.data, tensor.bytes};
+}
+
+static void look_at_place(ByteReader& payload, Place* place) {
+  place->region = payload.u8();
+  place->index = payload.u8();
+  place->offset = payload.u32();
+}
+
+Status Requests::look_at_read(ByteReader& payload, Plan* plan) {
+  const Place& place = plan->place;
+  look_at_place(payload, &plan->place);
   const uint16_t length = payload.u16();
   if (!payload.complete()) return kMalformed;
-  const Status found = find_region(plan->region, plan->index, false);
+  Span region;
+  const Status found = find_region(place, false, &region);
   if (found != kOk) return found;
-  WindowWriter counter;
-  write_region(plan->region, plan->index, counter);
-  if (plan->offset > counter.total()) return kOutOfRange;
-  const uint32_t left = counter.total() - plan->offset;
+  if (place.region <= kLoaded) {
+    WindowWriter counter;
+    write_entries(place.region, counter);
+    region.size = counter.total();
+  }
+  if (place.offset > region.size) return kOutOfRange;
+  const uint32_t left = region.size - place.offset;
   plan->size = length < left ? length : left;
-  *reply_data = plan->size;
+  plan->reply_body = plan->size;
+  if (region.data != nullptr) plan->data = region.data + place.offset;
   return kOk;
 }
 
 Status Requests::look_at_write(ByteReader& payload, Plan* plan) {
-  look_at_place(payload, plan);
-  if (payload.failed()) return kMalformed;
-  plan->data = payload.rest();
-  plan->size = static_cast<uint32_t>(payload.left());
-  const Status found = find_region(plan->region, plan->index, true);
-  if (found != kOk) return found;
-  const uint32_t size = plan->region == kModel ? open_size_ : engine_.input(plan->index).bytes;
-  if (plan->offset > size || plan->size > size - plan->offset) return kOutOfRange;
-  return kOk;
+  look_at_place(payload, &plan->place);
+  if (plan->type == kCopy) {
+    Place from;
+    look_at_place(payload, &from);
+    plan->size = payload.u32();
+    if (!payload.complete()) return kMalformed;
+    const Status found = find_bytes(from, plan->size, false, &plan->to);
+    if (found != kOk) return found;
+    plan->data = plan->to;
+  } else {
+    if (payload.failed()) return kMalformed;
+    plan->data = payload.rest();
+    plan->size = static_cast<uint32_t>(payload.left());
+  }
+  return find_bytes(plan->place, plan->size, true, &plan->to);
 }
 
 Status Requests::look_at_numbers(ByteReader& payload, Plan* plan) {
   plan->size = payload.u32();
   if (plan->type == kModelPrepare) plan->crc = payload.u32();
+  if (plan->type == kModelOpen && payload.left() != 0) plan->kept = payload.u32();
   if (!payload.complete()) return kMalformed;
   if (plan->type == kSetBaud) return kOk;
   if (plan->size == 0) return kMalformed;
@@ -149,7 +208,7 @@ Status Requests::look_at_numbers(ByteReader& payload, Plan* plan) {
   return plan->size == open_size_ ? kOk : kMalformed;
 }
 
-Status Requests::look_at_run(ByteReader& payload, Plan* plan, uint64_t* reply_data) {
+Status Requests::look_at_run(ByteReader& payload, Plan* plan) {
   plan->flags = payload.u8();
   plan->count = payload.u8();
   if (payload.failed() || plan->count == 0) return kMalformed;
@@ -157,10 +216,10 @@ Status Requests::look_at_run(ByteReader& payload, Plan* plan, uint64_t* reply_da
   const bool in_frame = (plan->flags & kInline) != 0;
   if (!in_frame && (plan->count != 1 || payload.left() != 0)) return kMalformed;
   if (!engine_.loaded()) return kNoModel;
-  if (in_frame && payload.left() != plan->count * input_bytes()) return kMalformed;
+  if (in_frame && payload.left() != plan->count * tensor_bytes(false)) return kMalformed;
   plan->data = payload.rest();
-  const uint64_t computed = (plan->flags & kOutputs) != 0 ? output_bytes() : 4;
-  *reply_data = plan->count * (8 + computed);
+  const uint32_t computed = (plan->flags & kOutputs) != 0 ? tensor_bytes(true) : 4;
+  plan->reply_body = plan->count * (8 + computed);
   return kOk;
 }
 
@@ -173,7 +232,7 @@ void Requests::perform(const Plan& plan, ReplyStore& replies, Transmitter& trans
   const bool is_model = plan.type == kModelOpen || plan.type == kModelPrepare;
   Outcome end = outcome(plan.refusal);
   const bool refused = !end.ok();
-  if (!refused) end = do_it(plan, reply, transmitter);
+  if (!refused) do_it(plan, reply, transmitter, &end);
   if (end.ok()) return;
   if (is_model && engine_.takes_models()) {
     engine_.unload();
@@ -189,121 +248,99 @@ void Requests::write_failure(uint8_t type, const Outcome& end, ReplyStore& repli
   FrameStore& reply = replies.writer();
   replies.begin(type);
   reply.put_u8(end.status);
-  reply.put_u32(end.needed);
-  reply.put_u32(end.available);
+  reply.put_memory(&end.needed, sizeof end.needed + sizeof end.available);
 }
 
-Outcome Requests::do_it(const Plan& plan, FrameStore& reply, Transmitter& transmitter) {
+void Requests::do_it(const Plan& plan, FrameStore& reply, Transmitter& transmitter, Outcome* end) {
   switch (plan.type) {
-    case kRead: {
-      WindowWriter window(reply, plan.offset, plan.size);
-      write_region(plan.region, plan.index, window);
-      return outcome(kOk);
-    }
-    case kWrite:
-      return write(plan);
-    case kModelOpen:
-      return open(plan);
-    case kModelPrepare:
-      return prepare(plan);
-    case kRun:
-      return run(plan, reply, transmitter);
-    case kSetBaud:
-      return outcome(transmitter.change_baud(plan.size) ? kOk : kNotSupported);
-    default:
-      return engine_.reset_state();
-  }
-}
-
-void Requests::write_region(uint8_t region, uint8_t index, WindowWriter& to) {
-  if (region == kBoard) return write_board(to, identity_, engine_);
-  if (region == kLoaded) return write_loaded(to, engine_, model_crc());
-  const void* data = nullptr;
-  uint32_t size = 0;
-  if (region == kError) {
-    const char* const text = engine_failed_ ? engine_.error() : nullptr;
-    size = static_cast<uint32_t>(text_length(text, kErrorText));
-    data = text;
-  } else if (region == kModel) {
-    data = engine_.model();
-    size = engine_.model_size();
-  } else if (region == kTimes) {
-    data = engine_.operator_times(&size);
-  } else {
-    const Tensor tensor = region == kInput ? engine_.input(index) : engine_.output(index);
-    return to.put(tensor.data, tensor.bytes);
-  }
-  to.put(static_cast<const uint8_t*>(data), size);
-}
-
-Outcome Requests::write(const Plan& plan) {
-  uint8_t* memory = plan.region == kModel ? engine_.model() : engine_.input(plan.index).data;
-  if (plan.size > 0) memcpy(memory + plan.offset, plan.data, plan.size);
-  return outcome(kOk);
-}
-
-Outcome Requests::open(const Plan& plan) {
-  open_size_ = 0;
-  model_crc_known_ = false;
-  const Outcome end = engine_.open(plan.size);
-  if (end.ok()) open_size_ = plan.size;
-  return end;
-}
-
-Outcome Requests::prepare(const Plan& plan) {
-  open_size_ = 0;
-  model_crc_ = crc32(0, engine_.model(), plan.size);
-  if (model_crc_ != plan.crc) return outcome(kModelDamaged);
-  model_crc_known_ = true;
-  return engine_.prepare(plan.size);
-}
-
-Outcome Requests::run(const Plan& plan, FrameStore& reply, Transmitter& transmitter) {
-  const uint8_t* data = plan.data;
-  const uint64_t inputs = input_bytes(), outputs = output_bytes();
-  for (uint8_t done = 0; done < plan.count; ++done) {
-    if ((plan.flags & kReset) != 0 && !engine_.reset_state().ok()) {
-      return outcome(kInvokeFailed, done);
-    }
-    uint32_t input_crc = 0;
-    for (uint8_t i = 0; i < engine_.input_count(); ++i) {
-      const Tensor input = engine_.input(i);
-      if ((plan.flags & kInline) != 0 && input.bytes > 0) {
-        memcpy(input.data, data, input.bytes);
-        data += input.bytes;
+    case kRead:
+      if (plan.place.region <= kLoaded) {
+        WindowWriter window(reply, plan.place.offset, plan.size);
+        write_entries(plan.place.region, window);
+      } else {
+        reply.put(plan.data, plan.size);
       }
-      input_crc = crc32(input_crc, input.data, input.bytes);
+      break;
+    case kWrite:
+    case kCopy:
+      if (plan.size > 0) memmove(plan.to, plan.data, plan.size);
+      break;
+    case kModelOpen:
+      open_size_ = 0;
+      model_crc_known_ = false;
+      *end = engine_.open(plan.size, plan.kept);
+      if (!end->ok()) break;
+      open_size_ = plan.size;
+      kept_ = plan.kept;
+      break;
+    case kModelPrepare:
+      open_size_ = 0;
+      model_crc_ = crc32(0, engine_.model(), plan.size);
+      model_crc_known_ = true;
+      end->status = kModelDamaged;
+      if (model_crc_ == plan.crc) *end = engine_.prepare(plan.size);
+      break;
+    case kRun:
+      run(plan, reply, transmitter, end);
+      break;
+    case kSetBaud:
+      if (!transmitter.change_baud(plan.size)) end->status = kNotSupported;
+      break;
+    default:
+      *end = engine_.reset_state();
+  }
+}
+
+void Requests::write_entries(uint8_t region, WindowWriter& to) {
+  if (region == kBoard) return write_board(to, identity_, engine_);
+  write_loaded(to, engine_, model_crc());
+}
+
+void Requests::run(const Plan& plan, FrameStore& reply, Transmitter& transmitter, Outcome* end) {
+  const uint8_t* data = plan.data;
+  const uint32_t inputs = tensor_bytes(false), outputs = tensor_bytes(true);
+  for (uint8_t done = 0; done < plan.count; ++done) {
+    // Of whatever fails, the host is told how many samples were run before.
+    *end = outcome(kInvokeFailed, done);
+    if ((plan.flags & kReset) != 0 && !engine_.reset_state().ok()) return;
+    uint32_t crcs[] = {0, 0};  // of inputs and outputs
+    for (uint8_t i = 0; i < engine_.input_count(); ++i) {
+      const Span input = tensor(false, i);
+      if ((plan.flags & kInline) != 0 && input.size > 0) {
+        memcpy(input.data, data, input.size);
+        data += input.size;
+      }
+      crcs[0] = crc32(crcs[0], input.data, input.size);
     }
     transmitter.push();  // the line works while the processor does
     const uint32_t start = clock_.microseconds();
-    const Outcome end = engine_.invoke();
+    const Outcome invoked = engine_.invoke();
     const uint32_t microseconds = clock_.microseconds() - start;
     // look_at() has measured the request and its reply by the tensors' sizes: an engine that
     // changes them would have more read than there is, and more sent than a frame holds.
-    if (!end.ok() || input_bytes() != inputs || output_bytes() != outputs) {
-      return outcome(kInvokeFailed, done);
-    }
-    reply.put_u32(input_crc);
-    reply.put_u32(microseconds);
-    uint32_t output_crc = 0;
+    if (!invoked.ok() || tensor_bytes(false) != inputs || tensor_bytes(true) != outputs) return;
+    const uint32_t result[] = {crcs[0], microseconds};
+    reply.put_memory(result, sizeof result);
     for (uint8_t i = 0; i < engine_.output_count(); ++i) {
-      const Tensor output = engine_.output(i);
+      const Span output = tensor(true, i);
       if ((plan.flags & kOutputs) != 0) {
-        reply.put(output.data, output.bytes);
+        reply.put(output.data, output.size);
       } else {
-        output_crc = crc32(output_crc, output.data, output.bytes);
+        crcs[1] = crc32(crcs[1], output.data, output.size);
       }
     }
-    if ((plan.flags & kOutputs) == 0) reply.put_u32(output_crc);
+    if ((plan.flags & kOutputs) == 0) reply.put_u32(crcs[1]);
   }
-  return outcome(kOk);
+  *end = outcome(kOk);
 }
 
-uint64_t Requests::tensor_bytes(bool of_outputs) const {
-  uint64_t bytes = 0;
+uint32_t Requests::tensor_bytes(bool of_outputs) const {
+  uint32_t bytes = 0;
   const uint8_t count = of_outputs ? engine_.output_count() : engine_.input_count();
   for (uint8_t i = 0; i < count; ++i) {
-    bytes += (of_outputs ? engine_.output(i) : engine_.input(i)).bytes;
+    const uint32_t more = tensor(of_outputs, i).size;
+    if (more > kMostTensorBytes - bytes) return kMostTensorBytes;
+    bytes += more;
   }
   return bytes;
 }

@@ -21,7 +21,7 @@ Transmitter::Transmitter(Port& port, ReplyStore& replies, FrameStore& logs, cons
       small_(small_memory_, sizeof small_memory_) {}
 
 Transmitter::Item& Transmitter::last() {
-  return items_[(first_ + count_ - 1) % kPlaces];
+  return items_[static_cast<uint8_t>(first_ + count_ - 1) % kPlaces];
 }
 
 void Transmitter::queue_replies(uint16_t number, uint16_t count) {
@@ -65,8 +65,7 @@ void Transmitter::write_small(const Item& item) {
     small_.put(first, sizeof first);
     small_.put_u32(welcome_.boot_id);
     small_.put_u16(welcome_.largest_frame);
-    small_.put_u32(welcome_.window);
-    small_.put_u32(welcome_.reply_store);
+    small_.put_memory(&welcome_.window, sizeof welcome_.window + sizeof welcome_.reply_store);
   }
   if (item.head.type == kPart) {
     // The cursor is at the stored reply, which has a zero on each side.
@@ -108,7 +107,7 @@ bool Transmitter::choose_item() {
       write_small(item);
     }
     if (!range || item.count == 0) {
-      first_ = static_cast<uint8_t>((first_ + 1) % kPlaces);
+      first_ = static_cast<uint8_t>(first_ + 1) % kPlaces;
       --count_;
     }
     if (there) return true;

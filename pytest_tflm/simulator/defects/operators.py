@@ -255,8 +255,8 @@ class PlannedEngine(EngineWrapper):
         super().unload()
         self._plan = None
 
-    def open(self, size: int) -> None:
-        super().open(size)
+    def open(self, size: int, kept: int) -> None:
+        super().open(size, kept)
         self._plan = None
 
 

@@ -52,8 +52,8 @@ class EngineWrapper:
     def sent(self, data: bytes) -> bytes:
         return self._engine.sent(data)
 
-    def open(self, size: int) -> None:
-        self._engine.open(size)
+    def open(self, size: int, kept: int) -> None:
+        self._engine.open(size, kept)
         self.inputs = self.outputs = ()
 
     def prepare(self, model: bytes) -> Loaded:

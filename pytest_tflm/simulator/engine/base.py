@@ -85,8 +85,9 @@ class Engine(Protocol):
     def memory(self) -> int:
         """Bytes for model and arena together."""
 
-    def open(self, size: int) -> None:
-        """Unload the present model; a model of ``size`` bytes will come."""
+    def open(self, size: int, kept: int) -> None:
+        """Unload the present model; a model of ``size`` bytes will come. It lies behind the first
+        ``kept`` bytes of the memory, at the next multiple of 16."""
 
     def prepare(self, model: bytes) -> Loaded:
         """Load a model. After a refusal none is loaded."""

@@ -69,6 +69,7 @@ class TflmEngine:
         self._without = without
         self._printed = printed
         self._log: list[str] = []
+        self._room = memory
         self._interpreter: Any = None
         self._inputs: list[np.ndarray[Any, Any]] = []
         self._outputs: list[np.ndarray[Any, Any]] = []
@@ -92,14 +93,15 @@ class TflmEngine:
     def sent(self, data: bytes) -> bytes:
         return data
 
-    def open(self, size: int) -> None:
+    def open(self, size: int, kept: int) -> None:
         self.unload()
-        if size > self.memory:
+        self._room = max(0, self.memory - _up(kept))
+        if size > self._room:
             raise Refusal(
                 Status.MODEL_TOO_LARGE,
-                f"the model has {size} bytes, the memory {self.memory}",
+                f"the model has {size} bytes, the memory {self._room}",
                 needed=size,
-                available=self.memory,
+                available=self._room,
             )
 
     def prepare(self, model: bytes) -> Loaded:
@@ -163,7 +165,7 @@ class TflmEngine:
         return lines
 
     def _arena_for(self, model_size: int) -> int:
-        rest = max(0, self.memory - (model_size + 15) // 16 * 16)
+        rest = max(0, self._room - _up(model_size))
         return rest if self._arena is None else min(rest, self._arena)
 
     def _refuse_missing(self, root: Any) -> None:
@@ -193,6 +195,10 @@ class TflmEngine:
             if need is not None and need > arena:
                 raise _too_small(need, arena) from error
             raise Refusal(Status.MODEL_REJECTED, _last(lines)) from error
+
+
+def _up(size: int) -> int:
+    return (size + 15) // 16 * 16
 
 
 def _verified(model: bytes) -> Any:

@@ -81,9 +81,12 @@ TflmEngine::TflmEngine(const tflite::MicroOpResolver& operators, const char* ope
 
 // ---- Loading ----
 
-Outcome TflmEngine::open(uint32_t size) {
+Outcome TflmEngine::open(uint32_t size, uint32_t kept) {
   unload();
-  if (size <= memory_size_) {
+  const size_t before = kept < memory_size_ ? rounded_up(kept) : memory_size_;
+  const size_t room = memory_size_ - before;
+  if (size <= room) {
+    model_ = memory_ + before;
     model_size_ = size;
     return outcome(kOk);
   }
@@ -91,9 +94,9 @@ Outcome TflmEngine::open(uint32_t size) {
   tflm_log().add("The model has ");
   tflm_log().add_number(size);
   tflm_log().add(" bytes, the memory for model and arena has ");
-  tflm_log().add_number(memory());
+  tflm_log().add_number(static_cast<uint32_t>(room));
   tflm_log().end_line();
-  return outcome(kModelTooLarge, size, memory());
+  return outcome(kModelTooLarge, size, static_cast<uint32_t>(room));
 }
 
 Outcome TflmEngine::prepare(uint32_t size) {
@@ -121,7 +124,8 @@ Outcome TflmEngine::load() {
   const Outcome checked = check_model(model_, model_size_, operators_, log);
   if (!checked.ok()) return checked;
 
-  const size_t before = compiled_in_ ? 0 : rounded_up(model_size_);
+  const size_t before =
+      compiled_in_ ? 0 : static_cast<size_t>(model_ - memory_) + rounded_up(model_size_);
   uint8_t* const start = memory_ + before;
   arena_size_ = memory_size_ - before;
   jmp_buf escape;

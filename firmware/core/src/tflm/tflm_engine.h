@@ -27,7 +27,8 @@ namespace pytest_tflm {
 
 class TflmEngine final : public Engine {
  public:
-  // Takes models over the link: each lies at the start of `memory`, and its arena takes the rest.
+  // Takes models over the link: each lies at the start of `memory`, or behind what is kept there,
+  // and its arena takes the rest.
   TflmEngine(const tflite::MicroOpResolver& operators, const char* operator_names, uint8_t* memory,
              size_t memory_size);
 
@@ -55,7 +56,8 @@ class TflmEngine final : public Engine {
   uint32_t memory() const override { return static_cast<uint32_t>(memory_size_); }
 
   bool takes_models() const override { return !compiled_in_; }
-  Outcome open(uint32_t size) override;
+  Outcome open(uint32_t size, uint32_t kept) override;
+  uint8_t* memory_start() override { return compiled_in_ ? nullptr : memory_; }
   uint8_t* model() override { return const_cast<uint8_t*>(model_); }
   Outcome prepare(uint32_t size) override;
   void unload() override;
