@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_tflm.errors import SettingsError
 from pytest_tflm.suite.pipeline import DEVICE, PIPELINE, REFERENCE
 from pytest_tflm.suite.state import STATE, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_tflm.compare.comparison import Comparison
     from pytest_tflm.model import Model
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def tflm_settings(request: pytest.FixtureRequest) -> Settings:
     """The settings of this test: options, environment, ini, and its ``tflm`` marker."""
+    if "_tflm_chosen" in request.fixturenames:  # which may choose one
+        request.getfixturevalue("_tflm_chosen")
     return settings_of(request.node, request.config.stash[STATE])
 
 
@@ -44,13 +47,53 @@ def tflm_model(request: pytest.FixtureRequest) -> Model:
     return models[0]
 
 
+@pytest.fixture(scope="session")
+def tflm_board(request: pytest.FixtureRequest) -> str:
+    """The name of the board under test, empty where it has none. Tests that use a board run once
+    for each board of ``--tflm-port``."""
+    name: str = getattr(request, "param", "")
+    return name
+
+
+@pytest.fixture(scope="session")
+def tflm_port(request: pytest.FixtureRequest, tflm_board: str) -> str | None:
+    """The port of the board under test: that of ``--tflm-port``, or of the hook
+    ``pytest_tflm_port``; None without one. A conftest.py may have a fixture of this name that
+    chooses a port when the first test of the board needs it, and releases it after the last."""
+    port: str | None = request.config.stash[STATE].port(tflm_board)
+    if port is None and tflm_board:
+        raise SettingsError(
+            f"the board {tflm_board!r} has no port: --tflm-port={tflm_board}=PORT, the hook "
+            "pytest_tflm_port or a fixture tflm_port gives one"
+        )
+    return port
+
+
+@pytest.fixture(scope="session")
+def _tflm_chosen(
+    request: pytest.FixtureRequest, tflm_board: str, tflm_port: str | None
+) -> Iterator[str | None]:
+    """The same; the port is closed before a fixture of that name releases it."""
+    state = request.config.stash[STATE]
+    if tflm_port is not None and state.choose(tflm_board, tflm_port):
+        yield tflm_port
+        state.release(tflm_board)
+    else:
+        yield tflm_port
+
+
 @pytest.fixture
-def _tflm_device(request: pytest.FixtureRequest, tflm_model: Model) -> Runtime:
+def _tflm_device(
+    request: pytest.FixtureRequest, tflm_board: str, _tflm_chosen: str | None, tflm_model: Model
+) -> Runtime:
     """What :func:`device` is, also where a conftest has a fixture of that name for its own use."""
     state = request.config.stash[STATE]
-    if state.board is None:
+    if _tflm_chosen is None:
         pytest.skip("no board: give --tflm-port=PORT, or --tflm-port=sim for the simulator")
-    runtime = state.board.load(tflm_model)
+    board = state.board(settings_of(request.node, state))
+    assert board is not None
+    state.at_work = tflm_board
+    runtime = state.resets.once(request.node, lambda: board.load(tflm_model))
     request.config.stash[PIPELINE].prepare(request.node, runtime, DEVICE)
     return runtime
 
@@ -61,7 +104,10 @@ def _tflm_reference(
 ) -> Runtime:
     """What :func:`reference` is, whatever a conftest calls so."""
     state = request.config.stash[STATE]
-    runtime = state.hosts.open(tflm_settings.reference).load(tflm_model)
+    if tflm_settings.reference.is_board:
+        state.port(tflm_settings.reference.board)
+    spec = settings_of(request.node, state).reference
+    runtime = state.resets.once(request.node, lambda: state.hosts.open(spec).load(tflm_model))
     request.config.stash[PIPELINE].prepare(request.node, runtime, REFERENCE)
     return runtime
 

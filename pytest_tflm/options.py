@@ -14,21 +14,29 @@ from typing import Any, NamedTuple
 
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.record.budgets import baseline_rules, bytes_of, microseconds, per_operator
-from pytest_tflm.runtime.spec import DEFAULT_RESOLVER, INTERPRETERS, RESOLVERS, Line, RuntimeSpec
+from pytest_tflm.runtime.spec import (
+    DEFAULT_RESOLVER,
+    INTERPRETERS,
+    RESOLVERS,
+    Line,
+    NamedPort,
+    RuntimeSpec,
+)
 
 VERDICTS = ("off", "brief", "full")
 PER_SAMPLE = ("on", "off", "auto")
 MOST_TESTS = 1000
 """Samples of a model that are a test each, if nothing else is asked for."""
+RESETS = ("off", "on-crash")
 RESIZE = ("squash", "crop", "pad")
 BUDGETS = ("board", "all")
 BAUD_OF_BOOTLOADERS = 1200  # opening a native-USB Arduino at this rate stops its sketch
 
 
 class Settings(NamedTuple):
-    """What a run was asked to do."""
+    """What a run was asked to do. ``board_name`` says which of its boards a test is for."""
 
-    port: str | None
+    ports: tuple[NamedPort, ...]
     baud: int
     line_baud: int
     models: tuple[Path, ...]
@@ -63,6 +71,8 @@ class Settings(NamedTuple):
     json: Path | None
     csv: Path | None
     html: Path | None
+    reset: str
+    board_name: str = ""
 
     @property
     def lsb(self) -> int:
@@ -80,16 +90,39 @@ class Settings(NamedTuple):
         """Whether each of so many samples is a test of its own."""
         return self.per_sample == "on" or (self.per_sample == "auto" and samples <= MOST_TESTS)
 
+    def title(self, model: str) -> str:
+        """How a line calls a model of that name, with its board where boards have names."""
+        return f"{model} on {self.board_name}" if self.board_name else model
+
+    @property
+    def boards(self) -> tuple[str, ...]:
+        """The names of the boards that tests run on: all of ``--tflm-port``, but not the one that
+        is the reference where others are left. Empty where no board has a name."""
+        names = tuple(each.name for each in self.ports if each.name)
+        if not names:
+            return ()
+        reference = self.reference.board
+        return tuple(name for name in names if name != reference) or names
+
+    @property
+    def _port(self) -> NamedPort | None:
+        chosen = [each for each in self.ports if each.name == self.board_name] or self.ports
+        return chosen[0] if chosen else None
+
     @property
     def board(self) -> RuntimeSpec | None:
-        """The board of ``--tflm-port``, if there is one."""
-        return None if self.port is None else RuntimeSpec.of_board(self.port)
+        """The board under test: that of ``board_name``, or the first; None without one."""
+        port = self._port
+        return None if port is None else RuntimeSpec.of_board(port.port, port.name)
 
     @property
     def reference(self) -> RuntimeSpec:
         """What ``--tflm-runtime`` and ``--tflm-resolver`` name: the resolver is for a runtime that
         is given without one."""
-        spec = RuntimeSpec.parse(self.runtime, port=self.port)
+        port = self._port
+        spec = RuntimeSpec.parse(
+            self.runtime, port=None if port is None else port.name or port.port, boards=self.ports
+        )
         return (
             spec._replace(resolver=self.resolver)
             if self.runtime == spec.kind and spec.resolver
@@ -135,6 +168,8 @@ class Option(NamedTuple):
     marker: bool = False
     takes_value: bool = True
     """False: on the command line its name is enough, and means ``on``."""
+    ini_list: str = ""
+    """Name of a second ini value that holds a list."""
 
     @property
     def flag(self) -> str:
@@ -261,6 +296,33 @@ def _runtime(text: str, source: str) -> str:
     return text
 
 
+def _port(text: str, source: str) -> NamedPort:
+    try:
+        return NamedPort.parse(text)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {error}") from None
+
+
+def _ports(found: Sequence[NamedPort], source: str) -> tuple[NamedPort, ...]:
+    """The boards of a run. Several need a name each."""
+    given = ", ".join(map(str, found))
+    if len(found) > 1 and not all(each.name for each in found):
+        raise SettingsError(
+            f"{source} was given {len(found)} times ({given}). Several boards need a name each, "
+            f"{source}=nano=/dev/ttyACM0 {source}=esp=/dev/ttyUSB0 for example."
+        )
+    names = [each.name for each in found]
+    if len(set(names)) != len(names):
+        raise SettingsError(f"{source}: two boards have the same name ({given}).")
+    return tuple(found)
+
+
+def _listed(text: str) -> list[str]:
+    """Ports in one text: ``NAME=PORT NAME=PORT …``, or one port, which may hold blanks."""
+    words = text.split()
+    return words if all(NamedPort.parse(word).name for word in words) else [text]
+
+
 def _on_off(text: str, source: str) -> bool:
     return _one_of(("on", "off"))(text, source) == "on"
 
@@ -272,9 +334,11 @@ OPTIONS: tuple[Option, ...] = (
         "Board to test: a serial port (/dev/ttyACM0, COM3), socket://HOST:PORT, "
         "rfc2217://HOST:PORT, auto (the one USB port where a board answers), sim (the simulator; "
         "sim?arena=64k limits its arena), qemu:IMAGE.elf (an emulated Cortex-M4), or "
-        "qemu-esp32c3:IMAGE.bin (an emulated ESP32-C3)",
-        _text,
+        "qemu-esp32c3:IMAGE.bin (an emulated ESP32-C3). Repeat it with a name before each port to "
+        "test several boards: nano=/dev/ttyACM0 (in a list: tflm_ports)",
+        _port,
         "",
+        ini_list="tflm_ports",
     ),
     Option("baud", "N", "Baud rate of a serial port", _baud, "115200"),
     Option(
@@ -534,6 +598,15 @@ OPTIONS: tuple[Option, ...] = (
         _path,
         "",
     ),
+    Option(
+        "reset",
+        "|".join(RESETS),
+        "Whether to reset a board that crashed or does not answer, and to run the test once more: "
+        "by the hook pytest_tflm_reset, or by RTS as an ESP32 has it",
+        _one_of(RESETS),
+        "off",
+        choices=RESETS,
+    ),
 )
 
 
@@ -551,11 +624,6 @@ def settings_from(
     values: dict[str, Any] = {}
     for option in OPTIONS:
         texts, source = list(command_line(option)), option.flag
-        if option.name == "port" and len(texts) > 1:
-            raise SettingsError(
-                f"{source} was given {len(texts)} times ({', '.join(texts)}). One run tests one "
-                "board: give one port."
-            )
         if not texts and environment.get(option.environment):
             text = environment[option.environment]
             texts = text.split(os.pathsep) if option.repeatable else [text]
@@ -564,11 +632,20 @@ def settings_from(
             texts, source = list(ini(option)), f"{option.ini} (ini)"
         if not texts and option.default:
             texts = [option.default]
+        if option.name == "port" and len(texts) == 1:
+            texts = _listed(texts[0])
         read = [option.read(text, source) for text in texts if text]
         if not read and option.name in _EMPTY:
             read = [_EMPTY[option.name]]
-        if option.repeatable:
+        if option.name == "port":
+            values["ports"] = _ports(read, source)
+        elif option.repeatable:
             values["models"] = tuple(dict.fromkeys(read))
         else:
             values[option.name] = read[-1] if read else None
-    return Settings(**values)
+    settings = Settings(**values)
+    try:
+        _ = settings.reference
+    except SettingsError as error:
+        raise SettingsError(f"--tflm-runtime: {error}") from None
+    return settings

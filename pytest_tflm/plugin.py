@@ -17,14 +17,17 @@ from pytest_tflm.errors import (
     TflmError,
 )
 from pytest_tflm.fixtures import (
+    _tflm_chosen,
     _tflm_device,
     _tflm_reference,
     device,
     reference,
+    tflm_board,
     tflm_budgets,
     tflm_compared,
     tflm_keep,
     tflm_model,
+    tflm_port,
     tflm_sample,
     tflm_samples,
     tflm_settings,
@@ -40,14 +43,17 @@ if TYPE_CHECKING:
     from pytest_tflm.suite.run_reports import RunReports
 
 __all__ = [  # fixtures, for pytest to find
+    "_tflm_chosen",
     "_tflm_device",
     "_tflm_reference",
     "device",
     "reference",
+    "tflm_board",
     "tflm_budgets",
     "tflm_compared",
     "tflm_keep",
     "tflm_model",
+    "tflm_port",
     "tflm_sample",
     "tflm_samples",
     "tflm_settings",
@@ -80,6 +86,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             parser.addini(option.ini, help=option.help, type="paths", default=[])
         else:
             _add_scalar(parser, option)
+        if option.ini_list:
+            parser.addini(option.ini_list, help=option.help, type="linelist", default=[])
 
 
 def _add_scalar(parser: pytest.Parser, option: Option) -> None:
@@ -106,7 +114,9 @@ def pytest_configure(config: pytest.Config) -> None:
             raise SettingsError(f"{error}. Write it as a text, in quotes.") from None
         if isinstance(value, bool):
             return ["on" if value else "off"]
-        values = value if option.repeatable else [value]
+        values = list(value) if option.repeatable or isinstance(value, list) else [value]
+        if option.ini_list:
+            values += config.getini(option.ini_list)
         return [text for each in values if (text := str(each))]
 
     try:
@@ -116,6 +126,10 @@ def pytest_configure(config: pytest.Config) -> None:
             named_models(config.args),
             config.invocation_params.dir,
             lambda model: config.hook.pytest_tflm_samples(config=config, model=model),
+            lambda board: config.hook.pytest_tflm_port(config=config, board=board),
+            lambda board, port: (
+                config.hook.pytest_tflm_reset(config=config, board=board, port=port) is True
+            ),
         )
         config.stash[STATE] = state
         config.stash[PIPELINE] = Pipeline(state)
@@ -159,7 +173,7 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "tflm_model" in metafunc.fixturenames:
+    if not {"tflm_board", "tflm_model"}.isdisjoint(metafunc.fixturenames):
         from pytest_tflm.suite.collect import parametrize
 
         parametrize(metafunc)
@@ -178,6 +192,8 @@ def pytest_report_collectionfinish(
         state = config.stash[STATE]
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         state.show_progress(reporter, config)
+        for board in state.settings.boards or ("",):
+            state.port(board)
         models, settings = list(state.models.values()), state.settings
         looked_at = models if {"_tflm_device", "_tflm_reference", "tflm_samples"} <= used else []
         notes = [note for model in looked_at for note in state.survey(model, settings).notes]
@@ -204,6 +220,12 @@ def pytest_testnodedown(node: Any) -> None:  # of pytest-xdist
     from pytest_tflm.suite.start import end_as_worker
 
     end_as_worker(node.config, getattr(node, "workeroutput", None) or {})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    resets = pyfuncitem.config.stash[STATE].resets
+    return (yield from resets.around(pyfuncitem))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -300,9 +322,21 @@ class _Reporting:
 
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
         if self._reports is not None:
-            link = self._state.link
-            words = None if link is None else link.describe()
+            from pytest_tflm.report.summary import link_lines
+
+            links = self._state.links
+            words = "; ".join(link_lines(links)) if links else None
             self.files = [*self._reports.finish(int(exitstatus), words), *self._reports.notes]
+
+    def grid_lines(self, reporter: pytest.TerminalReporter) -> list[str]:
+        """Boards side by side, in a run of which they have names."""
+        if self._reports is None:
+            return []
+        from pytest_tflm.report.boards import grid_lines, side_by_side
+
+        grid = side_by_side(self._reports.run)
+        width = reporter.config.get_terminal_writer().fullwidth
+        return [] if grid is None else grid_lines(grid, width)
 
     def pytest_unconfigure(self) -> None:
         if self._reports is not None:
@@ -350,16 +384,18 @@ def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config)
         if not hasattr(report, "context")  # a subtest has those of its test
     ]
     told = {"tflm_model", "tflm_verdict", "tflm_replay", "tflm_metrics", "tflm_baseline"}
+    told.add("tflm_reset")
     compared = [found for found in properties if told & found.keys()]
     state = config.stash.get(STATE, None)
     verbose = config.get_verbosity() > 0
-    link = state.link if state is not None and verbose else None
+    links = state.links if state is not None and verbose else {}
     key = "tflm_operator_times"
     times = [found[key] for found in properties if key in found and verbose]
     files = reporting.files
-    if compared or link is not None or files:
+    grid = reporting.grid_lines(terminalreporter)
+    if compared or links or files:
         from pytest_tflm.report.summary import summary_lines
 
         terminalreporter.section("tflm")
-        for line in [*summary_lines(compared, link, times), *files]:
+        for line in [*grid, *summary_lines(compared, links, times), *files]:
             terminalreporter.line(line)

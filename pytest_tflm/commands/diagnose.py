@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import SettingsError
+from pytest_tflm.runtime.spec import NamedPort
 
 if TYPE_CHECKING:
     from pytest_tflm.options import Settings
@@ -21,12 +22,22 @@ def add(commands: Any) -> None:
         "diagnose",
         help="say why a board's outputs are not the interpreter's",
         description="Runs a model on a board, on TFLM of this machine and on TFLite, and says "
-        "where they part, operator by operator, and why. Without --port the interpreters of this "
+        "where they part, operator by operator, and why. With --against, two boards are compared, "
+        "each of them with TFLM of this machine as well. Without --port the interpreters of this "
         "machine alone are compared. Ends with status 0 if all are equal and no cause was found, "
         "else 1.",
     )
     parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")
-    parser.add_argument("--port", help="the board, as --tflm-port takes it (default: none)")
+    parser.add_argument(
+        "--port",
+        metavar="[NAME=]PORT",
+        help="the board, as --tflm-port takes it (default: none)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="[NAME=]PORT",
+        help="a second board, to compare the first with in place of an interpreter",
+    )
     parser.add_argument("--baud", default="115200", metavar="N", help="baud (default: 115200)")
     parser.add_argument(
         "--timeout",
@@ -74,16 +85,31 @@ def _diagnose(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     from pytest_tflm.options import settings_from
 
+    ports, runtime = [options.port] if options.port else [], options.runtime
+    if options.against is not None:
+        one, other = _two(options)
+        ports, runtime = [str(one), str(other)], f"board:{other.name}"
     given = {
-        "port": options.port,
         "baud": options.baud,
-        "runtime": options.runtime,
+        "runtime": runtime,
         "resolver": options.resolver,
         "seed": options.seed,
         "samples": options.samples,
         "timeout": options.timeout,
     }
-    return settings_from(lambda o: [given[o.name]] if given.get(o.name) else [], lambda o: [], {})
+    values = {name: [value] for name, value in given.items() if value} | {"port": ports}
+    return settings_from(lambda o: values.get(o.name, []), lambda o: [], {})
+
+
+def _two(options: argparse.Namespace) -> tuple[NamedPort, NamedPort]:
+    """The boards of --port and --against, each with a name."""
+    if options.port is None:
+        raise SettingsError("--against requires --port PORT, the board to compare.")
+    one, other = NamedPort.parse(options.port), NamedPort.parse(options.against)
+    named = (one._replace(name=one.name or "tested"), other._replace(name=other.name or "other"))
+    if named[0].port == named[1].port and named[0].port.startswith("/"):
+        raise SettingsError(f"--against: {other.port} is the port of --port: give another board.")
+    return named
 
 
 def _verdict(options: argparse.Namespace, settings: Settings) -> Verdict:

@@ -66,12 +66,12 @@ class BoardIdentity:
             parts.append(f"kernels {self.kernels}")
         return ", ".join(parts)
 
-    def versions(self) -> dict[str, str]:
-        """Of firmware, kernels and TFLM, as far as the board says."""
+    def versions(self, name: str) -> dict[str, str]:
+        """Of firmware, kernels and TFLM, as far as the board says; ``name`` is the board's."""
         told = {
-            f"{self.board}: firmware": self.firmware,
-            f"{self.board}: kernels": self.kernels,
-            f"{self.board}: TFLM": self.tflm,
+            f"{name}: firmware": self.firmware,
+            f"{name}: kernels": self.kernels,
+            f"{name}: TFLM": self.tflm,
         }
         return {what: text for what, text in told.items() if text}
 

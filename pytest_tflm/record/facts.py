@@ -38,8 +38,13 @@ def fact(name: str, value: Any, model: str | None = None) -> dict[str, Any]:
     return made if model is None else {"fact": name, "model": model, "value": value}
 
 
-def key_of(model: Model) -> str:
-    """What a record calls a model."""
+def key_of(model: Model, board: str = "") -> str:
+    """What a record calls a model; on the board of that name in a run with several."""
+    path = _path_of(model)
+    return f"{path} on {board}" if board else path
+
+
+def _path_of(model: Model) -> str:
     return str(model.path) if model.path is not None else model.name
 
 
@@ -110,13 +115,20 @@ def real_values(arrays: Arrays, tensors: Sequence[Mapping[str, Any]]) -> list[ND
 
 
 def model_value(
-    model: Model, *, reference: str, tolerance: str, source: str, notes: Sequence[str]
+    model: Model,
+    *,
+    board: str,
+    reference: str,
+    tolerance: str,
+    source: str,
+    notes: Sequence[str],
 ) -> dict[str, Any]:
-    """The value of a ``model`` fact."""
+    """The value of a ``model`` fact, on the board of that name (empty: without one)."""
     return {
-        "key": key_of(model),
+        "key": key_of(model, board),
         "name": model.name,
-        "path": printable(key_of(model), NAME),
+        "board": board,
+        "path": printable(_path_of(model), NAME),
         "bytes": model.size,
         "sha256": model.sha256,
         "crc32": f"{model.crc32:08x}",

@@ -164,10 +164,12 @@ class BaselineRecord(TypedDict):
 
 
 class ModelRecord(TypedDict):
-    """A model and all that was found out about it."""
+    """A model and all that was found out about it, on the board of that name where boards have
+    names: a model has an entry for each board that it ran on."""
 
     key: str
     name: str
+    board: str
     path: str
     bytes: int
     sha256: str
@@ -202,9 +204,19 @@ class TestRecord(TypedDict):
     error: str | None
 
 
-class BoardRecord(TypedDict):
-    """The board that was greeted. ``kind`` is ``board``, ``simulator`` or ``emulator``."""
+class ResetRecord(TypedDict):
+    """A reset of a board after a test found it crashed or silent, or why there was none."""
 
+    board: str
+    test: str
+    text: str
+
+
+class BoardRecord(TypedDict):
+    """A board that was greeted. ``board`` is its name in this run, empty where it has none;
+    ``name`` what it says it is. ``kind`` is ``board``, ``simulator`` or ``emulator``."""
+
+    board: str
     port: str
     name: str
     kind: Literal["board", "simulator", "emulator"]
@@ -226,12 +238,14 @@ class RunInfo(TypedDict):
 
 class Run(TypedDict):
     """The whole record. ``complete`` is false for a run that was not ended: killed, or still
-    going."""
+    going. ``boards`` are all that were greeted, and ``board`` the first of them."""
 
     format: int
     complete: bool
     run: RunInfo
     board: BoardRecord | None
+    boards: list[BoardRecord]
+    resets: list[ResetRecord]
     versions: dict[str, str]
     link: str | None
     models: list[ModelRecord]
@@ -239,7 +253,7 @@ class Run(TypedDict):
 
 
 Fact = Mapping[str, Any]
-_RUN_FACTS = ("board", "versions", "link")
+_RUN_FACTS = ("versions", "link")
 _MODEL_FACTS: dict[str, Any] = {
     "tally": TallyRecord,
     "verdict": VerdictRecord,
@@ -279,6 +293,8 @@ class RunRecord:
             "complete": False,
             "run": information,
             "board": None,
+            "boards": [],
+            "resets": [],
             "versions": {},
             "link": None,
             "models": [],
@@ -288,6 +304,8 @@ class RunRecord:
         self._samples: dict[tuple[str, int], int] = {}
         self._adders: dict[str, Callable[[Fact], None]] = {
             "model": self._model,
+            "board": self._board,
+            "reset": self._reset,
             "sample": self._sample,
             "test": self._test,
             "end": self._end,
@@ -306,7 +324,7 @@ class RunRecord:
         return self._models.get(key)
 
     def _model(self, fact: Fact) -> None:
-        found = checked({**_copied(_EMPTY), **fact["value"]}, ModelRecord, "model")
+        found = checked({**_copied(_EMPTY), **_named(fact["value"])}, ModelRecord, "model")
         model = cast("ModelRecord", found)
         if model["key"] not in self._models:
             self._models[model["key"]] = model
@@ -323,8 +341,19 @@ class RunRecord:
     def _test(self, fact: Fact) -> None:
         self.run["tests"].append(checked(fact["value"], TestRecord, "test"))
 
+    def _board(self, fact: Fact) -> None:
+        board = cast("BoardRecord", checked(_named(fact["value"]), BoardRecord, "board"))
+        boards = self.run["boards"]
+        names = [each["board"] for each in boards]
+        at = names.index(board["board"]) if board["board"] in names else len(boards)
+        boards[at : at + 1] = [board]
+        self.run["board"] = boards[0]
+
+    def _reset(self, fact: Fact) -> None:
+        self.run["resets"].append(checked(fact["value"], ResetRecord, "reset"))
+
     def _of_the_run(self, fact: Fact) -> None:
-        kind = {"board": BoardRecord, "versions": dict[str, str], "link": str}[fact["fact"]]
+        kind = {"versions": dict[str, str], "link": str}[fact["fact"]]
         value = checked(fact["value"], kind, fact["fact"])
         if fact["fact"] == "versions":
             value = {**self.run["versions"], **value}
@@ -348,7 +377,21 @@ class RunRecord:
 
 def checked_run(value: Any, where: str) -> Run:
     """``value`` as a record. Raises RecordError that names the field; ``where`` names the file."""
-    return cast("Run", checked(value, Run, where))
+    return cast("Run", checked(_completed(value), Run, where))
+
+
+def _completed(value: Any) -> Any:
+    """``value`` with what a record from before there were several boards has not."""
+    if not isinstance(value, dict) or "boards" in value:
+        return value
+    board, models = value.get("board"), value.get("models")
+    boards = [] if board is None else [_named(board)]
+    models = [_named(each) for each in models] if isinstance(models, list) else models
+    return {**value, "board": _named(board), "boards": boards, "resets": [], "models": models}
+
+
+def _named(value: Any) -> Any:
+    return {"board": "", **value} if isinstance(value, dict) else value
 
 
 def _copied(value: dict[str, Any]) -> dict[str, Any]:

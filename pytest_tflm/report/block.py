@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tflm.errors import RecordError
 from pytest_tflm.record.facts import arrays_of, real_values
-from pytest_tflm.report.figures import answer, difference_words, tally_of, worst_samples
+from pytest_tflm.report.figures import (
+    answer,
+    difference_words,
+    tally_of,
+    title_of,
+    worst_samples,
+)
 
 if TYPE_CHECKING:
     from pytest_tflm.record.run_record import ModelRecord, Run, SampleRecord
@@ -52,7 +58,7 @@ def block_lines(
     """The block. ``failures`` are the failed tests, in their order; those of samples are told by
     the samples. ``level`` is that of the verdict; ``written`` names files that hold the rest."""
     width = max(_NARROWEST, width)
-    headline = f"{model['name']}: {answer(run, model).text}"
+    headline = f"{title_of(model)}: {answer(run, model).text}"
     lines = [Line(each, "answer") for each in _wrapped(headline, width)]
     who = model["runtimes"][-1] if model["runtimes"] else ""
     if who:

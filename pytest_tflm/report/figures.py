@@ -22,6 +22,11 @@ class Answer(NamedTuple):
     text: str
 
 
+def title_of(model: ModelRecord) -> str:
+    """The model's name, and its board's in a run whose boards have names."""
+    return f"{model['name']} on {model['board']}" if model["board"] else model["name"]
+
+
 def tally_of(model: ModelRecord) -> TallyRecord | None:
     """How many samples came out how; None if none was compared."""
     if model["tally"] is not None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import TflmError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
 
 def header_lines(
@@ -22,7 +23,7 @@ def header_lines(
     and tolerance, and ``notes`` on the samples. Connects to the board: if that fails, the header
     names the error, and what the first test or the end of the run says is the whole of it."""
     return [
-        f"tflm: board: {_board(settings, hosts)}",
+        *_boards(settings, hosts),
         *(
             f"tflm: model: {model.name}, {model.size} bytes, CRC-32 {model.crc32:08x}, "
             f"SHA-256 {model.sha256[:12]}…"
@@ -51,11 +52,20 @@ def _lint_lines(model: Model) -> list[str]:
     return [f"tflm: {f.severity}: {model.name}: {f.sentence} ({f.remedy})" for f in found]
 
 
-def _board(settings: Settings, hosts: Hosts) -> str:
-    if settings.board is None:
+def _boards(settings: Settings, hosts: Hosts) -> Iterator[str]:
+    for name in settings.boards or ("",):
+        spec = settings._replace(board_name=name).board
+        what = f"board {name}" if name else "board"
+        yield f"tflm: {what}: {_board(spec, hosts)}"
+
+
+def _board(spec: RuntimeSpec | None, hosts: Hosts) -> str:
+    if spec is None:
         return "none (no --tflm-port)"
+    if not spec.port:
+        return "none yet: its port is chosen by the first test that uses it"
     try:
-        connection = hosts.board(settings.board).connection()
+        connection = hosts.board(spec).connection()
         baud = connection.counters.baud
         rate = "" if baud is None else f", {baud} baud"
         note = f" ({connection.rate_note})" if connection.rate_note else ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_tflm.record.metrics import figure_words
-from pytest_tflm.report.figures import answer, latency_words, memory_words
+from pytest_tflm.report.boards import side_by_side
+from pytest_tflm.report.figures import answer, latency_words, memory_words, title_of
 
 if TYPE_CHECKING:
     from pytest_tflm.record.run_record import ModelRecord, Run
+    from pytest_tflm.report.boards import Cell, Grid
 
 _MARKS = {"right": "✅", "wrong": "❌", "broken": "⚠️", "unknown": "–"}
 _SPECIAL = "\\`*_{}[]()#+-.!|~<>"
@@ -17,16 +20,18 @@ _SPECIAL = "\\`*_{}[]()#+-.!|~<>"
 
 def as_markdown(run: Run) -> str:
     """A heading, a row for each model, and the cause of what failed."""
-    board = run["board"]
-    lines = [f"### pytest-tflm: {_plain(board['text'] if board is not None else 'no board')}", ""]
+    lines = [f"### pytest-tflm: {_plain(_boards(run))}", ""]
     if not run["complete"]:
         lines += ["The run was not finished.", ""]
+    grid = side_by_side(run)
+    if grid is not None:
+        lines += [*_side_by_side(grid), ""]
     lines += ["| model | outputs | accuracy | latency | arena |", "|---|---|---|---|---|"]
-    causes = []
+    causes = [f"- Reset: {_plain(each['text'])}" for each in run["resets"]]
     for model in run["models"]:
         found = answer(run, model)
         cells = (
-            f"{_MARKS[found.status]} {_plain(model['name'])}",
+            f"{_MARKS[found.status]} {_plain(title_of(model))}",
             _plain(found.text),
             _plain(_accuracy(model)) or "–",
             _plain(latency_words(model)) or "–",
@@ -34,11 +39,34 @@ def as_markdown(run: Run) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
         if model["verdict"] is not None:
-            causes.append(f"- {_plain(model['name'])}: {_plain(model['verdict']['line'])}")
+            causes.append(f"- {_plain(title_of(model))}: {_plain(model['verdict']['line'])}")
         if model["baseline"] is not None:
-            name = _plain(model["name"])
+            name = _plain(title_of(model))
             causes += [f"- {name}: {_plain(each['text'])}" for each in model["baseline"]["changes"]]
     return "\n".join([*lines, *([""] if causes else []), *causes, ""])
+
+
+def _boards(run: Run) -> str:
+    texts = [
+        f"{each['board']}: {each['text']}" if each["board"] else each["text"]
+        for each in run["boards"]
+    ]
+    return "; ".join(texts) or "no board"
+
+
+def _side_by_side(grid: Grid) -> Iterator[str]:
+    """A row for each model, a column for each board."""
+    yield f"| model | {' | '.join(map(_plain, grid.boards))} |"
+    yield "|---" * (len(grid.boards) + 1) + "|"
+    for row in grid.rows:
+        yield f"| {_plain(row.model)} | {' | '.join(map(_cell, row.cells))} |"
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    causes = f": {', '.join(cell.causes)}" if cell.causes else ""
+    return f"{_MARKS[cell.status]} {_plain(cell.text + causes)}"
 
 
 def _accuracy(model: ModelRecord) -> str:

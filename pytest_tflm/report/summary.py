@@ -18,7 +18,7 @@ Times = Sequence[tuple[int, str, int]]
 
 def summary_lines(
     compared: Iterable[Mapping[str, Any]],
-    link: Counters | None = None,
+    links: Mapping[str, Counters] | None = None,
     times: Iterable[tuple[str, Times]] = (),
 ) -> list[str]:
     """One line for each model and pair of runtimes. ``compared`` holds the properties that the
@@ -26,8 +26,9 @@ def summary_lines(
     tflm_largest_lsb, tflm_largest_float, and tflm_rounding where rounding is all that differs, or
     tflm_tally in the place of tflm_within where one test ran many samples; and
     ``tflm_verdict`` where a test failed, which is told once; and ``tflm_replay`` where a finding
-    was run again. Then one for each model whose operators were timed, and one with the counters of
-    the link, if given."""
+    was run again; and ``tflm_reset`` where a board was reset. Then
+    one for each model whose operators were timed, and one with the counters of each link, by the
+    board's name, if given."""
     compared = list(compared)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for found in (each for each in compared if "tflm_runtimes" in each):
@@ -46,10 +47,16 @@ def summary_lines(
         f"baseline: {found['tflm_baseline']}" for found in compared if "tflm_baseline" in found
     ]
     lines += [f"{model}: {_slowest(operators)}" for model, operators in times if operators]
+    lines += [f"reset: {found['tflm_reset']}" for found in compared if "tflm_reset" in found]
     lines += [f"replay: {found['tflm_replay']}" for found in compared if "tflm_replay" in found]
-    if link is not None:
-        lines.append(f"link: {link.describe()}")
-    return lines
+    return lines + [f"link: {line}" for line in link_lines(links or {})]
+
+
+def link_lines(links: Mapping[str, Counters]) -> list[str]:
+    """What each link did; with the board's name where there are several."""
+    if len(links) == 1:
+        return [link.describe() for link in links.values()]
+    return [f"{name}: {link.describe()}" for name, link in links.items()]
 
 
 def _differences(samples: list[Mapping[str, Any]]) -> str:

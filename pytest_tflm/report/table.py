@@ -27,6 +27,7 @@ COLUMNS = (
     "reference_class",
     "board",
     "reference",
+    "board_name",
 )
 _MOST_VALUES = 32
 """Elements of an output that are written into a cell."""
@@ -36,7 +37,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def as_csv(run: Run) -> str:
     """A header and a row for each sample. ``board`` and ``reference`` are the elements of output 0
-    in real units, where they are few; ``…_class`` the position of the largest of several."""
+    in real units, where they are few; ``…_class`` the position of the largest of several;
+    ``board_name`` is empty where boards have no names."""
     made = io.StringIO()
     table = csv.writer(made, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -63,6 +65,7 @@ def _row(model: ModelRecord, sample: SampleRecord) -> Iterator[Any]:
         yield each.index(max(each)) if len(each) > 1 else ""
     for each in values:
         yield " ".join(f"{value:.6g}" for value in each) if len(each) <= _MOST_VALUES else ""
+    yield _text(model["board"])
 
 
 def _values(model: ModelRecord, kept: list[Codes]) -> list[float]:

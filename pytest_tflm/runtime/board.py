@@ -80,13 +80,20 @@ class BoardHost:
     is_observable = False
 
     def __init__(
-        self, spec: RuntimeSpec, line: Line | None = None, progress: Progress | None = None
+        self,
+        spec: RuntimeSpec,
+        line: Line | None = None,
+        progress: Progress | None = None,
+        reset: Callable[[str, str], bool] | None = None,
     ) -> None:
         self.spec = spec
+        self._reset = reset
         self._line = line or Line()
         self.progress = progress
         self._process: BoardProcess | None = None
         self._connection: Connection | None = None
+        self._last: Connection | None = None
+        """The connection that was opened last, closed or not."""
         self._runtime: BoardRuntime | None = None
         self._broken: TflmError | None = None
         self._refused: dict[str, BoardError] = {}
@@ -98,7 +105,7 @@ class BoardHost:
     def over(cls, connection: Connection, progress: Progress | None = None) -> BoardHost:
         """The board behind an open connection."""
         host = cls(RuntimeSpec.of_board(connection.name), progress=progress)
-        host._connection = connection
+        host._connection = host._last = connection
         return host
 
     @property
@@ -106,15 +113,20 @@ class BoardHost:
         """The error that ended its use, if one did."""
         return self._broken
 
+    def raised(self, error: TflmError) -> bool:
+        """Whether ``error`` ended the use of this board, and not of another one."""
+        broken = self._connection.broken if self._connection is not None else None
+        return error is self._broken or error is broken
+
     @property
     def link(self) -> Counters | None:
         """What the link did; None if the board has not been greeted."""
-        return self._connection.counters if self._connection is not None else None
+        return self._last.counters if self._last is not None else None
 
     @property
     def identity(self) -> BoardIdentity | None:
         """Who the board said it is; None if it has not been greeted."""
-        return self._connection.identity if self._connection is not None else None
+        return self._last.identity if self._last is not None else None
 
     @property
     def pid(self) -> int | None:
@@ -132,7 +144,7 @@ class BoardHost:
             raise self._broken.with_traceback(None) from None  # or it grows with each test
         if self._connection is None:
             try:
-                self._connection = self._open()
+                self._connection = self._last = self._open()
             except TflmError as error:
                 self._broken = error
                 raise
@@ -140,7 +152,8 @@ class BoardHost:
 
     @property
     def name(self) -> str:
-        return f"board {self.connection().identity.board}"
+        kind = self.connection().identity.board
+        return f"board {self.spec.board} ({kind})" if self.spec.board else f"board {kind}"
 
     @property
     def kind(self) -> Literal["board", "simulator", "emulator"]:
@@ -190,7 +203,8 @@ class BoardHost:
         raise NotSupported(f"{self.name}: a board shows no inner tensors")
 
     def versions(self) -> dict[str, str]:
-        return self.connection().identity.versions()
+        identity = self.identity or self.connection().identity  # also of one that broke
+        return identity.versions(self.spec.board or identity.board)
 
     def describe(self) -> str:
         """One line for a header: ``nano33, pytest-tflm-core 0.1.0, kernels CMSIS-NN``."""
@@ -214,6 +228,22 @@ class BoardHost:
                     raise
                 self._release()
                 self._broken = None
+
+    def reset(self) -> str:
+        """Reset the board and greet it again; says how. A model has to be loaded anew. A simulated
+        board is started again; a real one is reset by the user's way, or by its control lines where
+        it may have some. Raises a TflmError where there is no way, or nobody answers after it."""
+        port, name = self.spec.port, self.spec.board
+        is_process = not self.is_shared
+        self.close()
+        if self._reset is not None and self._reset(name, port):
+            how = "by pytest_tflm_reset"
+        elif is_process:
+            how = "started again"
+        else:
+            how = _reset_by_lines(port)
+        self.renew()
+        return how
 
     def reopen(self) -> None:
         self.turns.interrupt()
@@ -285,6 +315,19 @@ class BoardHost:
             # A board of this machine that gets no processor is not silent.
             clock=time.monotonic if process is None else ProcessClock(process.pid),
         )
+
+
+def _reset_by_lines(port: str) -> str:
+    from pytest_tflm.link.ports import found_ports
+    from pytest_tflm.link.reset import has_reset_lines, reset_by_lines
+
+    if not has_reset_lines(port, found_ports()):
+        raise NotSupported(
+            f"{port}: there is no known way to reset the board behind it. Write the hook "
+            "pytest_tflm_reset (docs/how-to/lab.md)"
+        )
+    reset_by_lines(port)
+    return "by RTS"
 
 
 def _start_process(port: str) -> BoardProcess | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
@@ -23,7 +24,8 @@ SEARCH_TIMEOUT = 20.0
 class Hosts:
     """Opens what specs name. ``line`` is how boards are opened; ``progress(what, done, total)`` is
     called while something long goes on, with bytes. ``timeout`` in seconds is for each sample on an
-    interpreter (None: 60, and 20 in a search)."""
+    interpreter (None: 60, and 20 in a search). ``reset(board, port)`` is a user's way to reset the
+    board of that name, and says whether it did."""
 
     def __init__(
         self,
@@ -31,8 +33,10 @@ class Hosts:
         progress: Progress | None = None,
         *,
         timeout: float | None = None,
+        reset: Callable[[str, str], bool] | None = None,
     ) -> None:
         self._line = line
+        self._reset = reset
         self._timeout = timeout
         self._progress = progress
         self._boards: dict[RuntimeSpec, BoardHost] = {}
@@ -51,7 +55,7 @@ class Hosts:
     def board(self, spec: RuntimeSpec) -> BoardHost:
         """The board that ``spec`` names."""
         if spec not in self._boards:
-            self._boards[spec] = BoardHost(spec, self._line, self._progress)
+            self._boards[spec] = BoardHost(spec, self._line, self._progress, self._reset)
         return self._boards[spec]
 
     def _interpreter(self, spec: RuntimeSpec, for_search: bool) -> InterpreterHost:
@@ -70,25 +74,28 @@ class Hosts:
         return self._interpreters[key]
 
     @property
-    def link(self) -> Counters | None:
-        """What the link to the first board that was greeted did; None without one."""
-        links = (host.link for host in self._boards.values())
-        return next((link for link in links if link is not None), None)
+    def links(self) -> dict[str, Counters]:
+        """What the link to each board that was greeted did, by the board's name or port."""
+        found = {spec.board or spec.port: host.link for spec, host in self._boards.items()}
+        return {name: link for name, link in found.items() if link is not None}
 
     def note(self, error: TflmError) -> TflmError:
-        """Let each board take notice of an error; gives the one to show."""
-        for host in self._boards.values():
-            told = host.note(error)
-            if told is not error:
-                return told
-        return error
+        """Let the board whose link or process broke take notice of it; gives the error to show. The
+        other boards go on."""
+        hosts = list(self._boards.values())
+        host = hosts[0] if len(hosts) == 1 else self.whose(error)
+        return error if host is None else host.note(error)
+
+    def whose(self, error: TflmError) -> BoardHost | None:
+        """The board whose use ``error`` ended; None if it ended no board's."""
+        return next((host for host in self._boards.values() if host.raised(error)), None)
 
     def versions(self) -> dict[str, str]:
         """Of all interpreters that were opened, and of all boards that were greeted, which nobody
         is asked for again: also of one that broke."""
         found: dict[str, str] = {}
         for board in self._boards.values():
-            found |= board.identity.versions() if board.identity is not None else {}
+            found |= board.versions() if board.identity is not None else {}
         for interpreter in self._interpreters.values():
             found |= interpreter.versions()
         return found

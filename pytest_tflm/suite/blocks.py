@@ -10,6 +10,7 @@ import pytest
 
 from pytest_tflm.errors import BaselineChanged, LimitMissed
 from pytest_tflm.report.block import Failure, Line, block_lines
+from pytest_tflm.report.figures import title_of
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.run_reports import RunReports
@@ -100,7 +101,7 @@ def _merged(
     name = names.pop() if len(names) == 1 else ""
     return pytest.TestReport(
         nodeid=f"{file}::{name}" if name else file,
-        location=(group[0].location[0], 0, f"{model['name']}: {len(failures)} failed"),
+        location=(group[0].location[0], 0, f"{title_of(model)}: {len(failures)} failed"),
         keywords={},
         outcome="failed",
         longrepr=_Block(file, lines),  # type: ignore[arg-type]

@@ -125,7 +125,8 @@ def test_all_outputs(
 
     state = request.config.stash[STATE]
     single = f"{request.node.nodeid.rpartition('::')[0]}::test_outputs"
-    facts = state.facts.of_many(single, tflm_model, tflm_settings, tflm_samples)
+    board = f"{tflm_settings.board_name}-" if tflm_settings.board_name else ""
+    facts = state.facts.of_many(f"{single}[{board}", tflm_model, tflm_settings, tflm_samples)
 
     def each(number: int, got: Outputs, expected: Outputs, found: Judgement | None) -> None:
         if state.keeps(tflm_settings, tflm_samples):
@@ -152,6 +153,7 @@ def test_all_outputs(
             "largest_float": finite(tally.largest_float),
         },
         tflm_model,
+        tflm_settings,
     )
     record_property("tflm_model", tflm_model.name)
     record_property("tflm_runtimes", " against ".join(tally.runtimes))
@@ -169,7 +171,8 @@ def test_all_outputs(
     print(f"samples beyond the tolerance: {tally.differing.text()}")
 
     def error(number: int, found: Judgement, more: str = "") -> OutputMismatch:
-        made = found.error(f"{more}\nto run it alone, give pytest this test: {single}[{number}]")
+        alone = f"{single}[{board}{number}]"
+        made = found.error(f"{more}\nto run it alone, give pytest this test: {alone}")
         made.sample = None if tflm_model.is_stream else tflm_samples[number]
         return made
 
@@ -226,6 +229,7 @@ def test_same_input_same_output(
     request: pytest.FixtureRequest,
     _tflm_device: Runtime,
     tflm_samples: Samples,
+    tflm_settings: Settings,
     record_property: Callable[[str, object], None],
 ) -> None:
     """The same input, run twice from the same state, gives the same output."""
@@ -237,12 +241,14 @@ def test_same_input_same_output(
         times = [
             (each.index, each.name, each.microseconds) for each in _tflm_device.operator_times()
         ]
-        record_property("tflm_operator_times", [_tflm_device.model.name, times])
+        title = tflm_settings.title(_tflm_device.model.name)
+        record_property("tflm_operator_times", [title, times])
         facts = request.config.stash[STATE].facts
         facts.add(
             "operator_times",
             [{"index": i, "name": name, "microseconds": time} for i, name, time in times],
             _tflm_device.model,
+            tflm_settings,
         )
     _same(second, first, "the same input run a second time")
 
@@ -302,7 +308,8 @@ def test_accuracy(
     )
     figures = [f"{name} {words}" for name, words in figure_rows(metrics.runtimes)]
     if figures:
-        record_property("tflm_metrics", f"{tflm_model.name}: {'; '.join(figures)}")
+        title = tflm_settings.title(tflm_model.name)
+        record_property("tflm_metrics", f"{title}: {'; '.join(figures)}")
 
 
 def test_latency(
@@ -320,7 +327,8 @@ def test_latency(
     check_budgets(
         state, tflm_settings._replace(max_arena=None), tflm_model, tflm_samples, _tflm_device
     )
-    record_property("tflm_latency", f"{tflm_model.name}: {_tflm_device.latency}")
+    title = tflm_settings.title(tflm_model.name)
+    record_property("tflm_latency", f"{title}: {_tflm_device.latency}")
 
 
 def test_memory(
@@ -363,7 +371,8 @@ def test_baseline(
     )
     if changes:
         words = "; ".join(change.text for change in changes)
-        record_property("tflm_baseline", f"{tflm_model.name}: {words}")
+        title = tflm_settings.title(tflm_model.name)
+        record_property("tflm_baseline", f"{title}: {words}")
 
 
 def test_fuzz(
@@ -408,6 +417,7 @@ def test_fuzz(
 
 def test_kernel(
     request: pytest.FixtureRequest,
+    tflm_board: str,
     tflm_model: Model,
     tflm_kernel: str,
     tflm_settings: Settings,

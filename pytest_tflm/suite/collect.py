@@ -89,7 +89,7 @@ class ModelFile(pytest.Module):
             path, _, name = argument.partition("::")
             if (directory / path).resolve() != self.path.resolve():
                 continue
-            found = re.fullmatch(r"test_outputs\[([0-9]+)\]", name)
+            found = re.fullmatch(r"test_outputs\[(?:[\w-]+-)?([0-9]+)\]", name)
             if found is None:
                 return []
             numbers.append(int(found[1]))
@@ -158,9 +158,16 @@ def _nodeid(session: pytest.Session, path: Path) -> str:
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """One test for each model, and for each sample of the model where the test takes one."""
+    """One test for each board that has a name, for each model, and for each sample of the model
+    where the test takes one."""
     state = metafunc.config.stash[STATE]
     node = metafunc.definition
+    if "tflm_board" in metafunc.fixturenames:
+        boards = _boards(node, state)
+        if boards:  # pytest runs all tests of a board before those of the next
+            metafunc.parametrize("tflm_board", boards, indirect=True, scope="session")
+    if "tflm_model" not in metafunc.fixturenames:
+        return
     in_suite = node.getparent(ModelFile)
     if in_suite is not None and metafunc.function.__name__ == "test_outputs":
         if in_suite.is_streamed():
@@ -180,8 +187,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         else:
             cases = [(model, -1) for model in models]
     except TflmError as error:
-        # Of all errors, pytest shows this one without a traceback.
-        raise pytest.Collector.CollectError(f"{type(error).__name__}: {error}") from None
+        raise _collect_error(error) from None
     if not cases:
         return  # the fixtures skip, and say why
     if in_suite is not None and "tflm_kernel" in metafunc.fixturenames:
@@ -203,6 +209,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         values.append(value)
         ids.append("-".join(label))
     metafunc.parametrize(names, values, ids=ids, indirect=True)
+
+
+def _boards(node: pytest.Function, state: State) -> tuple[str, ...]:
+    try:
+        return settings_of(node, state).boards
+    except TflmError as error:
+        raise _collect_error(error) from None
+
+
+def _collect_error(error: TflmError) -> pytest.Collector.CollectError:
+    """Of all errors, pytest shows this one without a traceback."""
+    return pytest.Collector.CollectError(f"{type(error).__name__}: {error}")
 
 
 def _numbers(count: int, wanted: list[int]) -> Iterable[int]:

@@ -46,11 +46,18 @@ class Facts:
         self._waiting: list[dict[str, Any]] = []
         self._described: set[str] = set()
         self._worst: dict[str, list[float]] = {}
-        self._versions: dict[str, str] = {}
+        self._versions: dict[str, dict[str, str]] = {}
 
-    def add(self, name: str, value: Any, model: Model | None = None) -> None:
-        """Add a fact, about ``model`` if it is about one."""
-        key = None if model is None else key_of(model)
+    def add(
+        self,
+        name: str,
+        value: Any,
+        model: Model | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """Add a fact; if it is about ``model``, on the board of ``settings``."""
+        board = "" if settings is None else settings.board_name
+        key = None if model is None else key_of(model, board)
         self._waiting.append(fact(name, value, key))
 
     def take(self) -> list[dict[str, Any]]:
@@ -59,13 +66,15 @@ class Facts:
         return taken
 
     def describe(self, model: Model, settings: Settings) -> None:
-        """Add what a model is, once."""
-        if key_of(model) in self._described:
+        """Add what a model is, once for each board."""
+        key = key_of(model, settings.board_name)
+        if key in self._described:
             return
-        self._described.add(key_of(model))
+        self._described.add(key)
         survey = self._survey(model, settings)
         value = model_value(
             model,
+            board=settings.board_name,
             reference=settings.reference.name,
             tolerance=settings.tolerance_words,
             source=survey.samples.source,
@@ -75,10 +84,14 @@ class Facts:
 
     def board(self, host: BoardHost | None, versions: dict[str, str]) -> None:
         """Add who the board is and what runs, where that is new."""
-        if versions == self._versions or host is None or host.identity is None:
+        if host is None or host.identity is None:
             return
-        self._versions = versions
+        name = host.spec.board
+        if self._versions.get(name) == versions:
+            return
+        self._versions[name] = versions
         value = {
+            "board": name,
             "port": host.spec.port,
             "name": host.identity.board,
             "kind": host.kind,
@@ -102,6 +115,7 @@ class Facts:
         """Add a sample that was compared; ``passed`` by more than the comparison if what differs is
         rounding."""
         self.describe(model, settings)
+        key = key_of(model, settings.board_name)
         inputs = model.quantize(samples[index])
         size = max(float(comparison.largest_lsb), comparison.largest_float or 0.0)
         value = {
@@ -117,16 +131,17 @@ class Facts:
             "digest": digest(inputs),
             "board": codes(got.arrays),
             "reference": codes(expected.arrays),
-            "inputs": codes(inputs) if size and self._is_among_the_worst(model, size) else [],
+            "inputs": codes(inputs) if size and self._is_among_the_worst(key, size) else [],
         }
-        self.add("runtimes", [f"{got.runtime} against {expected.runtime}"], model)
-        self.add("sample", value, model)
+        self.add("runtimes", [f"{got.runtime} against {expected.runtime}"], model, settings)
+        self.add("sample", value, model, settings)
 
     def of_many(
         self, test: str, model: Model, settings: Settings, samples: Samples
     ) -> Callable[[int, Outputs, Outputs, Judged | None], None]:
         """Takes the samples of one test that runs many: all of them if a file about all was asked
-        for, else the first that fail. ``test`` is the name of the test of one."""
+        for, else the first that fail. ``test`` begins
+        the name of the test of one, up to its number."""
         from pytest_tflm.compare.comparison import compare
 
         wants_all = any(each is not None for each in (settings.json, settings.csv, settings.html))
@@ -140,13 +155,13 @@ class Facts:
             left -= fails
             comparison = found.comparison if found is not None else compare(got, expected)
             passed = found is None or found.passed
-            name = f"{test}[{number}]"
+            name = f"{test}{number}]"
             self.sample(name, model, settings, samples, number, got, expected, comparison, passed)
 
         return take
 
-    def _is_among_the_worst(self, model: Model, size: float) -> bool:
-        kept = self._worst.setdefault(key_of(model), [])
+    def _is_among_the_worst(self, key: str, size: float) -> bool:
+        kept = self._worst.setdefault(key, [])
         if len(kept) < _WORST:
             heapq.heappush(kept, size)
             return True

@@ -11,6 +11,26 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_tflm_port(config: pytest.Config, board: str) -> str | None:
+    """Give the port of a board, as ``--tflm-port`` takes it.
+
+    ``board`` is the name of one that was given without a port (``--tflm-port=nano=``), or empty
+    where ``--tflm-port`` was not given at all. None asks the next hook; the first answer counts.
+    It is called once for each board, before the first test that uses it.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_tflm_reset(config: pytest.Config, board: str, port: str) -> bool | None:
+    """Reset a board, by a relay for example, and return True. Other answers mean that it was not
+    done: then the plugin resets it by its control lines, if it has some.
+
+    ``board`` is its name, empty where it has none. Its ``port`` is closed meanwhile. It is called
+    with ``--tflm-reset=on-crash``, after a board crashed or did not answer.
+    """
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_tflm_samples(config: pytest.Config, model: Model) -> object:
     """Load and preprocess the samples of ``model``, where ``--tflm-samples`` names none.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_tflm.record.samples import Samples
     from pytest_tflm.runtime.base import Outputs, Runtime
+    from pytest_tflm.runtime.spec import RuntimeSpec
 
 _OBJECT = 1024
 """Bytes of outputs besides those of their arrays, about."""
@@ -18,7 +19,7 @@ class KeptOutputs:
     """Outputs by runtime, samples and index."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, int], dict[int, Outputs]] = {}
+        self._kept: dict[tuple[RuntimeSpec, str, int], dict[int, Outputs]] = {}
         self._samples: dict[int, Samples] = {}
         self._bytes = 0
 
@@ -48,5 +49,5 @@ class KeptOutputs:
 
     def _of(self, runtime: Runtime, samples: Samples) -> dict[int, Outputs]:
         self._samples[id(samples)] = samples  # so that the id stays that of these
-        key = (str(runtime.host.spec), runtime.model.sha256, id(samples))
+        key = (runtime.host.spec, runtime.model.sha256, id(samples))
         return self._kept.setdefault(key, {})

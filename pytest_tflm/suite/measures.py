@@ -82,7 +82,7 @@ def _measured(
         outputs["float"] = _of_float_model(state, settings, model, samples)
     metrics = measure(outputs, samples.labels, settings.classes, where=samples.source)
     state.facts.describe(model, settings)
-    state.facts.add("metrics", metrics.as_record(), model)
+    state.facts.add("metrics", metrics.as_record(), model, settings)
     return metrics
 
 
@@ -196,7 +196,7 @@ def _note_latency(state: State, settings: Settings, model: Model, device: BoardR
     measured = device.latency
     if measured is not None:
         state.facts.describe(model, settings)
-        state.facts.add("latency", measured._asdict(), model)
+        state.facts.add("latency", measured._asdict(), model, settings)
 
 
 def memory(state: State, settings: Settings, model: Model, device: BoardRuntime) -> None:
@@ -224,7 +224,7 @@ def note_memory(state: State, settings: Settings, model: Model, device: BoardRun
         "is_board": device.host.kind != "simulator",
     }
     state.facts.describe(model, settings)
-    state.facts.add("memory", value, model)
+    state.facts.add("memory", value, model, settings)
 
 
 def check_budgets(
@@ -263,7 +263,8 @@ def compared_with_baseline(
     """Compare with the baseline in the folder ``base``, or write it. Raises BaselineChanged where a
     change was asked to fail, RecordError, and SampleError for labels that do not fit."""
     today = _snapshot(state, settings, model, samples, device, reference)
-    folder = baseline.folder_of(base, model.name, device.host.connection().identity.board)
+    board = settings.board_name or device.host.connection().identity.board
+    folder = baseline.folder_of(base, model.name, board)
     if settings.baseline_update:
         baseline.write(folder, today)
         _note_baseline(state, settings, model, folder, [], today, today)
@@ -349,4 +350,4 @@ def _note_baseline(
         },
     }
     state.facts.describe(model, settings)
-    state.facts.add("baseline", value, model)
+    state.facts.add("baseline", value, model, settings)

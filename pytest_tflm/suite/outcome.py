@@ -60,9 +60,12 @@ def add_versions(item: pytest.Item, report: pytest.TestReport, state: State) -> 
         report.sections.append(("tflm: note", text))
 
     with told("describing the board", note):
-        board = state.board
+        settings = settings_of(item, state)
+        board = state.board(settings)
         if board is not None and board.identity is not None:
             _record(item, report, "tflm_board", board.identity.describe())
+        if settings.board_name:
+            _record(item, report, "tflm_board_name", settings.board_name)
         versions = state.hosts.versions()
         words = ", ".join(f"{name} {version}" for name, version in versions.items())
         _record(item, report, "tflm_versions", printable(words, PAGE))
@@ -99,16 +102,19 @@ def add_facts(
     if model is None:
         return
     carried: Any = report
+    board = ""
     if state.is_used:
         with contextlib.suppress(TflmError):  # of samples that cannot be read, which the test says
-            state.facts.describe(model, settings_of(item, state))
-            state.facts.board(state.board, state.hosts.versions())
-    carried.tflm_model_key = key_of(model)
+            settings = settings_of(item, state)
+            state.facts.describe(model, settings)
+            state.facts.board(state.board(settings), state.hosts.versions())
+            board = settings.board_name
+    key = carried.tflm_model_key = key_of(model, board)
     carried.tflm_facts = state.facts.take()
     if excinfo is not None and isinstance(excinfo.value, OutputMismatch):
         carried.tflm_more = printable(excinfo.value.more, _LONGEST_SECTION, keep="\n")
     if file is not None and report.when == "call" and report.failed:
-        carried.tflm_block = "" if getattr(report, "tflm_error", False) else key_of(model)
+        carried.tflm_block = "" if getattr(report, "tflm_error", False) else key
 
 
 def _describe_mismatch(
@@ -220,7 +226,7 @@ def _add_verdict(
     if found is not None:
         section, line = found
         _add(report, _WHY, section)
-        _record(item, report, "tflm_verdict", f"{model.name}: {line}")
+        _record(item, report, "tflm_verdict", f"{settings.title(model.name)}: {line}")
 
 
 def _add_page(report: pytest.TestReport, error: TflmError) -> None:

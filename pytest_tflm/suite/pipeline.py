@@ -31,7 +31,7 @@ class _Sampled(NamedTuple):
     """What a test does with ``role`` if it is plain."""
 
     model: Model
-    reference: object
+    runtimes: object
     samples: Samples
     number: int
 
@@ -75,11 +75,11 @@ class Pipeline:
 
     def indices(self, item: pytest.Item, role: str) -> Iterator[int]:
         """The samples that come after the item's in a stream, one after the other."""
-        samples = self._sampled(item)
+        samples = self._sampled(item, role)
         if samples is None or self._is_shared(item):
             return
         for each in self._runs_behind(item, role):
-            if each.samples is not samples.samples or each.number != samples.number + 1:
+            if each[:-1] != samples[:-1] or each.number != samples.number + 1:
                 return
             samples = each
             yield each.number
@@ -105,7 +105,7 @@ class Pipeline:
         self._seen.clear()
 
     def _asked_for_its_sample(self, item: pytest.Item, runtime: Runtime) -> bool:
-        found = self._sampled(item)
+        found = self._sampled(item, DEVICE)
         if found is None:
             return False
         arrays = found.model.quantize(found.samples[found.number])
@@ -113,13 +113,13 @@ class Pipeline:
 
     def _following(self, item: pytest.Item, role: str) -> Iterator[Sample]:
         """The sample of ``item``, and those of the tests behind it."""
-        found = self._sampled(item)
+        found = self._sampled(item, role)
         if found is None:
             return
         first = found
         yield found.samples[found.number]
         for each in self._runs_behind(item, role):
-            if each.model is not first.model or each.reference != first.reference:
+            if each.model is not first.model or each.runtimes != first.runtimes:
                 return
             yield each.samples[each.number]
 
@@ -128,7 +128,7 @@ class Pipeline:
         for each in self._behind(item):
             if role not in getattr(each, "fixturenames", ()):
                 continue
-            found = self._sampled(each) if self._is_plain(each, role) else None
+            found = self._sampled(each, role) if self._is_plain(each, role) else None
             if found is None:
                 return
             yield found
@@ -156,7 +156,7 @@ class Pipeline:
         settings = settings_of(item, self._state)
         return settings.board is not None and settings.board == settings.reference
 
-    def _sampled(self, item: pytest.Item) -> _Sampled | None:
+    def _sampled(self, item: pytest.Item, role: str) -> _Sampled | None:
         parameters = _parameters(item)
         if "tflm_sample" not in parameters:
             return None
@@ -165,7 +165,8 @@ class Pipeline:
             return None
         model, settings = self._state.open(path), settings_of(item, self._state)
         samples = self._state.survey(model, settings).samples
-        return _Sampled(model, settings.reference, samples, parameters["tflm_sample"])
+        runtimes = (settings.board if role == DEVICE else None, settings.reference)
+        return _Sampled(model, runtimes, samples, parameters["tflm_sample"])
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:

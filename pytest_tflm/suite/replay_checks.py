@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import OutputMismatch
 from pytest_tflm.runtime.spec import RuntimeSpec
-from pytest_tflm.suite.state import STATE
+from pytest_tflm.suite.state import STATE, settings_of
 
 if TYPE_CHECKING:
     import pytest
 
 
 def test_replay(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+    request: pytest.FixtureRequest,
+    tflm_board: str,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """What was found is not there any more."""
     from pytest_tflm.replay.format import read_replay
@@ -24,7 +26,8 @@ def test_replay(
     path = request.node.path
     replay = read_replay(path)
     models = models_of(replay, list(state.models.values()))
-    subject = state.board or state.hosts.open(_without_board(replay.subject.spec))
+    board = state.board(settings_of(request.node, state))
+    subject = board or state.hosts.open(_without_board(replay.subject.spec))
     reference = state.hosts.open(_without_board(replay.reference.spec))
     result = replayed(replay, models, subject, reference)
     lines = [f"steps: {steps_words(replay)}"]
@@ -34,7 +37,7 @@ def test_replay(
         same = "those" if result.as_recorded else "other ones than those"
         lines.append(f"outputs of {subject.name}: {same} of the file")
     short = f"{path.name}: {_word(result.reproduces)}: {result.lines[0]}"
-    if replay.subject.spec.is_board and state.board is None:
+    if replay.subject.spec.is_board and board is None:
         short += " (no --tflm-port: not run on a board, where it was found)"
     record_property("tflm_replay", short)
     if result.reproduces:

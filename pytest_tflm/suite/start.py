@@ -51,14 +51,15 @@ def _boards_of(item: pytest.Item, state: State) -> set[RuntimeSpec]:
 
     names = set(getattr(item, "fixturenames", ()))
     specs: list[RuntimeSpec | None] = []
-    if names & {"_tflm_device", "tflm_kernel"} or item.getparent(ReplayFile) is not None:
-        specs.append(state.settings.board)
-    if "_tflm_reference" in names:
-        try:
-            specs.append(settings_of(item, state).reference)
-        except SettingsError:  # of its marker, and the test says so
-            return set()
-    return {spec for spec in specs if spec is not None and spec.is_board}
+    try:
+        settings = settings_of(item, state)
+        if names & {"_tflm_device", "tflm_kernel"} or item.getparent(ReplayFile) is not None:
+            specs.append(settings.board)
+        if "_tflm_reference" in names:
+            specs.append(settings.reference)
+    except SettingsError:  # of its marker, and the test says so
+        return set()
+    return {spec for spec in specs if spec is not None and spec.port}
 
 
 def _reach(state: State, spec: RuntimeSpec) -> None:

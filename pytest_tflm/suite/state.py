@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_tflm.errors import SettingsError, TflmError
+from pytest_tflm.runtime.spec import NamedPort, RuntimeSpec
 from pytest_tflm.suite.kept import KeptOutputs
+from pytest_tflm.suite.resets import Resets
 from pytest_tflm.suite.streams import Streams
 
 if TYPE_CHECKING:
@@ -39,9 +41,16 @@ class State:
         named: list[Path],
         directory: Path,
         own_samples: Callable[[Model], object] | None = None,
+        own_port: Callable[[str], object] | None = None,
+        own_reset: Callable[[str, str], bool] | None = None,
     ) -> None:
-        """``own_samples`` gives what a project's hook has for a model, None for nothing."""
+        """``own_samples`` gives what a project's hook has for a model, None for nothing;
+        ``own_port`` what one has as the port of a board; ``own_reset`` resets one."""
         self.settings = settings
+        self.resets = Resets(self)
+        self._own_port = own_port
+        self._own_reset = own_reset
+        self._asked_for: set[str] = set()
         self._directory = directory
         self._own_samples = own_samples
         self._facts: Facts | None = None
@@ -55,6 +64,8 @@ class State:
         self._progress: ProgressLine | None = None
         self.kept = KeptOutputs()
         self.verbose = False
+        self.at_work = ""
+        """The name of the board that the present test uses."""
         self.comparison: Comparison | None = None
         """Of the ``assert … == within(…)`` that failed last in the present test."""
         self.models: dict[Path, Model] = {}
@@ -126,7 +137,12 @@ class State:
         if self._hosts is None:
             from pytest_tflm.runtime.hosts import Hosts
 
-            self._hosts = Hosts(self.settings.line, self.progress, timeout=self.settings.timeout)
+            self._hosts = Hosts(
+                self.settings.line,
+                self.progress,
+                timeout=self.settings.timeout,
+                reset=self._own_reset,
+            )
         return self._hosts
 
     @property
@@ -134,11 +150,48 @@ class State:
         """Whether anything was run on a board or an interpreter."""
         return self._hosts is not None
 
-    @property
-    def board(self) -> BoardHost | None:
-        """The board of ``--tflm-port``, if there is one."""
-        spec = self.settings.board
-        return None if spec is None else self.hosts.board(spec)
+    def board(self, settings: Settings) -> BoardHost | None:
+        """The board that a test with these settings is for; None if the run has none."""
+        settings = settings._replace(ports=self.settings.ports)
+        return None if settings.board is None else self.hosts.board(settings.board)
+
+    def port(self, board: str) -> str | None:
+        """The port of the board of that name: of ``--tflm-port``, else of a project's hook, which
+        is asked once. None if neither gives one. Raises SettingsError for an answer that is no
+        port."""
+        known = self._known(board)
+        if known or self._own_port is None or board in self._asked_for:
+            return known or None
+        self._asked_for.add(board)
+        port = self._own_port(board)
+        if port is not None:
+            self.choose(board, port)
+        return self._known(board) or None
+
+    def _known(self, board: str) -> str:
+        return next((each.port for each in self.settings.ports if each.name == board), "")
+
+    def choose(self, board: str, port: object) -> bool:
+        """From now on the board of that name is at ``port``; whether that is new. Raises
+        SettingsError."""
+        if port == self._known(board) and port:
+            return False
+        if not isinstance(port, str) or not port:
+            raise SettingsError(
+                f"{port!r} is no port for the board {board!r}: a text as --tflm-port takes it is"
+            )
+        others = [each for each in self.settings.ports if each.name != board]
+        if board == "" and others:
+            raise SettingsError("a port without a name was chosen in a run whose boards have names")
+        chosen = NamedPort(board, port)
+        ports = [chosen if each.name == board else each for each in self.settings.ports]
+        self.settings = self.settings._replace(ports=tuple(ports) or (chosen,))
+        return True
+
+    def release(self, board: str) -> None:
+        """Close the port of the board of that name; who uses the board again opens it anew."""
+        if self._hosts is not None:
+            self._hosts.board(RuntimeSpec.of_board(self._known(board), board)).close()
 
     @property
     def verdict_level(self) -> str:
@@ -155,14 +208,22 @@ class State:
             self._verdicts = Verdicts(
                 self.hosts,
                 self.progress,
-                lambda model, verdict: self.facts.add("verdict", verdict, model),
+                lambda model, settings, verdict: self.facts.add(
+                    "verdict", verdict, model, settings
+                ),
             )
         return self._verdicts
 
     @property
-    def link(self) -> Counters | None:
-        """What the link to the board did in this run; None if no board was greeted."""
-        return self._hosts.link if self._hosts is not None else None
+    def links(self) -> dict[str, Counters]:
+        """What the links to the boards that were greeted did in this run, by their names."""
+        return self._hosts.links if self._hosts is not None else {}
+
+    @property
+    def _link(self) -> Counters | None:
+        """Of the board that is at work."""
+        links = self.links
+        return links.get(self.at_work) or next(iter(links.values()), None)
 
     def keeps(self, settings: Settings, samples: Samples) -> bool:
         """Whether a later test asks for the outputs of all samples."""
@@ -208,7 +269,7 @@ class State:
             with seen():
                 reporter.write_line(text)
 
-        self._progress = ProgressLine(rewrite if reporter.isatty else None, log, lambda: self.link)
+        self._progress = ProgressLine(rewrite if reporter.isatty else None, log, lambda: self._link)
 
     def progress(self, what: str, done: int, total: int, unit: str = "") -> None:
         """Show how far something long is; nothing more when it is done."""
@@ -232,10 +293,14 @@ STATE = pytest.StashKey[State]()
 
 
 def settings_of(node: pytest.Item | pytest.Collector | pytest.Function, state: State) -> Settings:
-    """The run's settings as changed by the ``tflm`` markers around a test, nearest first."""
+    """The run's settings for a test's board, as changed by the ``tflm`` markers around the test,
+    nearest first."""
     values: dict[str, Any] = {}
     for mark in node.iter_markers("tflm"):
         if mark.args:
             raise SettingsError("@pytest.mark.tflm takes keywords only, tolerance=2 for example.")
         values = {**mark.kwargs, **values}
-    return state.settings.for_marker(values) if values else state.settings
+    settings = state.settings.for_marker(values) if values else state.settings
+    call = getattr(node, "callspec", None)
+    board = call.params.get("tflm_board") if call is not None else None
+    return settings if board is None else settings._replace(board_name=board)

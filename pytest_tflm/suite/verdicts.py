@@ -20,16 +20,19 @@ Progress = Callable[[str, int, int], None]
 
 
 class Verdicts:
-    """Makes a verdict for each model and reference of which a test failed."""
+    """Makes a verdict for each model, board and reference of which a test failed."""
 
     def __init__(
-        self, hosts: Hosts, progress: Progress, tell: Callable[[Model, VerdictRecord], None]
+        self,
+        hosts: Hosts,
+        progress: Progress,
+        tell: Callable[[Model, Settings, VerdictRecord], None],
     ) -> None:
         """``tell`` is called with each verdict as it is made."""
         self._tell = tell
         self._hosts = hosts
         self._progress = progress
-        self._made: dict[tuple[str, RuntimeSpec], tuple[str, str]] = {}
+        self._made: dict[tuple[str, RuntimeSpec, RuntimeSpec], tuple[str, str]] = {}
 
     def section(
         self,
@@ -48,7 +51,7 @@ class Verdicts:
         board = settings.board
         if settings.verdict == "off" or board is None or self._hosts.board(board).broken:
             return None
-        key = (model.sha256, settings.reference)
+        key = (model.sha256, board, settings.reference)
         if key in self._made:
             first, line = self._made[key]
             return f"as shown with {first}", line
@@ -64,7 +67,7 @@ class Verdicts:
             return text, text
         from pytest_tflm.verdict.as_record import as_record
 
-        self._tell(model, as_record(verdict))
+        self._tell(model, settings, as_record(verdict))
         line = verdict_line(verdict)
         self._made[key] = (nodeid, line)
         return "\n".join(verdict_lines(verdict, level)), line

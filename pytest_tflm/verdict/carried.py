@@ -108,7 +108,7 @@ def carried(
             real_shapes=False,
             progress=progress,
         )
-        problem = _problem(found, suspect, against, is_board=suspect is row.board)
+        problem = _problem(found, suspect, against, is_board=suspect.spec.is_board)
         if problem:
             return Carried(False, f"{suspect.name} against {against.name}: {problem}")
         names += [each.operator.name for each in found.differing]

@@ -76,6 +76,13 @@ def on_hosts(evidence: Evidence, step: Step, suspect: Host, trusted: Host) -> No
     _localised(evidence, step, suspect, trusted, seen, real=True)
 
 
+def between(evidence: Evidence, step: Step, suspect: Host, trusted: Host) -> None:
+    """The same of two boards, each operator with what the suspect's oracle feeds it."""
+    samples = [evidence.samples[i] for i in chosen(evidence, step)]
+    seen = evidence.oracle[0].observe(evidence.model, samples, reset_between=False)
+    _localised(evidence, step, suspect, trusted, seen, real=False)
+
+
 def _localised(
     evidence: Evidence,
     step: Step,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
+from pytest_tflm.verdict import two_boards
 from pytest_tflm.verdict.causes import Accusation, accusations
 from pytest_tflm.verdict.evidence import FLOAT_TOLERANCE, Evidence, Progress
 from pytest_tflm.verdict.ladder import SAMPLES, climb
@@ -62,11 +63,16 @@ def judge(
     program made of the same samples, if they are float. Floats that differ by less than
     ``float_tolerance`` of the largest magnitude are equal.
 
+    Where the reference is another board, each of the two is held against this machine, and then
+    they are against each other; ``float_model`` and ``codes`` are not looked at.
+
     Raises ModelError for a float model that cannot be read, SampleError for samples that do not
     fit, and no other TflmError: what breaks on the way is part of the evidence.
     """
     from pytest_tflm.model import open_model
 
+    if two_boards.are_two_boards(row):
+        return _of_two_boards(model, samples, row, history, float_tolerance, progress)
     stream = tuple(history) if model.is_stream else ()
     before = () if stream else tuple(history[-2:])
     given = list(samples[: SAMPLES - len(before)])
@@ -92,3 +98,33 @@ def judge(
             for _ in runtime.run_many(stream):
                 pass
     return Verdict(evidence, found)
+
+
+def _of_two_boards(
+    model: Model,
+    samples: Sequence[object],
+    row: Row,
+    history: Sequence[Arrays],
+    float_tolerance: float,
+    progress: Progress | None,
+) -> Verdict:
+    one, other = two_boards.each_alone(row)
+    mine = judge(
+        model, samples, one, history=history, float_tolerance=float_tolerance, progress=progress
+    )
+    same = mine.evidence.samples
+    theirs = judge(
+        model,
+        same,
+        other,
+        history=same if model.is_stream else (),
+        float_tolerance=float_tolerance,
+        progress=progress,
+    )
+    two_boards.part(mine.evidence, theirs.evidence)
+    name = mine.evidence.names["reference"]
+    told = [each for each in mine.accusations if each.name != "not-seen-again"]
+    told += [
+        two_boards.of_the_reference(e, name) for e in theirs.accusations if not e.cause.is_note
+    ]
+    return Verdict(mine.evidence, tuple(told))

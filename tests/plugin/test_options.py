@@ -22,7 +22,7 @@ def read(command_line=None, ini=None, environment=None) -> Settings:
 def test_defaults():
     settings = read()
     assert settings == Settings(
-        port=None,
+        ports=(),
         baud=115200,
         line_baud=0,
         models=(),
@@ -57,6 +57,7 @@ def test_defaults():
         json=None,
         csv=None,
         html=None,
+        reset="off",
     )
 
 

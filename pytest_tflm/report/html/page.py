@@ -11,6 +11,7 @@ from pytest_tflm.errors import SettingsError
 from pytest_tflm.record.facts import arrays_of, real_values
 from pytest_tflm.record.metrics import runtime_words
 from pytest_tflm.report.block import label_words
+from pytest_tflm.report.boards import side_by_side
 from pytest_tflm.report.figures import (
     answer,
     difference_words,
@@ -18,6 +19,7 @@ from pytest_tflm.report.figures import (
     latency_words,
     memory_words,
     metric_rows,
+    title_of,
     worst_samples,
 )
 
@@ -80,6 +82,7 @@ def as_html(runs: Sequence[Run]) -> str:
     return template.render(
         style=(folder / "page.css").read_text("utf-8"),
         run=run,
+        grid=side_by_side(run),
         models=[_model(run, model, f"m{i}") for i, model in enumerate(run["models"])],
         others=[each for each in run["tests"] if each["model"] is None],
         history=_history(runs[-_MOST_RUNS:]) if len(runs) > 1 else None,
@@ -97,6 +100,7 @@ def _model(run: Run, model: ModelRecord, mark: str) -> dict[str, Any]:
     return {
         "mark": mark,
         "record": model,
+        "title": title_of(model),
         "status": found.status,
         "headline": _headline(found.status, model),
         "answer": found.text,
@@ -254,8 +258,9 @@ def _history(runs: Sequence[Run]) -> dict[str, Any]:
 
     columns: dict[tuple[str, str], list[dict[str, Any] | None]] = {}
     for number, run in enumerate(runs):
-        board = run["board"]["name"] if run["board"] is not None else "no board"
+        first = run["board"]["name"] if run["board"] is not None else "no board"
         for model in run["models"]:
+            board = model["board"] or first
             cells = columns.setdefault((board, model["name"]), [None] * len(runs))
             cells[number] = _cell(run, model)
     labels = [(run["run"]["commit"] or run["run"]["started"])[:10] for run in runs]

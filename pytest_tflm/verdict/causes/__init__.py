@@ -206,9 +206,14 @@ def _accusation(found: Cause, match: Match, evidence: Evidence) -> Accusation:
         model=evidence.model.name,
         path=path,
         repaired=path.removesuffix(".tflite") + "_repaired.tflite",
-        board=evidence.names.get("board", "BOARD").removeprefix("board "),
+        board=_kind(evidence.names.get("board", "BOARD")),
     )
     return Accusation(found, match, remedy)
+
+
+def _kind(name: str) -> str:
+    """What a board says it is: ``esp32`` of ``board esp32`` and of ``board left (esp32)``."""
+    return name.removeprefix("board ").rpartition("(")[2].removesuffix(")")
 
 
 def _shown_path(path: str) -> str:
