@@ -26,7 +26,7 @@ import pytest
 import pytest_tflm
 from pytest_tflm.runtime import worker
 from pytest_tflm.simulator.board import launch
-from pytest_tflm.simulator.board.spec import SimulatorSpec, require_tflite_micro
+from pytest_tflm.simulator.board.spec import SimulatorSpec, require_simulator
 from tests.processes import Finished, outcomes
 
 EDITABLE = "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"
@@ -108,7 +108,7 @@ class Kept:
     def board(self, spec: str) -> Any:
         """In the place of ``launch.start``."""
         parsed = SimulatorSpec.parse(spec)
-        require_tflite_micro()
+        require_simulator()
         if "defect=" in spec or "faults=" in spec:
             return self._start_board(spec)
         board = self._boards.get(str(parsed))

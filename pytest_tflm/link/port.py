@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import select
 import socket
 import stat
 from pathlib import Path
@@ -20,8 +19,9 @@ from pytest_tflm.errors import (
     SettingsError,
     TflmError,
 )
-from pytest_tflm.link.portlock import PortLock, holder_of
+from pytest_tflm.link.portlock import PortLock, canonical, holder_of
 from pytest_tflm.printable import printable
+from pytest_tflm.ready import ready
 
 _BOOTLOADER_BAUD = 1200
 _LONGEST_NAME = 1024
@@ -30,10 +30,17 @@ _SCHEMES = ("socket", "rfc2217", "loop")
 _SHOWN_PORTS = 6
 _WRITE_AT_ONCE = 4096
 _READ_AT_ONCE = 65536
+_POSIX = os.name == "posix"
 _SHORT_WAIT = 0.01
 """Seconds that one read waits where the operating system cannot wait for a port."""
+_WRITE_WAIT = 1.0
+"""Seconds that one write waits there: a USB board that hangs takes no byte, and Windows would wait
+for ever."""
 _NO_UART = re.compile(r"/pts/|ttyACM|usbmodem|^socket:|^loop:", re.IGNORECASE)
 """Ports on which the baud rate says nothing about their speed."""
+_WINDOWS_ERROR = re.compile(r"Error\((\d+), ")
+"""pyserial has the system's error only as text there: ``could not open port 'COM3':
+FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)``."""
 _NOT_THERE = {errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOTDIR}
 _NOBODY = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
 
@@ -45,8 +52,7 @@ class Port:
         self, name: str, device: Any, baud: int, lock: PortLock | None, is_uart: bool = False
     ) -> None:
         self.name = name
-        device_name = name if "://" in name else os.path.realpath(name)
-        self.line_baud = None if _NO_UART.search(device_name) and not is_uart else baud
+        self.line_baud = None if _NO_UART.search(canonical(name)) and not is_uart else baud
         """Bits per second of the line, None where it is not a UART."""
         self._device = device
         self._lock = lock
@@ -70,7 +76,7 @@ class Port:
             raise self._gone(error) from error
 
     def _exchange_ready(self, fd: int, out: bytes, timeout: float) -> tuple[int, bytes]:
-        readable, writable, _ = select.select([fd], [fd] if out else [], [], timeout)
+        readable, writable = ready([fd], [fd] if out else [], timeout)
         written, data = 0, b""
         with contextlib.suppress(BlockingIOError):
             if readable:
@@ -91,15 +97,19 @@ class Port:
     @staticmethod
     def _last_words(fd: int) -> bytes:
         with contextlib.suppress(OSError):
-            if select.select([fd], [], [], 0)[0]:
+            if ready([fd], [], 0)[0]:
                 return os.read(fd, _READ_AT_ONCE)
         return b""
 
     def _exchange_blocking(self, out: bytes, timeout: float) -> tuple[int, bytes]:
+        from serial import SerialTimeoutException
+
         written = 0
         if out:
-            # Small, so that what comes meanwhile is read before the buffers behind are full.
-            written = self._device.write(out[:512]) or 0
+            # What went out before the time was up is not told, and is sent again: a damaged frame.
+            with contextlib.suppress(SerialTimeoutException):
+                # Small, so that what comes meanwhile is read before the buffers behind are full.
+                written = self._device.write(out[:512]) or 0
         waiting = self._device.in_waiting
         if waiting:
             return written, bytes(self._device.read(waiting))
@@ -165,7 +175,9 @@ def open_port(
         device.dtr, device.rts = dtr, rts
     except (ValueError, serial.SerialException) as error:
         raise SettingsError(f"port {name!r}: {error}") from error
-    if "://" not in name and os.name == "posix":
+    if not _POSIX:
+        device.write_timeout = _WRITE_WAIT
+    elif "://" not in name:
         device.exclusive = True
     lock = None if name.startswith("loop:") else PortLock.take(name)
     try:
@@ -202,7 +214,7 @@ def check_port(name: str) -> None:
             )
     if not is_url and (kind := _other_kind(name)):
         raise PortFailed(f"{name} is not a serial port but a device of kind {kind!r}")
-    if not is_url and os.name == "posix" and not os.path.lexists(name):
+    if not is_url and _POSIX and not os.path.lexists(name):
         raise _not_there(name)
 
 
@@ -232,7 +244,7 @@ def check_baud(baud: int) -> None:
 
 def _descriptor(device: Any) -> int | None:
     """The file descriptor to wait for, where there is one that can be read and written as such."""
-    if os.name != "posix":
+    if not _POSIX:
         return None
     try:
         return int(device.fileno())
@@ -249,6 +261,13 @@ def _low_latency(device: Any) -> None:
 def _why_not_open(name: str, error: Exception) -> TflmError:
     cause = error.__context__ if error.__context__ is not None else error
     number = getattr(error, "errno", None) or getattr(cause, "errno", None)
+    if not number and (told := _WINDOWS_ERROR.search(str(error))):
+        number = int(told[1])
+        if number == errno.EACCES:
+            return PortBusy(
+                f"{name} is in use by another program (Windows does not say which). Close serial"
+                " monitors, such as that of the Arduino IDE"
+            )
     if "://" in name:
         if number in _NOBODY or isinstance(cause, socket.gaierror | TimeoutError):
             return PortNotFound(f"nobody listens at {name}: {cause}")
@@ -284,7 +303,7 @@ def _existing_ports() -> str:
 
 
 def _is_device(name: str) -> bool:
-    return os.name != "posix" or Path(name).is_char_device()
+    return not _POSIX or Path(name).is_char_device()
 
 
 def _group_of(name: str) -> str:

@@ -19,6 +19,7 @@ from pytest_tflm.printable import printable
 _SHOWN_COMMAND = 80
 _PSEUDO_TERMINALS = range(136, 144)
 """Major numbers of Linux (Documentation/admin-guide/devices.txt)."""
+_WINDOWS_NAME = re.compile(r"(?:\\\\[.?]\\)?(com\d+)", re.IGNORECASE)
 
 
 class PortLock:
@@ -26,11 +27,17 @@ class PortLock:
 
     The lock is the operating system's, so it ends with the process. Beside the lock file lies
     another that says who holds it: process id and command line.
+
+    The lock file of a device stays: if it were removed while another process is about to lock it,
+    two could hold the lock of one name. A device has few names. A socket can have any number, and
+    the one who serves it takes one client at a time; there the file goes with the lock.
     """
 
-    def __init__(self, lock: Any, owner: Path) -> None:
+    def __init__(self, lock: Any, path: Path, is_socket: bool) -> None:
         self._lock = lock
-        self._owner = owner
+        self._path = path
+        self._owner = path.with_suffix(".owner")
+        self._is_socket = is_socket
 
     @classmethod
     def take(cls, name: str) -> PortLock | None:
@@ -47,7 +54,7 @@ class PortLock:
             raise PortBusy(f"{name} is in use by {_read_owner(owner)}") from None
         except OSError:
             return None  # no folder of our own: the device's own lock is left
-        held = cls(lock, owner)
+        held = cls(lock, path, "://" in name)
         try:
             if (holder := _foreign_holder(name)) is not None:
                 raise PortBusy(f"{name} is in use by {holder}")
@@ -67,8 +74,13 @@ class PortLock:
 
     def release(self) -> None:
         """Give the lock back. May be called twice."""
+        if not self._lock.is_locked:
+            return  # somebody else may hold it by now
         with contextlib.suppress(OSError):
             self._owner.unlink(missing_ok=True)
+        if self._is_socket:
+            with contextlib.suppress(OSError):  # Windows: while it is open
+                self._path.unlink(missing_ok=True)
         self._lock.release()
 
 
@@ -92,17 +104,33 @@ def holder_of(name: str, *, but_children: bool = False) -> str:
     return ""
 
 
+def canonical(name: str) -> str:
+    """One name for all that a port can be called: links are followed, ``com3`` and
+    ``\\\\.\\COM3`` are ``COM3``, and of the two names that macOS gives a line (``/dev/tty.…``,
+    ``/dev/cu.…``) it is the second."""
+    if "://" in name:
+        return name
+    if match := _WINDOWS_NAME.fullmatch(name):
+        return match[1].upper()
+    return _outgoing(os.path.realpath(name))
+
+
+def _outgoing(name: str) -> str:
+    """Of the two devices that macOS has for a line, the one that does not wait for a carrier."""
+    return re.sub(r"^/dev/tty\.", "/dev/cu.", name)
+
+
 def _identity(name: str) -> str:
     """What a port is, whatever it is called: the number of its device. Pseudo-terminals have the
     same numbers in each container that has its own, and are told apart by their file system."""
     if "://" in name:
         return name
     try:
-        found = os.stat(name)  # noqa: PTH116 - it may be a descriptor in /proc
+        found = os.stat(_outgoing(name))  # noqa: PTH116 - it may be a descriptor in /proc
     except (OSError, ValueError):
-        return os.path.realpath(name)
+        return canonical(name)
     if not stat.S_ISCHR(found.st_mode):
-        return os.path.realpath(name)
+        return canonical(name)
     major, minor = os.major(found.st_rdev), os.minor(found.st_rdev)
     where = f" of {found.st_dev}" if major in _PSEUDO_TERMINALS else ""
     return f"character device {major}:{minor}{where}"
@@ -173,8 +201,7 @@ def _own_folder() -> Path:
 
 
 def _lock_name(name: str) -> str:
-    port = name if "://" in name else os.path.realpath(name)
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", port).strip("-")[-40:]
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", canonical(name)).strip("-")[-40:]
     digest = hashlib.sha256(_identity(name).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"pytest-tflm-{readable}-{digest}.lock"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import subprocess
 import sys
 import tempfile
 import time
 
 from pytest_tflm.errors import PortFailed
+from pytest_tflm.ready import ready
 from pytest_tflm.simulator.board.child import BoardProcess
-from pytest_tflm.simulator.board.spec import SimulatorSpec, require_tflite_micro
+from pytest_tflm.simulator.board.spec import SimulatorSpec, require_simulator
 
 _START_SECONDS = 30.0
 
@@ -56,8 +56,7 @@ class Simulator(BoardProcess):
         line = b""
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
-            ready, _, _ = select.select([output], [], [], max(0.0, left))
-            if not ready:
+            if not ready([output], [], max(0.0, left))[0]:
                 raise PortFailed(
                     f"the simulator ({self.spec}) has not started in {_START_SECONDS:g} seconds",
                     details=self._said(),
@@ -98,9 +97,9 @@ def start(spec: str) -> Simulator:
     """Start a simulated board and wait until its port is there.
 
     ``spec`` is what :meth:`SimulatorSpec.parse` reads: ``sim``, ``sim?arena=64k``, …
-    Raises SettingsError if it makes no sense, InterpreterMissing without tflite-micro, and
-    PortFailed if the process does not come up.
+    Raises SettingsError if it makes no sense, InterpreterMissing where
+    :func:`require_simulator` does, and PortFailed if the process does not come up.
     """
     parsed = SimulatorSpec.parse(spec)
-    require_tflite_micro()
+    require_simulator()
     return Simulator(parsed)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
-import fcntl
 import os
 import secrets
-import select
 import signal
 import sys
 import tempfile
@@ -21,7 +19,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
-from pytest_tflm.simulator.board.spec import LARGEST_BAUD, SimulatorSpec, require_tflite_micro
+from pytest_tflm.ready import ready
+from pytest_tflm.simulator.board.spec import LARGEST_BAUD, SimulatorSpec, require_simulator
 from pytest_tflm.simulator.line.bad_line import BadLine
 from pytest_tflm.simulator.line.faults import profile
 from pytest_tflm.simulator.line.ports import PseudoTerminal, TcpServer
@@ -52,10 +51,10 @@ def serve(
 
     ``spec`` is as in :class:`SimulatorSpec`, ``tcp`` is ``HOST:PORT`` for a TCP port instead of a
     pseudo-terminal, ``native_text`` as in :class:`_NativeText`.
-    Raises SettingsError, and InterpreterMissing without tflite-micro.
+    Raises SettingsError, and InterpreterMissing where :func:`require_simulator` does.
     """
     parsed = SimulatorSpec.parse(spec)
-    require_tflite_micro()
+    require_simulator()
     port: Port | None = None
     handlers = [(each, signal.signal(each, _stop)) for each in (signal.SIGTERM, signal.SIGINT)]
     try:
@@ -85,6 +84,8 @@ class _NativeText:
             with tempfile.TemporaryFile() as file:
                 fd = os.dup(file.fileno())
         self._fd = fd
+        import fcntl
+
         # Appending: what is printed after a cut goes to the start, not behind a hole.
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
         sys.stderr.flush()
@@ -188,13 +189,13 @@ def _run(spec: SimulatorSpec, port: Port, native_text: int | None, parent: int |
         client = port.readable()
         readers = [client, *([] if parent is None else [parent]), *port.others()]
         writers = [client] if line.is_blocked and port.connected() else []
-        ready, _, _ = select.select(readers, writers, [], 0 if again else line.wait())
-        if parent in ready and not os.read(parent, _CHUNK):
+        readable, _ = ready(readers, writers, 0 if again else line.wait())
+        if parent in readable and not os.read(parent, _CHUNK):
             return
-        if client in ready:
+        if client in readable:
             line.heard(port.read())
         else:  # and not while the client may be about to leave
-            port.turn_away(ready)
+            port.turn_away(readable)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

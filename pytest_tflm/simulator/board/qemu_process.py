@@ -24,6 +24,11 @@ class QemuProcess(BoardProcess):
     def __init__(
         self, program: str, arguments: Sequence[str], descriptors: Sequence[int] = ()
     ) -> None:
+        if descriptors and sys.platform == "win32":
+            raise PortFailed(
+                f"{program} would inherit open files, which Windows does not do for it. Start QEMU"
+                " yourself, with its UART on a TCP port, and use --tflm-port=socket://HOST:PORT"
+            )
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(

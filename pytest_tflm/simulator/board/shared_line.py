@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import select
 import socket
 import tempfile
 import threading
 from typing import Any
+
+from pytest_tflm.ready import ready
 
 MEMORY = 16 * 1024 * 1024
 """Bytes of the memory that the rings are in: all that the board has there."""
@@ -132,7 +133,7 @@ class SharedLine:
             reading.append(self._client)
         writing = [self._client] if self._client is not None and self._to_client else []
         waits = bool(self._to_board) or self._unread() > 0
-        readable, writable, _ = select.select(reading, writing, [], _FULL_WAIT if waits else None)
+        readable, writable = ready(reading, writing, _FULL_WAIT if waits else None)
         if self._woken in readable:
             return False
         if self._uart in readable:

@@ -132,12 +132,23 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def require_tflite_micro() -> None:
-    """Raises InterpreterMissing if what the simulator runs models with is not installed."""
+_ELSEWHERE = (
+    "Without it, run 'pytest-tflm simulate --tcp HOST:PORT' on a Linux x86-64 machine, and use"
+    " --tflm-port=socket://HOST:PORT here."
+)
+
+
+def require_simulator() -> None:
+    """Raises InterpreterMissing if tflite-micro is not installed, with which the simulator runs
+    models, or if this installation lacks the firmware core as an extension module."""
     if importlib.util.find_spec("tflite_micro") is None:
         raise InterpreterMissing(
-            "the simulator runs models with tflite-micro, which is not installed: "
-            "pip install --pre tflite-micro (Linux on x86-64 alone).\n"
-            "On another system run 'pytest-tflm simulate --tcp HOST:PORT' on a Linux x86-64 "
-            "machine, and use --tflm-port=socket://HOST:PORT here."
+            "the simulator runs models with tflite-micro, which is not installed: pip install --pre"
+            f" tflite-micro (Linux on x86-64 only). {_ELSEWHERE}"
+        )
+    if importlib.util.find_spec("pytest_tflm.simulator._firmware") is None:
+        raise InterpreterMissing(
+            "the simulator needs the firmware core as an extension module, and this pytest-tflm was"
+            " installed without a C++ compiler. Install one, then: pip install --force-reinstall"
+            f" --no-deps --no-binary pytest-tflm pytest-tflm. {_ELSEWHERE}"
         )
