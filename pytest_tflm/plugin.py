@@ -39,6 +39,7 @@ from pytest_tflm.suite.pipeline import PIPELINE, Pipeline
 from pytest_tflm.suite.state import STATE, State
 
 if TYPE_CHECKING:
+    from pytest_tflm.suite.blocks import Blocks
     from pytest_tflm.suite.collect import ModelFile, ReplayFile
     from pytest_tflm.suite.run_reports import RunReports
 
@@ -261,10 +262,10 @@ def pytest_runtest_makereport(
             describe(item, excinfo, report, state)
         state.comparison = None
     if state.is_used and (report.when == "call" or report.failed):
-        from pytest_tflm.suite.outcome import attach_to_allure
+        from pytest_tflm.suite.outcome import attach
 
-        with told("the report to Allure", lambda text: report.sections.append(("tflm", text))):
-            attach_to_allure(item, report)
+        with told("the report to another plugin", note):
+            attach(item, report)
     if state.models or state.is_used:
         with told("the run's record", note):
             from pytest_tflm.suite.outcome import add_facts
@@ -282,8 +283,8 @@ class _Reporting:
         self._reports: RunReports | None = None
         self.files: list[str] = []
         """A line for each file that was written."""
-        self.in_blocks: list[Any] = []
-        """Reports of tests that are told in a block of their model."""
+        self.blocks: Blocks | None = None
+        """While the terminal's summary is written: what is told in blocks."""
 
     @property
     def reports(self) -> RunReports:
@@ -317,7 +318,7 @@ class _Reporting:
         from pytest_tflm.suite.blocks import in_blocks
 
         level = self._state.verdict_level
-        with in_blocks(terminalreporter, self._reports, level) as self.in_blocks:
+        with in_blocks(terminalreporter, self._reports, level) as self.blocks:
             yield
 
     def pytest_sessionfinish(self, exitstatus: int | pytest.ExitCode) -> None:
@@ -376,9 +377,13 @@ def pytest_terminal_summary(
 
 def _summarise(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     reporting: Any = config.pluginmanager.get_plugin(_REPORTING)
+    blocks: Blocks | None = reporting.blocks
+    if blocks is not None:
+        blocks.give_back(only_users=True)
+    in_blocks = blocks.hidden if blocks is not None else []
     properties: list[dict[str, Any]] = [
         dict(report.user_properties)
-        for reports in [*terminalreporter.stats.values(), reporting.in_blocks]
+        for reports in [*terminalreporter.stats.values(), in_blocks]
         for report in reports
         if getattr(report, "when", None) == "call" and report.user_properties
         if not hasattr(report, "context")  # a subtest has those of its test

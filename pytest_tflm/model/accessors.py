@@ -16,14 +16,16 @@ from pytest_tflm.printable import NAME, printable
 if TYPE_CHECKING:
     from pytest_tflm.model.tensor import Tensor
 
+SCHEMA = "ai_edge_litert.schema_py_generated"
 CUSTOM = 32  # BuiltinOperator's number for an operator that has a name instead
+_EXTERNAL_BUFFER = 10  # the number of this field of a Tensor in schema.fbs
 
 
 @cache
 def schema() -> Any:
     """The module ``ai_edge_litert.schema_py_generated``, imported when a model is first read: it
     imports numpy and flatbuffers."""
-    return importlib.import_module("ai_edge_litert.schema_py_generated")
+    return importlib.import_module(SCHEMA)
 
 
 def root_of(data: bytes) -> Any:
@@ -63,6 +65,16 @@ def operator_name(code: Any) -> str:
     if number == CUSTOM:
         return text(code.CustomCode())
     return builtin_names().get(number, f"OP_{number}")
+
+
+def external_buffer(tensor: Any) -> int:
+    """A Tensor's ``external_buffer``; 0 where it is not stored. The generated accessor exists only
+    since ai-edge-litert 2.1."""
+    from flatbuffers.number_types import Uint32Flags
+
+    table = tensor._tab
+    offset = table.Offset(4 + 2 * _EXTERNAL_BUFFER)  # a vtable begins with two sizes of 2 bytes
+    return int(table.Get(Uint32Flags, table.Pos + offset)) if offset else 0
 
 
 def is_behind(offset: int, size: int) -> bool:

@@ -6,9 +6,11 @@ import hashlib
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_tflm.errors import InterpreterMissing
 from pytest_tflm.model import accessors
 from pytest_tflm.model.files import read_file
 from pytest_tflm.model.read import Contents, read_model
@@ -124,7 +126,9 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     """Read and verify a .tflite file.
 
     Raises :class:`~pytest_tflm.errors.ModelNotFound`, :class:`~pytest_tflm.errors.NotAModel`,
-    :class:`~pytest_tflm.errors.DamagedModel` or :class:`~pytest_tflm.errors.ModelTooNew`.
+    :class:`~pytest_tflm.errors.DamagedModel` or :class:`~pytest_tflm.errors.ModelTooNew`; and
+    :class:`~pytest_tflm.errors.InterpreterMissing` where ai-edge-litert, whose schema reads the
+    file, is missing or of a version that cannot.
     """
     file = Path(path)
     return _model(read_file(file), str(path), file)
@@ -139,5 +143,19 @@ def model_from_bytes(data: bytes, name: str = "model") -> Model:
 
 
 def _model(data: bytes, name: str, path: Path | None) -> Model:
-    contents = read_model(data, name)
+    try:
+        contents = read_model(data, name)
+    except ImportError as error:
+        raise InterpreterMissing(
+            f"reading models needs ai-edge-litert, which cannot be imported: {error}. "
+            "Try: pip install ai-edge-litert"
+        ) from error
+    except AttributeError as error:
+        homes = (getattr(error.obj, name, None) for name in ("__module__", "__name__"))
+        if accessors.SCHEMA not in homes:
+            raise
+        raise InterpreterMissing(
+            f"ai-edge-litert {version('ai-edge-litert')} cannot be used to read models: {error}. "
+            "Try: pip install --upgrade ai-edge-litert"
+        ) from error
     return Model(name=printable(Path(name).name or name), path=path, data=data, **vars(contents))

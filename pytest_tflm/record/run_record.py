@@ -42,7 +42,8 @@ class SampleRecord(TypedDict):
     output in its own unit (infinite ones as the largest double), null if there is none.
     ``microseconds`` is Invoke's time by the board's clock. ``board``, ``reference`` and ``inputs``
     are arrays in the model's order, empty where they were not kept. ``digest`` is that of the
-    input tensors' codes."""
+    input tensors' codes. Tests of users, ``test_fuzz`` and ``test_kernel`` have none: their inputs
+    need not be samples of the model."""
 
     index: int
     test: str

@@ -155,6 +155,8 @@ class InterpreterHost:
             advice = f"try a larger arena than {self.arena} bytes"
         else:
             advice = "try another interpreter (--tflm-runtime=litert)"
+        if advice:
+            advice += f" ({self.describe()})"
         return self.worker.submit(
             method,
             *arguments,

@@ -1,9 +1,11 @@
-"""One block for each failing model, in the place of a section for each of its tests."""
+"""One block for each failing model, in the place of a section for each of its tests; and one
+section for a user's own test that fails in the same place for many samples."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from pytest_tflm.errors import BaselineChanged, LimitMissed
 from pytest_tflm.report.block import Failure, Line, block_lines
 from pytest_tflm.report.figures import title_of
+from pytest_tflm.suite.outcome import WHY
+from pytest_tflm.suite.verdicts import AS_SHOWN
 
 if TYPE_CHECKING:
     from pytest_tflm.suite.run_reports import RunReports
@@ -23,6 +27,8 @@ _LOOKS: dict[str, dict[str, bool]] = {
 _VERY_VERBOSE = 2
 _SEARCHES = ("test_fuzz", "test_kernel")
 """Tests whose failures tell what they found."""
+_WORST = 10
+"""Failures of a user's test that have a line each, beside the one that is shown in full."""
 
 
 class _Crash:
@@ -50,35 +56,130 @@ class _Block:
         return "\n".join(line.text for line in self._lines)
 
 
+class Blocks:
+    """What the terminal reporter has in the place of failed tests."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+        self._failed = list(reporter.stats.get("failed", []))
+        self._in_place: dict[int, list[Any]] = {}
+        self._of_users: set[int] = set()
+
+    def replace(self, group: list[Any], shown: list[Any], is_users: bool = False) -> None:
+        """Show ``shown`` in the place of the first of ``group``, and none of the others."""
+        for report in group:
+            self._in_place[id(report)] = shown if report is group[0] else []
+            if is_users:
+                self._of_users.add(id(report))
+
+    @property
+    def hidden(self) -> list[Any]:
+        """The failed tests that the reporter does not have."""
+        shown = {id(each) for each in self._shown()}
+        return [each for each in self._failed if id(each) not in shown]
+
+    def show(self) -> None:
+        """Let the reporter have them."""
+        if self._failed:
+            self._reporter.stats["failed"] = self._shown()
+
+    def _shown(self) -> list[Any]:
+        found = (self._in_place.get(id(each), [each]) for each in self._failed)
+        return [each for some in found for each in some]
+
+    def give_back(self, only_users: bool = False) -> None:
+        """Let the reporter have all failed tests again; with ``only_users`` those of users' own
+        test functions, which have a line each in the short summary."""
+        gone = self._of_users if only_users else set(self._in_place)
+        self._in_place = {k: v for k, v in self._in_place.items() if k not in gone}
+        self.show()
+
+
 @contextlib.contextmanager
 def in_blocks(
     reporter: pytest.TerminalReporter, reports: RunReports, level: str
-) -> Iterator[list[Any]]:
-    """While the block lasts, the terminal reporter has one failed test for each model. With ``-vv``
-    it has all. Gives the reports that it does not have."""
-    failed = reporter.stats.get("failed", [])
-    groups: dict[str, list[Any]] = {}
+) -> Iterator[Blocks]:
+    """While the block lasts, the terminal reporter has one failed test for each model, and one for
+    those of a user's test that failed alike. With ``-vv`` it has all."""
+    blocks = Blocks(reporter)
     if reporter.config.get_verbosity() < _VERY_VERBOSE:
-        for report in failed:
+        groups: dict[str, list[Any]] = {}
+        alike: dict[tuple[object, ...], list[Any]] = {}
+        for report in reporter.stats.get("failed", []):
             key = getattr(report, "tflm_block", None)
             if key is not None and reports.record.model(key) is not None:
                 groups.setdefault(key, []).append(report)
-    if not groups:
-        yield []
-        return
-    merged = {key: _merged(reporter, reports, key, group, level) for key, group in groups.items()}
-    shown = []
-    for report in failed:
-        key = getattr(report, "tflm_block", None)
-        if key not in groups:
-            shown.append(report)
-        elif report is groups[key][0]:
-            shown.append(merged[key])
-    reporter.stats["failed"] = shown
+            elif getattr(report, "tflm_apart", None) is not None and not _is_subtest(report):
+                alike.setdefault(_place(report), []).append(report)
+        for key, group in groups.items():
+            blocks.replace(group, [_merged(reporter, reports, key, group, level)])
+        if reporter.config.getoption("tbstyle") != "line":
+            for group in alike.values():
+                if len(group) > 1:
+                    blocks.replace(group, _of_user(reporter, group), is_users=True)
+    blocks.show()
     try:
-        yield [report for group in groups.values() for report in group]
+        yield blocks
     finally:
-        reporter.stats["failed"] = failed
+        blocks.give_back()
+
+
+def _is_subtest(report: Any) -> bool:
+    return hasattr(report, "context")
+
+
+def _place(report: Any) -> tuple[object, ...]:
+    """Where a user's test failed, and with which model."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    where = (crash.path, crash.lineno) if crash is not None else (report.nodeid,)
+    return (_test_of(report), getattr(report, "tflm_model_key", None), *where)
+
+
+def _test_of(report: Any) -> str:
+    """The name of a test without its parameters."""
+    path, colons, name = report.nodeid.partition("::")
+    return f"{path}{colons}{name.partition('[')[0]}"
+
+
+def _of_user(reporter: pytest.TerminalReporter, group: list[Any]) -> list[Any]:
+    """One of a user's failures in full, as pytest shows it, and the largest of the others in a line
+    each, with what they say."""
+    full = next(filter(_explains, group), group[0])
+    others = [each for each in group if each is not full]
+    worst = sorted(others, key=lambda each: -each.tflm_apart)[:_WORST]
+    width = reporter.config.get_terminal_writer().fullwidth
+    crash = full.longrepr.reprcrash
+    where = f"{Path(crash.path).name}:{crash.lineno}"
+    some = "" if len(worst) == len(others) else f"; the {len(worst)} largest differences"
+    lines = [f"{len(others)} more failed at {where}{some}:"]
+    lines += [f"  {_parameters(each)} {_message(each)}"[:width] for each in worst]
+    lines.append(f"in full: -vv, or pytest {worst[0].nodeid!r}")
+    name = _test_of(full).rpartition("::")[2]
+    rest = pytest.TestReport(
+        nodeid=_test_of(full),
+        location=(full.location[0], 0, f"{name}: {len(others)} more"),
+        keywords={},
+        outcome="failed",
+        longrepr=_Block(full.location[0], [Line(each) for each in lines]),  # type: ignore[arg-type]
+        when="call",
+    )
+    return [full, rest]
+
+
+def _explains(report: Any) -> bool:
+    """Whether a report holds the verdict, and not only where it is."""
+    return any(title == WHY and not text.startswith(AS_SHOWN) for title, text in report.sections)
+
+
+def _parameters(report: Any) -> str:
+    return str(report.nodeid)[len(_test_of(report)) :] or report.nodeid
+
+
+def _message(report: Any) -> str:
+    """What a user's test said, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    said = str(crash.message if crash is not None else report.longrepr).splitlines() or [""]
+    return said[0]
 
 
 def _merged(
@@ -91,13 +192,13 @@ def _merged(
     model = reports.record.model(key)
     assert model is not None
     # A subtest is one of the samples.
-    failures = [_failure(each) for each in group if not hasattr(each, "context")]
+    failures = [_failure(each) for each in group if not _is_subtest(each)]
     width = reporter.config.get_terminal_writer().fullwidth
     lines = block_lines(
         reports.run, model, failures, width=width, level=level, written=reports.names
     )
     file = group[0].nodeid.split("::")[0]
-    names = {each.nodeid.split("::")[-1].partition("[")[0] for each in group}
+    names = {_test_of(each).split("::")[-1] for each in group}
     name = names.pop() if len(names) == 1 else ""
     return pytest.TestReport(
         nodeid=f"{file}::{name}" if name else file,
@@ -115,7 +216,7 @@ def _failure(report: Any) -> Failure:
     first, *more = str(message or report.longrepr or "").splitlines() or [""]
     name, colon, text = first.partition(": ")
     text = text if colon else first
-    test = report.nodeid.split("::")[-1].partition("[")[0]
+    test = _test_of(report).split("::")[-1]
     says_all = name in (LimitMissed.__name__, BaselineChanged.__name__) or test in _SEARCHES
     if says_all:
         return Failure(report.nodeid, text, tuple(more), True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_tflm.errors import BaselineChanged, LimitMissed, OutputMismatch, TflmError
 from pytest_tflm.printable import PAGE, printable
+from pytest_tflm.record.facts import finite
 from pytest_tflm.suite.own_errors import told
 from pytest_tflm.suite.state import State, settings_of
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 _KNOWN_WIDTH = 110
-_DETAILS, _WHAT, _WHY = "tflm: details", "tflm: comparison", "tflm: why"
+_DETAILS, _WHAT, WHY = "tflm: details", "tflm: comparison", "tflm: why"
 _LONGEST_SECTION = 1 << 16
 _SAID = (OutputMismatch, LimitMissed, BaselineChanged)
 """Failures whose text says all: they are shown without a traceback."""
@@ -46,7 +47,7 @@ def describe(
         _describe_mismatch(item, excinfo, report, state, note)
     if _is_line(item):  # pytest would put the sections between its lines
         report.sections = [
-            each for each in report.sections if each[0] not in (_DETAILS, _WHAT, _WHY)
+            each for each in report.sections if each[0] not in (_DETAILS, _WHAT, WHY)
         ]
 
 
@@ -71,17 +72,26 @@ def add_versions(item: pytest.Item, report: pytest.TestReport, state: State) -> 
         _record(item, report, "tflm_versions", printable(words, PAGE))
 
 
-def attach_to_allure(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Give Allure what stands in the report: it reads neither properties nor our sections."""
-    if not item.config.pluginmanager.has_plugin("allure_listener"):
-        return
-    import allure
-
+def attach(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Give Allure and pytest-html what stands in the report and they do not read by themselves."""
     ours = [(n, value) for n, value in report.user_properties if n.startswith("tflm_")]
-    texts = [("tflm", "\n".join(f"{name}: {value}" for name, value in ours))] if ours else []
-    texts += [each for each in report.sections if each[0].startswith("tflm: ")]
-    for title, text in texts:
-        allure.attach(text, name=title, attachment_type=allure.attachment_type.TEXT)
+    figures = "\n".join(f"{name}: {value}" for name, value in ours)
+    plugins = item.config.pluginmanager
+    if plugins.has_plugin("allure_listener"):
+        import allure
+
+        texts = [("tflm", figures)] if figures else []
+        texts += [each for each in report.sections if each[0].startswith("tflm: ")]
+        for title, text in texts:
+            allure.attach(text, name=title, attachment_type=allure.attachment_type.TEXT)
+    if plugins.has_plugin("html") and figures:  # it shows sections, and no properties
+        import html
+
+        import pytest_html
+
+        shown: Any = report
+        made = pytest_html.extras.html(f"<pre>{html.escape(figures)}</pre>")
+        shown.extras = [*getattr(report, "extras", []), made]
 
 
 def add_facts(
@@ -115,6 +125,7 @@ def add_facts(
         carried.tflm_more = printable(excinfo.value.more, _LONGEST_SECTION, keep="\n")
     if file is not None and report.when == "call" and report.failed:
         carried.tflm_block = "" if getattr(report, "tflm_error", False) else key
+        carried.tflm_apart = None  # the suite's are told by their model
 
 
 def _describe_mismatch(
@@ -125,6 +136,10 @@ def _describe_mismatch(
     note: Callable[[str], None],
 ) -> None:
     error, comparison = excinfo.value, state.comparison
+    compared = comparison or getattr(error, "comparison", None)
+    if compared is not None:
+        size = max(float(compared.largest_lsb), finite(compared.largest_float) or 0.0)
+        report.tflm_apart = size  # type: ignore[attr-defined]
     if isinstance(error, _SAID):
         with told("describing this mismatch", note):
             report.longrepr = _without_traceback(item, excinfo, error)
@@ -225,7 +240,7 @@ def _add_verdict(
         item.session.shouldstop = "interrupted during the verdict (--tflm-verdict=off has none)"
     if found is not None:
         section, line = found
-        _add(report, _WHY, section)
+        _add(report, WHY, section)
         _record(item, report, "tflm_verdict", f"{settings.title(model.name)}: {line}")
 
 
@@ -236,4 +251,4 @@ def _add_page(report: pytest.TestReport, error: TflmError) -> None:
     name = page_of(error)
     if name is not None:
         text = f"more: pytest-tflm explain {name} (docs/causes/{name}.md)"
-        report.sections.append((_WHY, text))
+        report.sections.append((WHY, text))

@@ -135,7 +135,7 @@ def _test_of(report: pytest.TestReport) -> dict[str, Any] | None:
     is_broken = report.failed and (report.when != "call" or getattr(report, "tflm_error", False))
     words = getattr(getattr(report.longrepr, "reprcrash", None), "message", None)
     first = words.splitlines()[0] if words else None
-    cause = first.split(":")[0] if first and report.failed and ":" in first else None
+    cause = _class_of(first) if first and report.failed else None
     return {
         "test": report.nodeid,
         "outcome": {"skipped": "xfailed", "passed": "xpassed"}.get(outcome, outcome)
@@ -148,6 +148,14 @@ def _test_of(report: pytest.TestReport) -> dict[str, Any] | None:
         "cause": cause,
         "error": first if report.failed else None,
     }
+
+
+def _class_of(message: str) -> str | None:
+    """The class of what a test failed with: pytest leaves out that of a plain ``assert``."""
+    name, colon, _ = message.partition(":")
+    if colon and name.replace(".", "_").isidentifier():
+        return name
+    return "AssertionError" if message.startswith("assert ") else None
 
 
 REPORTS = pytest.StashKey[RunReports]()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
+AS_SHOWN = "as shown with "
+"""How a section begins that is not the verdict, but says where that is."""
+
 
 class Verdicts:
     """Makes a verdict for each model, board and reference of which a test failed."""
@@ -54,7 +57,7 @@ class Verdicts:
         key = (model.sha256, board, settings.reference)
         if key in self._made:
             first, line = self._made[key]
-            return f"as shown with {first}", line
+            return f"{AS_SHOWN}{first}", line
         from pytest_tflm.verdict.lines import verdict_line, verdict_lines
 
         # Its own failure must not hide the test's; what it found out before is shown.

@@ -3,9 +3,14 @@ versions, the board, the figures, the model's file."""
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from typing import Any
 from xml.etree import ElementTree
 
+import model_builders
+import numpy as np
 import pytest
 
 
@@ -86,3 +91,47 @@ def test_allure_has_them_as_attachments(inner, tcn):
     assert "tflm_largest_lsb: 1" in texts["tflm"]
     assert "cause: the delegate (XNNPACK) uses different kernels" in texts["tflm: why"]
     assert test["titlePath"][-1] == "tcn.tflite"
+
+
+def rows_of(page: str) -> dict[str, dict[str, Any]]:
+    """The tests of pytest-html's page: its script makes the rows of these data."""
+    found = re.search(r'data-jsonblob="([^"]*)"', page)
+    assert found is not None
+    tests = json.loads(html.unescape(found[1]))["tests"]
+    return {name.rpartition("::")[2]: rows[0] for name, rows in tests.items()}
+
+
+def test_pytest_html_shows_cause_figures_and_versions(inner, tcn):
+    pytest.importorskip("pytest_html")
+    inner.pytest("--tflm-port=sim", f"--tflm-model={tcn}", *FAILING, "--html=out/report.html")
+    row = rows_of((inner.directory / "out/report.html").read_text())["test_outputs[0]"]
+    assert row["result"] == "Failed"
+    assert "OutputMismatch: 1 LSB apart" in row["log"]
+    assert "cause: the delegate (XNNPACK) uses different kernels" in row["log"]
+    (figures,) = [each["content"] for each in row["extras"] if each["format_type"] == "html"]
+    for told in ("tflm_largest_lsb: 1", "tflm_board: simulator, ", "tflm_versions: ", "litert"):
+        assert told in figures
+
+
+def test_pytest_html_runs_nothing_of_a_model_s_name(inner, tcn):
+    pytest.importorskip("pytest_html")
+    hostile = "<img src=x onerror=alert(1)>.tflite"
+    (inner.directory / hostile).write_bytes(tcn.read_bytes())
+    inner.pytest("--tflm-port=sim", f"--tflm-model={hostile}", *FAILING, "--html=report.html")
+    (row,) = rows_of((inner.directory / "report.html").read_text()).values()
+    (figures,) = [each["content"] for each in row["extras"]]
+    assert "onerror=alert(1)" in figures
+    assert "<img" not in figures + row["log"]
+
+
+def test_pytest_html_shows_the_metrics_of_a_test_that_passes(inner, model_file):
+    pytest.importorskip("pytest_html")
+    model = model_file("small.tflite", model_builders.fully_connected(8, 4))
+    inputs = np.random.default_rng(0).integers(-128, 128, (20, 8)).astype(np.int8)
+    np.savez(inner.directory / "labelled.npz", inputs=inputs, labels=np.arange(20) % 4)
+    words = ("--tflm-port=sim", f"--tflm-model={model}", "--tflm-samples=labelled.npz")
+    done = inner.pytest(*words, "-k", "test_accuracy", "--html=report.html")
+    assert done.outcomes["passed"] == 1, done.output
+    (row,) = rows_of((inner.directory / "report.html").read_text()).values()
+    (figures,) = [each["content"] for each in row["extras"]]
+    assert "tflm_metrics: small.tflite: board accuracy " in figures

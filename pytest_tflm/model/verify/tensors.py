@@ -10,7 +10,14 @@ import struct
 from itertools import pairwise
 from typing import Any
 
-from pytest_tflm.model.accessors import ints, is_behind, schema, stored_length, text
+from pytest_tflm.model.accessors import (
+    external_buffer,
+    ints,
+    is_behind,
+    schema,
+    stored_length,
+    text,
+)
 from pytest_tflm.model.dtypes import DTYPES, DType
 
 # Both runtimes compute sizes in 32-bit integers.
@@ -54,7 +61,7 @@ def check_tensor(root: Any, graph: Any, tensor: Any, where: str, data: bytes) ->
     if math.prod(max(size, 1) for size in shape) * max(dtype_of(tensor).bits, 8) // 8 > MAX_BYTES:
         raise Contradiction(f"{where} has shape {shape}: more than 2 GiB")
     _check_quantization(graph, tensor, where)
-    if tensor.ExternalBuffer():
+    if external_buffer(tensor):
         raise Contradiction(f"{where} is kept in another file, which no microcontroller can read")
     return _check_buffer(root, tensor, shape, where, data)
 
