@@ -9,7 +9,7 @@ $(shell mkdir -p .venv; find pytest_tflm docs/causes firmware \
   \( -name build -o -name __pycache__ -o -name '*.so' \) -prune -o -type f -print | sort > $(FILES).now; \
   cmp -s $(FILES).now $(FILES) && rm $(FILES).now || mv $(FILES).now $(FILES))
 
-.PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check docs format bench wheel-check clean
+.PHONY: help demo test test-slow test-python test-firmware soak fuzz fuzz-sequences conformance size check docs format bench dist-check changelog clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -91,8 +91,16 @@ bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/verdict.py
 	$(BIN)/python bench/fuzz.py
 
-wheel-check: $(BIN)/python  ## the wheel, in an environment of its own and outside the checkout
-	$(BIN)/python tools/wheel_check.py
+.venv/installed-release: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group release
+	@touch $@
+
+PYTHONS ?= $(BIN)/python
+dist-check: .venv/installed-release  ## sdist and wheels: built, checked, tried in environments of their own; PYTHONS="python3.10 python3.13"
+	$(BIN)/python tools/dist_check.py $(PYTHONS)
+
+changelog: .venv/installed-release  ## CHANGELOG.md's next section, from the fragments in changelog.d; changes nothing
+	$(BIN)/towncrier build --draft --version next
 
 clean:  ## what make made
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import generated
 
 project = "pytest-tflm"
 copyright = "the pytest-tflm authors"
@@ -33,6 +39,19 @@ def _lead_into_the_site(app: object, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace(f"({path})", f"({page})")
 
 
+def _fill(app: object, docname: str, source: list[str]) -> None:
+    source[0] = generated.fill(source[0])
+
+
+def _not_kept(
+    app: object, env: object, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """What code makes is read again in each build: Sphinx does not know when it changed."""
+    return ["symptoms", "reference/options", "reference/fixtures"]
+
+
 def setup(app: object) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _lead_into_the_site)  # type: ignore[attr-defined]
+    app.connect("source-read", _fill)  # type: ignore[attr-defined]
+    app.connect("env-get-outdated", _not_kept)  # type: ignore[attr-defined]

@@ -17,18 +17,32 @@ def add(commands: Any) -> None:
         description="Shows how a cause looks, why it happens and what to do. Without a name, all "
         "causes that are known, a line each.",
     )
-    parser.add_argument("cause", nargs="?", help="its name, stored-shapes for example")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("cause", nargs="?", help="its name, stored-shapes for example")
+    which.add_argument(
+        "--search",
+        nargs="+",
+        metavar="WORD",
+        help="list the causes that match all words, 'same input' or saturate for example",
+    )
     parser.set_defaults(run=_explain)
 
 
 def _explain(options: argparse.Namespace) -> int:
     from pytest_tflm.verdict.causes import CATALOGUE
     from pytest_tflm.verdict.pages import page
+    from pytest_tflm.verdict.symptoms import search
 
     if options.cause is None:
-        width = max(map(len, CATALOGUE))
-        for name, cause in CATALOGUE.items():
-            print(f"{name:{width}}  {cause.title}")
+        found = search(options.search) if options.search else list(CATALOGUE.values())
+        if not found:
+            raise SettingsError(
+                f"no cause matches {' '.join(options.search)!r}. Try fewer words; "
+                "pytest-tflm explain lists all causes."
+            )
+        width = max(len(cause.name) for cause in found)
+        for cause in found:
+            print(f"{cause.name:{width}}  {cause.title}")
         return 0
     if options.cause not in CATALOGUE:
         near = difflib.get_close_matches(options.cause, CATALOGUE, 1)
