@@ -142,3 +142,15 @@ def large_sums(inputs: int = 1024) -> bytes:
     y = g.tensor("scores", (1, 16), "int8", 0.05 * 0.01 * 16e6 / 128, 4)
     g.operator("FULLY_CONNECTED", (x, w, b), (y,), "FullyConnectedOptions", version=4)
     return g.finish((x,), (y,))
+
+
+def float_dense() -> bytes:
+    """float32 (1, 16) → FULLY_CONNECTED → float32 (1, 8)."""
+    g = Graph()
+    rng = np.random.default_rng(1)
+    x = g.tensor("x", (1, 16), "float32")
+    w = g.tensor("w", (8, 16), "float32", data=rng.normal(0, 1, (8, 16)))
+    b = g.tensor("b", (8,), "float32", data=np.zeros(8))
+    y = g.tensor("y", (1, 8), "float32")
+    g.operator("FULLY_CONNECTED", (x, w, b), (y,), "FullyConnectedOptions")
+    return g.finish((x,), (y,))

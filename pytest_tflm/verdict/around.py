@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     Change = Callable[[Tensor, NDArray[Any]], NDArray[Any] | None]
 
-_RAMPS = 3
-"""Inputs of the copying model, beside the first samples."""
+_COPIES = ("RESHAPE", "CONCATENATION")
+"""Operators that copy. Two, since the kernel of one may be what is wrong."""
 _ENDS = (1, 2, 3, 4)
 """How many bytes at an end are tried; more of them are looked for in another way."""
 
@@ -136,6 +136,7 @@ def _known() -> Iterator[tuple[str, Change]]:
     yield "channels come first in memory, where they should come last", _planes
     yield "rows and columns of the image are exchanged", _rows_and_columns
     yield "elements are in the reverse order", _flattened(lambda flat: flat[::-1])
+    yield "the two halves are exchanged", _flattened(lambda flat: np.roll(flat, flat.size // 2))
     for count in (1, 2, 4, -1, -2, -4):
         for words, edge in (
             ("those at the end come first", None),
@@ -185,8 +186,8 @@ def changed(evidence: Evidence) -> Changed | None:
     copy = copied(evidence)
     if copy is not None and copy.is_exact:
         return None  # nothing is done around Invoke
-    if copy is not None and copy.stale_from is not None:
-        return _stale_end(evidence, copy.stale_from)
+    if copy is not None and copy.stale is not None:
+        return _stale_part(evidence, *copy.stale)
     for words, change in _known():
         if copy is not None and not copy.fits(change, model.inputs[0]):
             continue
@@ -207,15 +208,15 @@ def changed(evidence: Evidence) -> Changed | None:
             continue
     if copy is None or copy.is_constant or copy.limits or copy.ignores:
         return None
-    if (found := _by_map(evidence, copy)) is not None:
+    if (found := _by_map(evidence, copy) or _by_offsets(evidence, copy)) is not None:
         return found
-    return Changed("inputs or outputs", copy.map, False)
+    return Changed("inputs or outputs", copy.map or copy.offset_words or copy.order_words, False)
 
 
 def _by_map(evidence: Evidence, copy: Copied) -> Changed | None:
     """The map of codes that the copying model shows, done to the outputs, or to the inputs."""
     known = copy.codes
-    model, (oracle, key) = evidence.model, evidence.oracle
+    model, (_, key) = evidence.model, evidence.oracle
     if not known or len({tensor.dtype for tensor in (*model.inputs, *model.outputs)}) > 1:
         return None
 
@@ -232,12 +233,30 @@ def _by_map(evidence: Evidence, copy: Copied) -> Changed | None:
 
     if evidence.alike(mapped(evidence.outputs[key]), evidence.outputs["board"]):
         return Changed("outputs", copy.map, True)
+    return _with_inputs(evidence, mapped(evidence.samples), copy.map)
+
+
+def _by_offsets(evidence: Evidence, copy: Copied) -> Changed | None:
+    """What is added to each element of the copying model's input, added to the first input."""
+    offsets = copy.offsets
+    if offsets is None or evidence.samples[0][0].shape != offsets.shape:
+        return None
+    low, high = evidence.model.inputs[0].code_range
+    given = [
+        (np.clip(first.astype(np.int64) + offsets, low, high).astype(first.dtype), *others)
+        for first, *others in evidence.samples
+    ]
+    return _with_inputs(evidence, given, copy.offset_words)
+
+
+def _with_inputs(evidence: Evidence, given: Sequence[Arrays], words: str) -> Changed | None:
+    """A correct board, given these inputs, computes the board's outputs."""
     try:
-        made = oracle.attempt(model, mapped(evidence.samples)).outputs()
+        made = evidence.oracle[0].attempt(evidence.model, given).outputs()
     except InterpreterError:
         return None
     if evidence.alike(made, evidence.outputs["board"]):
-        return Changed("inputs", copy.map, True)
+        return Changed("inputs", words, True)
     return None
 
 
@@ -260,25 +279,27 @@ def _exchanged(evidence: Evidence) -> list[int] | None:
     return None
 
 
-def _stale_end(evidence: Evidence, start: int) -> Changed | None:
-    """Whether the end of the first input is that of the run before, from an element on."""
-    oracle, _ = evidence.oracle
+def _stale_part(evidence: Evidence, start: int, stop: int) -> Changed | None:
+    """Whether a part of the first input, from element ``start`` to ``stop``, is that of the run
+    before."""
     mixed = []
     for before, sample in pairwise(evidence.samples):
         flat = sample[0].ravel().copy()
-        flat[start:] = before[0].ravel()[start:]
+        flat[start:stop] = before[0].ravel()[start:stop]
         mixed.append((flat.reshape(sample[0].shape), *sample[1:]))
-    if not start or not mixed or evidence.model.is_stream:
+    size = evidence.samples[0][0].size
+    if stop - start == size or not mixed or evidence.model.is_stream:
         return None
     try:
-        made = oracle.attempt(evidence.model, mixed).outputs()
+        made = evidence.oracle[0].attempt(evidence.model, mixed).outputs()
     except InterpreterError:
         return None
     if not evidence.alike(made, evidence.outputs["board"][1:]):
         return None
-    size = evidence.samples[0][0].size
-    words = f"the last {size - start} of {size} elements are those of the run before"
-    return Changed("inputs", words, True)
+    which = f"elements {start} to {stop - 1} of {size}"
+    if stop == size:
+        which = f"the last {size - start} of {size} elements"
+    return Changed("inputs", f"{which} are those of the run before", True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,16 +325,78 @@ class Copied:
         return all(same((each,), self.got[:1]) for each in self.got)
 
     @property
-    def stale_from(self) -> int | None:
-        """The element from which on what comes back is what was sent before; None if it is not."""
-        pairs = list(zip(self.sent, self.got, strict=True))[1:]
-        first = [int(i) for s, g in pairs for i in np.flatnonzero((s != g).ravel())[:1]]
-        if not first:
+    def stale(self) -> tuple[int, int] | None:
+        """The elements, from the first on and up to the second, that are those of the run before
+        in what comes back; None if there are none, or others are wrong as well."""
+        if len(self.sent) < 2:
             return None
-        start = min(first)
-        before = zip(self.sent[:-1], self.got[1:], strict=True)
-        is_old = all(np.array_equal(s.ravel()[start:], g.ravel()[start:]) for s, g in before)
-        return start if is_old else None
+        sent, got = (np.stack([each.ravel() for each in row]) for row in (self.sent, self.got))
+        wrong = np.flatnonzero((sent[1:] != got[1:]).any(axis=0))
+        if not len(wrong):
+            return None
+        start, stop = int(wrong[0]), int(wrong[-1]) + 1
+        is_old = np.array_equal(got[1:, start:stop], sent[:-1, start:stop])
+        return (start, stop) if is_old else None
+
+    @property
+    def is_old(self) -> bool:
+        """All that comes back is what was sent before."""
+        return self.stale == (0, self.sent[0].size)
+
+    @property
+    def offsets(self) -> NDArray[np.int64] | None:
+        """What is added to each element, of the input's shape; None if that is not the same in all
+        runs, or nothing."""
+        if self.sent[0].dtype.kind not in "iu":
+            return None
+        info = np.iinfo(str(self.sent[0].dtype))
+        sent, got = (np.stack(row).astype(np.int64) for row in (self.sent, self.got))
+        inside = (got > info.min) & (got < info.max)
+        by = np.where(inside, got - sent, 0)
+        added: NDArray[np.int64] = np.where(
+            np.abs(by.max(axis=0)) > np.abs(by.min(axis=0)), by.max(axis=0), by.min(axis=0)
+        )
+        is_exact = np.array_equal(np.clip(sent + added, info.min, info.max), got)
+        return added if is_exact and added.any() else None
+
+    @property
+    def offset_words(self) -> str:
+        """The same in words; empty if there are none."""
+        offsets = self.offsets
+        if offsets is None:
+            return ""
+        flat = offsets.ravel()
+        places = np.flatnonzero(flat)
+        values = np.unique(flat[places])
+        by = f"{values[0]:+d}" if len(values) == 1 else f"{values[0]:+d} to {values[-1]:+d}"
+        steps = np.unique(np.diff(places))
+        if len(places) == flat.size:
+            return f"{by} is added to each element"
+        if len(steps) == 1 and steps[0] > 1:
+            each = {2: "second", 3: "third", 4: "fourth"}.get(int(steps[0]), f"{steps[0]}th")
+            return f"{by} is added to each {each} element, from element {places[0]} on"
+        shown = ", ".join(map(str, places[:4].tolist()))
+        return f"{by} is added to {len(places)} of {flat.size} elements (element {shown} …)"
+
+    @property
+    def order(self) -> NDArray[np.int64] | None:
+        """For each element the one that it was before, where all are only in another order."""
+        rows = (self.sent, self.got)
+        sent, got = (np.stack([each.ravel() for each in row], axis=1) for row in rows)
+        places = {each.tobytes(): k for k, each in enumerate(sent)}
+        found = [places.get(each.tobytes(), -1) for each in got]
+        if len(places) < len(sent) or sorted(found) != list(range(len(sent))):
+            return None
+        return np.array(found)
+
+    @property
+    def order_words(self) -> str:
+        """The same in words; empty if they are not."""
+        order = self.order
+        if order is None:
+            return ""
+        shown = ", ".join(map(str, order[:6].tolist()))
+        return f"elements are in another order: what comes first are elements {shown} …"
 
     @property
     def limits(self) -> tuple[int, int] | None:
@@ -359,23 +442,36 @@ def copied(evidence: Evidence) -> Copied | None:
     tensor = evidence.model.inputs[0]
     if not evidence.board.takes_models or tensor.nbytes == 0 or tensor.dtype not in TYPES:
         return None
-    ramp = np.arange(tensor.size, dtype=np.int64).reshape(tensor.shape)
     step = evidence.step("board")
     worst = chosen(evidence, step)[:2] if step is not None else [0, 1]
     sent = [np.asarray(evidence.samples[i][0]) for i in worst if i < len(evidence.samples)]
     if tensor.dtype in ("int8", "uint8", "int16", "int32"):
-        sent += [(ramp * (2 * i + 1) + 37 * i).astype(tensor.dtype) for i in range(_RAMPS)]
-    try:
-        copy = model_from_bytes(_copying(tensor), "a copy of the input")
-        made = evidence.board.attempt(copy, [(each,) for each in sent]).outputs()
-        right = evidence.oracle[0].attempt(copy, [(each,) for each in sent]).outputs()
-    except (BoardError, ModelError, InterpreterError):
-        return None
-    return Copied(tuple(a[0] for a in right), tuple(a[0] for a in made))
+        sent += _patterns(tensor)
+    found = None
+    for operator in _COPIES:
+        try:
+            copy = model_from_bytes(_copying(tensor, operator), "a copy of the input")
+            made = evidence.board.attempt(copy, [(each,) for each in sent]).outputs()
+            right = evidence.oracle[0].attempt(copy, [(each,) for each in sent]).outputs()
+        except (BoardError, ModelError, InterpreterError):
+            continue
+        one = Copied(tuple(a[0] for a in right), tuple(a[0] for a in made))
+        if one.is_exact:
+            return one  # whatever else is wrong: a kernel that copies, perhaps
+        found = found or one
+    return found
 
 
-def _copying(tensor: Tensor) -> bytes:
-    """A RESHAPE to the same shape."""
+def _patterns(tensor: Tensor) -> list[NDArray[Any]]:
+    """Inputs in which each code occurs, and no two elements are alike in all of them (as far as
+    65 536 elements can be told apart)."""
+    place = np.arange(tensor.size, dtype=np.int64)
+    rows = [place, (place >> 8) + 3 * place, np.random.default_rng(0).permutation(place) * 7]
+    return [row.reshape(tensor.shape).astype(tensor.dtype) for row in rows]
+
+
+def _copying(tensor: Tensor, operator: str) -> bytes:
+    """A RESHAPE to the same shape, or a CONCATENATION of one."""
     from pytest_tflm.model.graph import Graph
 
     graph = Graph()
@@ -385,5 +481,8 @@ def _copying(tensor: Tensor) -> bytes:
         "shape", (len(tensor.shape),), "int32", data=np.array(tensor.shape, np.int32)
     )
     output = graph.tensor("y", tensor.shape, tensor.dtype, *quantisation)
-    graph.operator("RESHAPE", (source, shape), (output,), "ReshapeOptions")
+    if operator == "RESHAPE":
+        graph.operator("RESHAPE", (source, shape), (output,), "ReshapeOptions")
+    else:
+        graph.operator("CONCATENATION", (source,), (output,), "ConcatenationOptions", version=2)
     return graph.finish((source,), (output,))

@@ -27,6 +27,7 @@ _WITNESSES = 4
 """Samples with which it is tried whether the end of the input matters."""
 _WITH_RESETS = 16
 """Samples with which it is tried whether a reset does anything."""
+_MOST_STEPS = 3
 _REPLAYED = 64
 """How many of the inputs before the failure are run again, of a model without state."""
 
@@ -246,6 +247,36 @@ def is_right_at_first(evidence: Evidence) -> bool:
     return evidence.alike(made[:1], step.trusted[worst : worst + 1]) and not evidence.alike(
         made[-1:], made[:1]
     )
+
+
+@experiment
+def is_wrong_at_first(evidence: Evidence) -> bool:
+    """A sample is wrong in the first run after the model was loaded, and right in those after it,
+    twice over."""
+    if evidence.model.is_stream or not evidence.board.takes_models:
+        return False
+    sample = evidence.samples[0]
+    (right,) = evidence.oracle[0].attempt(evidence.model, [sample]).outputs()
+    for _ in range(2):
+        evidence.board.load(evidence.model).reload()
+        first, *later = evidence.board.attempt(evidence.model, [sample] * 3).outputs()
+        if evidence.alike([first], [right]) or not evidence.alike(later, [right] * 2):
+            return False
+    return True
+
+
+@experiment
+def steps_for_each_input(evidence: Evidence) -> int:
+    """How many steps the state goes for each input, if that is more than one and explains the
+    outputs; 0 if it does not."""
+    if not evidence.model.is_stream:
+        return 0
+    for count in range(2, _MOST_STEPS + 1):
+        repeated = [sample for sample in evidence.samples for _ in range(count)]
+        made = evidence.oracle[0].attempt(evidence.model, repeated).outputs()
+        if evidence.alike(made[count - 1 :: count], evidence.outputs["board"]):
+            return count
+    return 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pytest_tflm.errors import BoardError, CannotCut, InterpreterError, ModelErr
 from pytest_tflm.model.arithmetic.single import Single
 from pytest_tflm.model.transform.extend import beside, copy_tensor, keep_tensors
 from pytest_tflm.verdict.evidence import Evidence, Fact, OperatorResult, experiment, worst_of
-from pytest_tflm.verdict.kernel_faults import with_another_scale
+from pytest_tflm.verdict.kernel_edits import with_another_scale
 from pytest_tflm.verdict.localise import observed, on_board
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Pair = tuple[NDArray[Any], NDArray[Any]]
 
 
+_VALUES = 3
+"""So many different values that are one value instead are no chance."""
 CHANCE = 0.01
 """What is less probable than this, if as many differences were spread by chance, is a pattern."""
 
@@ -217,3 +219,20 @@ def whole_rows(mask: NDArray[np.bool_]) -> str:
     if run is not None:
         return f"in one run of elements, {run[0]} to {run[1]} in memory's order"
     return f"in {count} of {total} elements, without a pattern"
+
+
+def unfinished(pairs: Sequence[Pair]) -> str:
+    """Whether all elements from one on hold one value, where they should not, and those before are
+    right: in words; empty if not."""
+    ours, theirs = (np.stack([pair[k].ravel() for pair in pairs]) for k in (0, 1))
+    wrong = np.flatnonzero((ours != theirs).any(axis=0))
+    if not len(wrong) or wrong[0] == 0:
+        return ""
+    start, size = int(wrong[0]), ours.shape[1]
+    end, right = ours[:, start:], theirs[:, start:]
+    if (end != end[0, 0]).any() or np.unique(right).size < _VALUES or len(wrong) < _VALUES:
+        return ""
+    return (
+        f"only its first {start} of {size} elements are computed, all behind them hold "
+        f"{end[0, 0]:g}"
+    )

@@ -122,6 +122,33 @@ def running_sum(zero_point: int = 5, begins: int | None = None) -> bytes:
     return model_builders.pack(g.model)
 
 
+def two_variables() -> bytes:
+    """int8 (1, 4) → the sum of it and the two inputs before it, which two resource variables keep →
+    int8, everything of scale 1."""
+    g = model_builders.Graph()
+
+    def code(name: str) -> int:
+        return g.tensor(name, (1, 4), "int8", 1.0, 0)
+
+    x = code("x")
+    handles, kept = [], []
+    for name in "ab":
+        handle = g.tensor(f"handle {name}", (1,), "int32")
+        g.graph.tensors[handle].type = model_builders.schema.TensorType.RESOURCE
+        g.operator("VAR_HANDLE", (), (handle,), "VarHandleOptions", container="", sharedName=name)
+        handles.append(handle)
+        kept.append(code(f"kept {name}"))
+        g.operator("READ_VARIABLE", (handle,), kept[-1:], "ReadVariableOptions")
+    total = x
+    for each in kept:
+        made = code("total")
+        g.operator("ADD", (total, each), (made,), "AddOptions", version=2, potScaleInt16=False)
+        total = made
+    g.operator("ASSIGN_VARIABLE", (handles[0], x), (), "AssignVariableOptions")
+    g.operator("ASSIGN_VARIABLE", (handles[1], kept[0]), (), "AssignVariableOptions")
+    return g.finish((x,), (total,))
+
+
 def averaging(name: str) -> bytes:
     """int8 (1, 6, 6, 3) → AVERAGE_POOL_2D of 2 x 2, or MEAN of rows and columns → int8."""
     g = model_builders.Graph()

@@ -140,6 +140,64 @@ def test_changed_inputs() -> None:
     )
 
 
+def test_a_part_of_the_inputs_of_the_run_before() -> None:
+    mixed = [sample[0].copy() for sample in SAMPLES]
+    for before, each in zip([*ZEROS, *(sample[0] for sample in SAMPLES)], mixed, strict=False):
+        each.reshape(-1)[32:64] = before.reshape(-1)[32:64]
+    same(
+        bad("input-line-stale"),
+        [outputs[0] for outputs in Bench().run_all(CONNECTED, [[each] for each in mixed])],
+    )
+
+
+def test_dithered_inputs() -> None:
+    through(CONNECTED, lambda x: np.minimum(x.astype(int) + odd(x), 127), "input-dithered")
+
+
+def odd(x: np.ndarray) -> np.ndarray:
+    return np.arange(x.size).reshape(x.shape) % 2
+
+
+def test_changed_outputs() -> None:
+    same(bad("output-bit-stuck"), [each | 4 for each in GOOD])
+    half = GOOD[0].size // 2
+    flat = [each.reshape(-1) for each in GOOD]
+    exchanged = [np.concatenate([each[-half:], each[:-half]]) for each in flat]
+    same(bad("halves-exchanged"), [e.reshape(GOOD[0].shape) for e in exchanged])
+    model = MODELS["mixed"]()
+    (real,) = floats(Bench("not-a-number").run_all(model, samples_for(model, 1))[0])
+    assert np.isnan(real.reshape(-1)).tolist() == [True] + [False] * (real.size - 1)
+
+
+def floats(outputs: list[np.ndarray]) -> list[np.ndarray]:
+    found = [each for each in outputs if each.dtype == np.float32]
+    assert found
+    return found
+
+
+def test_the_first_run_is_lost_after_each_load() -> None:
+    bench = Bench("first-run-lost")
+    for _ in range(2):
+        outputs = [each[0] for each in bench.run_all(CONNECTED, SAMPLES)]
+        same(outputs, [np.zeros_like(GOOD[0]), *GOOD[1:]])
+
+
+def test_a_state_that_goes_two_steps() -> None:
+    model, samples = MODELS["svdf"](), samples_for(MODELS["svdf"](), 5)
+    twice = Bench().run_all(model, [each for each in samples for _ in range(2)])
+    assert not differs(Bench("invoke-twice").run_all(model, samples), twice[1::2])
+
+
+def test_drift_and_chance_of_floats() -> None:
+    model, samples = MODELS["mixed"](), samples_for(MODELS["mixed"](), 3)
+    good, drifting, random = (Bench(s).run_all(model, samples) for s in ("", "drift", "random"))
+    for runs, (right, moved) in enumerate(zip(good, drifting, strict=True)):
+        for one, other in zip(floats(right), floats(moved), strict=True):
+            step = abs(one).max() / 128
+            np.testing.assert_allclose(other - one, runs * step, rtol=1e-3, atol=1e-6)
+    assert differs(good, random)
+
+
 def test_reused_inputs() -> None:
     bench = Bench("input-reused")
     same([outputs[0] for outputs in bench.run_all(CONNECTED, SAMPLES)], GOOD)
@@ -234,6 +292,13 @@ def test_weights_lie_where_they_are_said_to() -> None:
     assert abs(stored.astype(int)).max() == 127
     assert weights(b"no model") == []
     assert weights(model_builders.add_int8()) == []
+
+
+def test_an_interrupt_in_each_third_run() -> None:
+    model, samples = MODELS["mixed"](), samples_for(MODELS["mixed"](), 1) * 6
+    good, found = (Bench(spec).run_all(model, samples) for spec in ("", "interrupt"))
+    wrong = [differs([a], [b]) for a, b in zip(good, found, strict=True)]
+    assert wrong == [False, False, True] * 2
 
 
 def test_an_overlap_in_the_arena() -> None:

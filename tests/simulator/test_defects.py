@@ -84,6 +84,31 @@ SHOWN = {
     "right-edge": "conv depthwise",
     "parameters-kept": "",
     "minimum-lost": "tcn connected connected16 deep add mixed chain",
+    "input-line-stale": "tcn conv depthwise connected connected16 deep mixed",
+    "input-dithered": "tcn conv depthwise connected connected16 deep add mixed split pad",
+    "output-bit-stuck": "tcn conv depthwise connected connected16 deep add mixed chain split pad"
+    " svdf",
+    "halves-exchanged": "conv depthwise connected connected16 deep add mixed chain split pad",
+    "not-a-number": "mixed",
+    "first-run-lost": "tcn conv depthwise connected connected16 deep add mixed chain split pad",
+    "invoke-twice": "svdf",
+    "interrupt": "mixed",
+    "copy-rounded-down": "tcn",
+    "output-limited:100": "tcn conv",
+    "accumulator-kept": "tcn conv depthwise connected connected16 deep add mixed chain split pad"
+    " svdf",
+    "average-by-shift": "",
+    "operand-twice": "tcn add mixed",
+    "padding-repeated": "conv depthwise",
+    "output-wraps": "conv depthwise connected connected16 deep",
+    "multiplier-truncated": "",
+    "activation-6": "conv",
+    "softmax-beta": "",
+    "next-bias": "tcn conv depthwise connected connected16 deep",
+    "weights-shifted": "tcn conv depthwise connected connected16 deep",
+    "parameters-last": "tcn",
+    "variables-shared": "",
+    "variables-halved": "",
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import model_builders
+import network_models
 import numpy as np
 import pytest
 
@@ -27,6 +29,7 @@ from simulator.bad_boards import (
     samples_for,
     softmax,
     split,
+    two_variables,
 )
 
 
@@ -305,6 +308,130 @@ def test_a_truncated_bias() -> None:
         assert sums is not None
         np.testing.assert_array_equal(bad, how.codes(sums - lost))
         assert (good != bad).any()
+
+
+def test_codes_that_wrap_around() -> None:
+    model = convolution("FULLY_CONNECTED")
+    single, how = of_sums(model)
+    wrapped = 0
+    for sample, good, bad in pairs(model, "output-wraps"):
+        sums = accumulators(single, sample)
+        assert sums is not None
+        wide = replace(how, lowest=-(1 << 20), highest=1 << 20, dtype=np.dtype(np.int32))
+        codes = np.maximum(wide.codes(sums), -128)
+        np.testing.assert_array_equal(bad, codes.astype(np.int8))
+        wrapped += int((good != bad).sum())
+    assert wrapped
+
+
+def test_a_multiplier_of_16_bits() -> None:
+    model = convolution("FULLY_CONNECTED", channels=2048, batch=1)
+    single, how = of_sums(model)
+    narrow = replace(how, multipliers=how.multipliers >> 15 << 15)
+    for sample, _, bad in pairs(model, "multiplier-truncated"):
+        sums = accumulators(single, sample)
+        assert sums is not None
+        np.testing.assert_array_equal(bad, narrow.codes(sums))
+
+
+def test_constants_of_neighbours() -> None:
+    model = convolution("FULLY_CONNECTED", channels=2048, batch=1)
+    for spec, place in (("next-bias", 2), ("weights-shifted", 1)):
+        table = model_builders.unpack(model)
+        graph = table.subgraphs[0]
+        buffer = table.buffers[graph.tensors[graph.operators[0].inputs[place]].buffer]
+        width = 4 if place == 2 else 1
+        buffer.data = np.roll(np.asarray(buffer.data, np.uint8), -width)
+        samples = samples_for(model)
+        right = Bench().run_all(model_builders.pack(table), samples)
+        assert not differs(Bench(spec).run_all(model, samples), right)
+
+
+def test_an_operand_twice() -> None:
+    for sample, _, bad in pairs(model_builders.add_int8((1, 64)), "operand-twice"):
+        twice = Bench().run_all(model_builders.add_int8((1, 64)), [[sample[0], sample[0]]])
+        np.testing.assert_array_equal(bad, twice[0][0])
+
+
+def test_padding_that_is_repeated() -> None:
+    model = convolution("CONV_2D", zero_point=0)
+    valid = model_builders.unpack(model)
+    graph = valid.subgraphs[0]
+    window = Single(model_from_bytes(model)).window
+    assert window is not None
+    edges = [(0, 0), *zip(window.before, window.after, strict=True), (0, 0)]
+    valid.subgraphs[0].operators[0].builtinOptions.padding = 1
+    x = graph.tensors[graph.operators[0].inputs[0]]
+    x.shape = [size + sum(edge) for size, edge in zip(x.shape, edges, strict=True)]
+    for sample, good, bad in pairs(model, "padding-repeated"):
+        wide = [[np.pad(sample[0], edges, "edge")]]
+        (right,) = Bench().run_all(model_builders.pack(valid), wide)
+        np.testing.assert_array_equal(bad, right[0])
+        assert (good != bad).any()
+
+
+def test_other_activations_and_betas() -> None:
+    model, other = convolution("CONV_2D", activation=1), convolution("CONV_2D", activation=3)
+    samples = samples_for(model)
+    assert not differs(
+        Bench("activation-6").run_all(model, samples), Bench().run_all(other, samples)
+    )
+    samples = samples_for(softmax(0.1))
+    assert not differs(
+        Bench("softmax-beta").run_all(softmax(0.1), samples),
+        Bench().run_all(softmax(0.1, beta=2.0), samples),
+    )
+
+
+def test_outputs_that_are_not_complete() -> None:
+    for _, good, bad in pairs(convolution("CONV_2D"), "output-limited:50"):
+        zero_point = of_sums(convolution("CONV_2D"))[1].zero_point
+        np.testing.assert_array_equal(bad.ravel()[:50], good.ravel()[:50])
+        assert (bad.ravel()[50:] == zero_point).all()
+
+
+def test_an_average_by_shift() -> None:
+    for _, good, bad in pairs(averaging("MEAN"), "average-by-shift"):
+        np.testing.assert_array_equal(bad, np.rint((good + 7) * 36 / 64) - 7)
+
+
+def test_what_a_kernel_keeps_of_its_run_before() -> None:
+    model = model_builders.add_int8((1, 64))
+    samples = samples_for(model)
+    good, found = (Bench(s).run_all(model, samples) for s in ("", "accumulator-kept"))
+    np.testing.assert_array_equal(found[0][0], good[0][0])
+    for before, right, bad in zip(good, good[1:], found[1:], strict=False):
+        kept = (before[0].astype(int) - 1) >> 2  # the zero point is 1
+        np.testing.assert_array_equal(bad[0], clipped(right[0].astype(int) + kept))
+
+
+def test_operators_with_the_parameters_of_the_last() -> None:
+    model = network_models.image_network()
+    samples = samples_for(model)
+    good, found = (Bench(s).run_all(model, samples) for s in ("", "parameters-last:CONV_2D"))
+    assert differs(good, found)
+    one = convolution("CONV_2D")
+    assert not differs(
+        Bench("parameters-last:CONV_2D").run_all(one, samples_for(one)),
+        Bench().run_all(one, samples_for(one)),
+    )
+
+
+def test_variables_in_one_memory_and_half_of_them() -> None:
+    rows = [[np.full((1, 4), value, np.int8)] for value in (1, 2, 4, 8)]
+    sums = {
+        "": [1, 3, 7, 14],
+        "variables-shared": [1, 2, 4, 8],  # the second is assigned last, and was 0
+        "variables-halved": [1, 3, 7, 14],
+    }
+    for spec, expected in sums.items():
+        found = [
+            outputs[0].ravel().tolist() for outputs in Bench(spec).run_all(two_variables(), rows)
+        ]
+        firsts = [each[0] for each in found]
+        assert firsts == expected, spec
+        seconds = [1, 2, 4, 8] if spec == "variables-halved" else expected
+        assert [each[3] for each in found] == seconds, spec
 
 
 def test_a_wrong_scale() -> None:

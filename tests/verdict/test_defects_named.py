@@ -14,7 +14,7 @@ from pytest_tflm.model.graph import pack, unpack
 from pytest_tflm.simulator.defects.catalogue import DEFECTS
 from pytest_tflm.verdict.lines import verdict_lines
 from tests.runtime.state_models import svdf
-from tests.simulator.bad_boards import averaging, convolution
+from tests.simulator.bad_boards import averaging, convolution, two_variables
 
 FOUND_ELSEWHERE = {
     "crash": "an error with a name (tests/command), and no verdict",
@@ -45,6 +45,18 @@ WHOLE = {
     "weight-changed": lambda: network_models.long_chain(12),
     "arena-overlap": network_models.image_network,
     "other-model": network_models.image_network,
+    "input-line-stale": network_models.image_network,
+    "input-dithered": network_models.image_network,
+    "output-bit-stuck": network_models.image_network,
+    "halves-exchanged": network_models.image_network,
+    "not-a-number": network_models.float_dense,
+    "first-run-lost": network_models.image_network,
+    "invoke-twice": svdf,
+    "interrupt": network_models.image_network,
+    "accumulator-kept": network_models.image_network,
+    "parameters-last": network_models.image_network,
+    "variables-shared": two_variables,
+    "variables-halved": two_variables,
 }
 """What is seen in the outputs of the whole model."""
 
@@ -73,6 +85,8 @@ KERNELS = {
     "wrong-scale": ("ADD", (2,)),
     "permuted": ("CONV_2D", (0, 3)),
     "right-edge": ("DEPTHWISE_CONV_2D", (1,)),
+    "padding-repeated": ("CONV_2D", (0, 3)),
+    "activation-6": ("CONV_2D", (0, 3)),
 }
 """Of one operator type in a network: the type, and which operators are of it."""
 
@@ -122,13 +136,28 @@ PATTERNS = {
     "permuted": (model_builders.conv_2d, "its channels are rotated by one"),
     "off-by-one": (model_builders.conv_2d, "+1 LSB off"),
     "bias-lost": (lambda: convolution("CONV_2D"), "without its bias"),
+    "output-wraps": (network_models.image_network, "beyond 8 bits wrapped around"),
+    "next-bias": (network_models.image_network, "with the bias of the next channel"),
+    "weights-shifted": (network_models.image_network, "read from +1 element on"),
+    "operand-twice": (network_models.image_network, "its first input in the place of the second"),
+    "average-by-shift": (lambda: averaging("MEAN"), "0.562 times the right one"),
+    "softmax-beta": (lambda: network_models.image_network(softmax=True), "with twice its beta"),
+    "output-limited:100": (
+        network_models.image_network,
+        "only its first 100 of 320 elements are computed, all behind them hold -100",
+    ),
+    "copy-rounded-down:RESHAPE": (
+        lambda: network_models.image_network(channels=5, size=6),
+        "only its first 48 of 54 elements are computed",
+    ),
 }
 """What the wrong elements of a kernel have in common, in the words of the verdict."""
 
 
 def test_there_is_a_case_for_every_defect() -> None:
     others = {"lost-version", "only-first-operator", "input-reused", "one-element"}
-    others |= {"parameters-kept", *ALIKE, *PATTERNS}
+    others |= {"parameters-kept", "multiplier-truncated", *ALIKE}
+    others |= {name.split(":")[0] for name in PATTERNS}
     assert set(DEFECTS) == {*WHOLE, *KERNELS, *SINGLE, *others, *FOUND_ELSEWHERE}
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.model import accessors
-from pytest_tflm.simulator.defects import firmware, kernel_arithmetic, kernel_outputs, memory
+from pytest_tflm.simulator.defects import (
+    firmware,
+    inputs,
+    kernel_inputs,
+    kernel_outputs,
+    kernel_parameters,
+    kernel_sums,
+    memory,
+    outputs,
+)
 from pytest_tflm.simulator.defects.operators import PlannedEngine
 from pytest_tflm.simulator.defects.registry import DECLARED, Chosen, Defect
 
@@ -16,7 +25,19 @@ if TYPE_CHECKING:
 
     from pytest_tflm.simulator.engine.base import SimulatedEngine
 
-_MODULES = [each.__name__ for each in (firmware, memory, kernel_outputs, kernel_arithmetic)]
+_MODULES = [
+    each.__name__
+    for each in (
+        outputs,
+        inputs,
+        firmware,
+        memory,
+        kernel_outputs,
+        kernel_inputs,
+        kernel_sums,
+        kernel_parameters,
+    )
+]
 """Where defects are declared, in the order of the table."""
 
 DEFECTS = {

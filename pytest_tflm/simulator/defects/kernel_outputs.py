@@ -9,7 +9,7 @@ import numpy as np
 from pytest_tflm.model.arithmetic.accumulators import accumulators, windows
 from pytest_tflm.model.arithmetic.requantise import requantisation
 from pytest_tflm.simulator.defects.registry import CODED, SUMMING, WINDOWED, kernel_defect
-from pytest_tflm.simulator.defects.wrapper import CODES, moved
+from pytest_tflm.simulator.defects.wrapper import CODES, end_zeroed, moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _EDGES = "operators with outputs of 3 or 4 dimensions, of more than one row or column"
 
 _SCRATCH = 16  # elements
+_BLOCK = 16  # bytes
+_COPYING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "CONCATENATION")
 _OUTSIDE = 1 << 20  # no code of any type
 _LARGE = 1 << 23
 
@@ -288,5 +290,82 @@ def _max_for_average(kernel: Kernel, number: int) -> Run | None:
             axes = tuple(range(levels.ndim)) if over is None else tuple(int(i) for i in over.flat)
             largest = np.max(levels, axis=axes).reshape(output.shape)
         return moved(output, np.rint(largest * ratio) + zero_point - output)
+
+    return kernel.changed(change)
+
+
+@kernel_defect(
+    "copy-rounded-down",
+    says="only whole blocks of 16 bytes are copied, the bytes behind them are 0",
+    shows="RESHAPE, SQUEEZE, EXPAND_DIMS, CONCATENATION whose outputs are no multiple of 16 bytes",
+)
+def _copy_rounded_down(kernel: Kernel, number: int) -> Run | None:
+    single = kernel.single
+    rest = [np.dtype(each.dtype).itemsize * each.size % _BLOCK for each in single.outputs]
+    if single.name not in _COPYING or not any(rest):
+        return None
+    return kernel.changed(lambda output, inputs: end_zeroed(output, output.nbytes % _BLOCK))
+
+
+@kernel_defect(
+    "output-limited",
+    says="only the first 1024 output elements are computed, the others are at the zero point",
+    shows=f"{CODED}, of more elements",
+    number=1024,
+    number_is="how many elements",
+    numbers=range(1, 1 << 24),
+)
+def _output_limited(kernel: Kernel, number: int) -> Run | None:
+    if not any(each.size > number for each in kernel.single.outputs):
+        return None
+    zero_point = kernel.single.outputs[0].zero_point or 0
+
+    def change(output: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
+        changed: NDArray[Any] = output.copy()
+        changed.reshape(-1)[number:] = zero_point
+        return changed
+
+    return kernel.changed(change)
+
+
+@kernel_defect(
+    "accumulator-kept",
+    says="a quarter of what the kernel computed in its run before is added",
+    cause="nondeterministic-board",
+    shows=CODED,
+)
+def _accumulator_kept(kernel: Kernel, number: int) -> Run | None:
+    zero_point = kernel.single.outputs[0].zero_point or 0
+    before: dict[tuple[int, ...], NDArray[np.int64]] = {}
+
+    def change(output: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
+        levels = output.astype(np.int64) - zero_point
+        kept = before.get(output.shape)
+        before[output.shape] = levels
+        return output if kept is None else moved(output, kept >> 2)
+
+    return kernel.changed(change)
+
+
+@kernel_defect(
+    "average-by-shift",
+    says="sums are divided by the next higher power of two in place of their number",
+    shows="AVERAGE_POOL_2D, MEAN over a number that is no power of two",
+)
+def _average_by_shift(kernel: Kernel, number: int) -> Run | None:
+    single = kernel.single
+    source, output = single.inputs[0] if single.inputs else None, single.outputs[0]
+    window = single.window
+    if source is None or single.name not in ("AVERAGE_POOL_2D", "MEAN"):
+        return None
+    count = source.size // output.size if window is None else window.size[0] * window.size[1]
+    power = 1 << (count - 1).bit_length()
+    if power == count:
+        return None
+    zero_point = output.zero_point or 0
+
+    def change(output: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
+        levels = output.astype(np.int64) - zero_point
+        return moved(output, np.rint(levels * count / power).astype(np.int64) - levels)
 
     return kernel.changed(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pytest_tflm.model import accessors, model_from_bytes
 from pytest_tflm.model.arithmetic.requantise import ACCUMULATING
 from pytest_tflm.simulator.defects.link import Frames, OtherModelSaid, input_altered
 from pytest_tflm.simulator.defects.registry import DefectiveEngine, defect, plan_defect
+from pytest_tflm.simulator.defects.variables import Variables
 from pytest_tflm.simulator.defects.wrapper import CODES, end_zeroed
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.simulator.defects.operators import Plan
     from pytest_tflm.simulator.defects.registry import Chosen
+    from pytest_tflm.simulator.defects.variables import Variable
     from pytest_tflm.simulator.engine.base import Loaded, SimulatedEngine
 
 _GOOD = 4096  # bytes of memory that are good, from the model's first on
@@ -169,18 +172,49 @@ class _InputAltered(DefectiveEngine):
     shows="models of more than one operator",
 )
 def _arena_overlap(plan: Plan) -> None:
-    model = plan.model
+    found = _in_the_middle(plan.model)
+    if found is None:
+        return
+    middle, made = found
+
+    def overwrite(tensors: dict[int, NDArray[Any]]) -> None:
+        if (array := tensors.get(made)) is not None:
+            tensors[made] = end_zeroed(array, -(-array.nbytes // 4))
+
+    plan.after(middle, overwrite)
+
+
+def _in_the_middle(model: Model) -> tuple[int, int] | None:
+    """An operator near the model's middle, not the last, and the tensor of codes that it makes."""
     count = len(model.operators)
     for middle in sorted(range(count - 1), key=lambda k: abs(2 * k - count + 2)):
         made = model.operators[middle].outputs[:1]
         if made and model.tensors[made[0]].dtype in CODES:
-            break
-    else:
+            return middle, made[0]
+    return None
+
+
+@plan_defect(
+    "interrupt",
+    says="in each third run bit 6 of one element of a tensor in the middle of the model is"
+    " inverted, as by an interrupt that writes there",
+    cause="nondeterministic-board",
+    shows="models of more than one operator",
+)
+def _interrupt(plan: Plan) -> None:
+    found = _in_the_middle(plan.model)
+    if found is None:
         return
+    middle, made = found
+    runs = itertools.count(1)
 
     def overwrite(tensors: dict[int, NDArray[Any]]) -> None:
-        if (array := tensors.get(made[0])) is not None:
-            tensors[made[0]] = end_zeroed(array, -(-array.nbytes // 4))
+        array = tensors.get(made)
+        if next(runs) % 3 or array is None:
+            return
+        data = bytearray(array.tobytes())
+        data[len(data) // 2] ^= 1 << 6
+        tensors[made] = np.frombuffer(data, array.dtype).reshape(array.shape)
 
     plan.after(middle, overwrite)
 
@@ -239,3 +273,48 @@ def _live_at_once(model: Model) -> tuple[int, int, int] | None:
                 return each.index, used[-1], later
         made += [i for i in each.outputs if model.tensors[i].dtype in CODES]
     return None
+
+
+class _Shared(Variables):
+    """All variables are one piece of memory."""
+
+    _memory = b""
+
+    def reset(self) -> None:
+        super().reset()
+        self._memory = b""
+
+    def read(self, variable: Variable) -> bytes:
+        initial = super().read(variable)
+        return self._memory[: len(initial)] + initial[len(self._memory) :]
+
+    def write(self, variable: Variable, data: bytes) -> None:
+        self._memory = data + self._memory[len(data) :]
+
+
+class _Halved(Variables):
+    """The second half of what is assigned to a variable is not kept."""
+
+    def write(self, variable: Variable, data: bytes) -> None:
+        half = -(-len(data) // 2)
+        super().write(variable, data[:half] + super().read(variable)[half:])
+
+
+@plan_defect(
+    "variables-shared",
+    says="all resource variables of a model are one piece of memory",
+    cause="state-operators",
+    shows="models with several resource variables",
+)
+def _variables_shared(plan: Plan) -> None:
+    plan.variables = _Shared
+
+
+@plan_defect(
+    "variables-halved",
+    says="of what is assigned to a resource variable only the first half is kept",
+    cause="state-operators",
+    shows="models with resource variables",
+)
+def _variables_halved(plan: Plan) -> None:
+    plan.variables = _Halved

@@ -78,14 +78,22 @@ class _Tflm:
 
 
 class Kernel:
-    """An operator, cut out; ``ordinal`` counts those of its type in the model, from 0.
+    """An operator, cut out; ``ordinal`` counts those of its type in the model, from 0, and
+    ``find_last`` finds the last of them.
 
     ``run`` computes it: TFLM's kernel, until a defect is put there.
     """
 
-    def __init__(self, cut: Cut, ordinal: int, start: Callable[[bytes, int], Run]) -> None:
+    def __init__(
+        self,
+        cut: Cut,
+        ordinal: int,
+        start: Callable[[bytes, int], Run],
+        find_last: Callable[[], Kernel],
+    ) -> None:
         self.cut = cut
         self.ordinal = ordinal
+        self._find_last = find_last
         self.single = Single(cut.model)
         self.run: Run = lambda arrays: self._tflm(arrays)
         self.is_bad = False
@@ -114,6 +122,11 @@ class Kernel:
 
         return run
 
+    @property
+    def last(self) -> Kernel:
+        """The last operator of its type in the model, perhaps itself. May raise CannotCut."""
+        return self._find_last()
+
     @cached_property
     def _tflm(self) -> Run:
         # Only started where a defect needs it.
@@ -134,6 +147,8 @@ class Plan:
         self._changes: dict[int, Step] = {}
         self._started: list[_Tflm] = []
         self._variables: Variables | None = None
+        self.variables: type[Variables] = Variables
+        """How the model's resource variables behave; Variables is as in TFLM."""
         self._steps: list[Step] = []
 
     def kernel(self, index: int) -> Kernel:
@@ -141,8 +156,10 @@ class Plan:
         CannotCut."""
         if index not in self._kernels:
             cut = cut_operator(self.model, index)
-            names = [operator.name for operator in self.model.operators[:index]]
-            self._kernels[index] = Kernel(cut, names.count(cut.operator.name), self._start)
+            alike = [o.index for o in self.model.operators if o.name == cut.operator.name]
+            self._kernels[index] = Kernel(
+                cut, alike.index(index), self._start, lambda: self.kernel(alike[-1])
+            )
         return self._kernels[index]
 
     def after(self, index: int, change: Step) -> None:
@@ -155,7 +172,8 @@ class Plan:
         Raises CannotCut.
         """
         bad = {index: each for index, each in self._kernels.items() if each.is_bad}
-        if not bad and not self._changes:
+        has_own = any(each.name in OPERATORS for each in self.model.operators)
+        if not bad and not self._changes and (self.variables is Variables or not has_own):
             return False
         first = 0
         for operator in self.model.operators:
@@ -164,7 +182,7 @@ class Plan:
                 self._add_good(first, index - 1)
                 first = index + 1
             if is_own:
-                self._variables = self._variables or Variables(self.model)
+                self._variables = self._variables or self.variables(self.model)
                 self._steps.append(self._variables.step(operator))
             elif index in bad:
                 self._add(bad[index].cut, bad[index].run)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pytest_tflm.model.tensor import Operator
 
     Tensors = dict[int, NDArray[Any]]
+    Variable = tuple[Any, Any]
+    """Its container and its name."""
+
     Step = Callable[[Tensors], None]
     """Computes some tensors from others, by their indices in the whole model."""
 
@@ -36,9 +39,9 @@ class Variables:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._table = unpack(model.data)
-        self._values: dict[tuple[Any, Any], bytes] = {}
-        self._handles: dict[tuple[int, int], tuple[Any, Any]] = {}
-        self._initial: dict[tuple[Any, Any], bytes] = {}
+        self._values: dict[Variable, bytes] = {}
+        self._handles: dict[tuple[int, int], Variable] = {}
+        self._initial: dict[Variable, bytes] = {}
 
     def reset(self) -> None:
         """Put all variables back, as TFLM's Reset does."""
@@ -68,7 +71,7 @@ class Variables:
             shape, dtype = tuple(made.shape), np.dtype(DTYPES[made.type].name)
 
             def read(held: Tensors) -> None:
-                data = self._values[variable]
+                data = self.read(variable)
                 held[outputs[0]] = np.frombuffer(data, dtype).reshape(shape).copy()
 
             return read
@@ -83,11 +86,19 @@ class Variables:
         def assign(held: Tensors) -> None:
             given = held.get(inputs[1])
             if constant is not None:
-                self._values[variable] = constant
+                self.write(variable, constant)
             elif given is not None:
-                self._values[variable] = given.tobytes()
+                self.write(variable, given.tobytes())
 
         return assign
+
+    def read(self, variable: Variable) -> bytes:
+        """What a variable holds."""
+        return self._values[variable]
+
+    def write(self, variable: Variable, data: bytes) -> None:
+        """A variable holds these bytes now, as many as it has."""
+        self._values[variable] = data
 
     def _once(self, graph: int) -> Step:
         names = accessors.builtin_names()

@@ -73,7 +73,11 @@ class EngineWrapper:
 
 
 def moved(array: NDArray[Any], by: NDArray[Any] | int) -> NDArray[Any]:
-    """An array of codes, moved by so many LSBs and saturated. Of another type, it is unchanged."""
+    """An array of codes, moved by so many LSBs and saturated; of float32, moved by so many 128ths
+    of its largest magnitude, or of 1 if that is 0. Of another type, it is unchanged."""
+    if array.dtype == np.float32:
+        largest = float(np.abs(array).max(initial=0.0))
+        return (array + np.asarray(by) * ((largest or 1.0) / 128)).astype(np.float32)
     if array.dtype.name not in CODES:
         return array
     limits = np.iinfo(array.dtype)
@@ -96,3 +100,9 @@ def end_zeroed(array: NDArray[Any], count: int) -> NDArray[Any]:
     data = bytearray(array.tobytes())
     data[len(data) - count :] = bytes(count)
     return np.frombuffer(data, array.dtype).reshape(array.shape)
+
+
+def wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The lowest bits of integers, the highest of those as the sign."""
+    half = 1 << (bits - 1)
+    return ((values + half) & (2 * half - 1)) - half

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 from pytest_tflm.errors import TflmError
 
 # In this order, which is that of the catalogue within a stage.
-from pytest_tflm.verdict.causes import board, hosts, kernels, link, model
+from pytest_tflm.verdict.causes import (
+    board,
+    hosts,
+    kernels,
+    link,
+    memory,
+    model,
+    outputs,
+    repeats,
+)
 from pytest_tflm.verdict.causes.cause import (
     BOARD_STAGES,
     CATALOGUE,
@@ -33,7 +42,7 @@ if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence, Step
 
 __all__ = ["CATALOGUE", "Accusation", "accusations", "page_of"]
-_MODULES = (board, hosts, kernels, link, model)
+_MODULES = (board, hosts, kernels, link, memory, model, outputs, repeats)
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ def _unknown(evidence: Evidence) -> Iterator[Match]:
     return iter(())  # what is left, see accusations()
 
 
+_OF_WEIGHTS = ("sparse-weights", "hybrid-model")
 _UNKNOWN_OF = ("determinism", "board", "tflm", "resolver", "samples")
 
 
@@ -120,12 +130,20 @@ class _Search:
             if each.stage != stage:
                 continue
             with _breaking(evidence):
-                matches = list(each.test(evidence))
+                matches = [m for m in each.test(evidence) if not self._is_the_files(stage, m)]
                 found += [(each, match) for match in matches]
                 if not matches and stage in BOARD_STAGES:
                     evidence.excluded.append(each.name)
         self.found += found
         return found
+
+    def _is_the_files(self, stage: Stage, match: Match) -> bool:
+        """The operators accused work on weights that the file stores as TFLM does not read them: no
+        kernel is to blame."""
+        if stage != Stage.HOSTS or not match.operators:
+            return False
+        named = {k for each, m in self.found if each.name in _OF_WEIGHTS for k in m.operators}
+        return named.issuperset(match.operators)
 
     def board(self) -> None:
         """Why the board's outputs are not those of host TFLM."""

@@ -128,7 +128,7 @@ def _between_models(evidence: Evidence, result: OperatorResult) -> str | None:
 def _scratch(evidence: Evidence, result: OperatorResult) -> str | None:
     mask = positions.difference_mask(result.pairs())
     found = None if mask is None else positions.one_run(mask)
-    if found is None or found[1] - found[0] < 3:
+    if found is None or found[1] - found[0] < 3 or positions.unfinished(result.pairs()):
         return None
     first, last = found
     flat = [ours.ravel()[first : last + 1] for ours, _ in result.pairs()]
@@ -221,6 +221,8 @@ def _pattern(result: OperatorResult, mask: NDArray[np.bool_]) -> str | None:
     output = result.cut.model.outputs[0] if result.cut is not None else None
     if len(pairs) > 1 and all(same((ours,), (pairs[0][0],)) for ours, _ in pairs):
         return "its output does not depend on its input"
+    if unfinished := positions.unfinished(pairs):
+        return unfinished
     if (found := positions.channels(mask)) and (words := _channels(result, found)):
         return words
     if found and len(found) <= 16:
