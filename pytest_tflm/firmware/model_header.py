@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import OperatorMissing
 from pytest_tflm.firmware.boards import sources
+from pytest_tflm.model.lint import no_kernel
 
 if TYPE_CHECKING:
     from pytest_tflm.model import Model
@@ -35,9 +36,11 @@ def registrations(model: Model) -> tuple[tuple[str, str], ...]:
     used, known = model.operator_names, members()
     missing = [name for name in used if name not in known]
     if missing:
+        whats = dict.fromkeys(no_kernel(name) for name in missing)
         raise OperatorMissing(
-            f"{model.name} uses {', '.join(missing)}, which TFLM does not have. Change the model,"
-            " or register a kernel of your own in a project made without --model"
+            f"{model.name} uses {', '.join(missing)}, which TFLM does not have: "
+            + "; ".join(f"{what}. To do: {remedy}" for what, remedy in whats)
+            + ". A kernel of your own is registered in a project made without --model"
         )
     return tuple((name, known[name]) for name in used)
 

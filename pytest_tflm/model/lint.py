@@ -137,7 +137,7 @@ def _missing_operators(model: Model, operators: Collection[str]) -> Iterator[Fin
         if name not in operators:
             users = [operator for operator in model.operators if operator.name == name]
             where = f"{_at(users[0])}{_and_more(len(users))}" if users else f"{name} in a subgraph"
-            sentence, remedy = _no_kernel(name)
+            sentence, remedy = no_kernel(name)
             yield Finding(
                 "missing-operator",
                 ERROR,
@@ -147,7 +147,7 @@ def _missing_operators(model: Model, operators: Collection[str]) -> Iterator[Fin
             )
 
 
-def _no_kernel(name: str) -> tuple[str, str]:
+def no_kernel(name: str) -> tuple[str, str]:
     """What it means that there is no kernel for this operator, and what to do."""
     if name == "ethos-u":
         return (

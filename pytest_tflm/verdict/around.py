@@ -210,7 +210,8 @@ def changed(evidence: Evidence) -> Changed | None:
         return None
     if (found := _by_map(evidence, copy) or _by_offsets(evidence, copy)) is not None:
         return found
-    return Changed("inputs or outputs", copy.map or copy.offset_words or copy.order_words, False)
+    words = copy.map or copy.offset_words or copy.order_words or copy.place_words
+    return Changed("inputs or outputs", words, False)
 
 
 def _by_map(evidence: Evidence, copy: Copied) -> Changed | None:
@@ -322,6 +323,8 @@ class Copied:
     @property
     def is_constant(self) -> bool:
         """What comes back does not depend on what is sent."""
+        if all(same((each,), self.sent[:1]) for each in self.sent):
+            return False  # nobody knows
         return all(same((each,), self.got[:1]) for each in self.got)
 
     @property
@@ -399,6 +402,18 @@ class Copied:
         return f"elements are in another order: what comes first are elements {shown} …"
 
     @property
+    def place_words(self) -> str:
+        """Which elements come back changed; empty if (nearly) all do."""
+        sent, got = (np.stack([each.ravel() for each in row]) for row in (self.sent, self.got))
+        wrong = np.flatnonzero((sent != got).any(axis=0))
+        if 2 * len(wrong) > sent.shape[1]:
+            return ""
+        which = f"element {wrong[0]}" if len(wrong) == 1 else f"elements {wrong[0]} to {wrong[-1]}"
+        held = np.unique(got[:, wrong])
+        what = f" and hold{'s' * (len(wrong) == 1)} {held[0]:g}" if len(held) == 1 else ""
+        return f"only {which} of {sent.shape[1]} differ{'s' * (len(wrong) == 1)}{what}"
+
+    @property
     def limits(self) -> tuple[int, int] | None:
         """The codes that it is clipped to."""
         return clipped([(g,) for g in self.got], [(s,) for s in self.sent])
@@ -445,8 +460,7 @@ def copied(evidence: Evidence) -> Copied | None:
     step = evidence.step("board")
     worst = chosen(evidence, step)[:2] if step is not None else [0, 1]
     sent = [np.asarray(evidence.samples[i][0]) for i in worst if i < len(evidence.samples)]
-    if tensor.dtype in ("int8", "uint8", "int16", "int32"):
-        sent += _patterns(tensor)
+    sent += _patterns(tensor)
     found = None
     for operator in _COPIES:
         try:
@@ -464,7 +478,12 @@ def copied(evidence: Evidence) -> Copied | None:
 
 def _patterns(tensor: Tensor) -> list[NDArray[Any]]:
     """Inputs in which each code occurs, and no two elements are alike in all of them (as far as
-    65 536 elements can be told apart)."""
+    65 536 elements can be told apart); of floats, random ones."""
+    if tensor.dtype == "float32":
+        rng = np.random.default_rng(0)
+        return [rng.normal(0, 1, tensor.shape).astype(np.float32) for _ in range(3)]
+    if tensor.dtype not in ("int8", "uint8", "int16", "int32"):
+        return []
     place = np.arange(tensor.size, dtype=np.int64)
     rows = [place, (place >> 8) + 3 * place, np.random.default_rng(0).permutation(place) * 7]
     return [row.reshape(tensor.shape).astype(tensor.dtype) for row in rows]

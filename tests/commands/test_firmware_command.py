@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import model_builders
 import pytest
 
 from pytest_tflm.firmware.boards import BOARDS, PROOFS
@@ -56,6 +57,18 @@ def test_what_cannot_be_written_is_said_and_nothing_is_there(inner, words, messa
     done = inner.pytest_tflm("firmware", *words)
     assert done.status == 1
     says(done, f"pytest-tflm: {message}")
+    assert not (inner.directory / "fw").exists()
+
+
+def test_an_operator_without_a_kernel_is_told_with_the_converters_flag(inner, model_file):
+    from tests.model import odd_models
+
+    table = model_builders.unpack(odd_models.custom(large=False))
+    table.operatorCodes[1].customCode = "FlexErf"
+    flex = model_file("flex.tflite", model_builders.pack(table))
+    done = inner.pytest_tflm("firmware", "mps2", "-o", "fw", "--model", flex)
+    assert done.status == 1
+    says(done, "flex.tflite uses FlexErf, which TFLM does not have", "SELECT_TF_OPS")
     assert not (inner.directory / "fw").exists()
 
 
