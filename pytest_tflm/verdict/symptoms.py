@@ -86,7 +86,15 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         "nondeterministic-board",
         "drifting-outputs",
         "state-not-reset",
+        "first-run",
         "not-seen-again",
+    ),
+    "The first inference is wrong, and later ones are right": ("first-run",),
+    "A model with state is wrong, and others are right": (
+        "state-advances",
+        "state-not-reset",
+        "state-operators",
+        "tflm-and-tflite-differ",
     ),
     "The first inference is right, and later ones are wrong": (
         "set-up-once",

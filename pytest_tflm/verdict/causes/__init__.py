@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_tflm.errors import TflmError
-
-# In this order, which is that of the catalogue within a stage.
 from pytest_tflm.verdict.causes import (
     board,
     hosts,
@@ -96,6 +94,9 @@ def _unknown(evidence: Evidence) -> Iterator[Match]:
 
 
 _OF_WEIGHTS = ("sparse-weights", "hybrid-model")
+for _each in sorted(CATALOGUE.values(), key=lambda each: each.stage):
+    CATALOGUE[_each.name] = CATALOGUE.pop(_each.name)  # in the order in which they are looked for
+
 _UNKNOWN_OF = ("determinism", "board", "tflm", "resolver", "samples")
 
 
