@@ -31,6 +31,14 @@ LINES: tuple[tuple[str, int | str], ...] = (
 )
 TURNAROUNDS = (0, 1, 6, 16)
 """Milliseconds."""
+NETWORK = (
+    (115200, 50, 4096),
+    (115200, 100, 4096),
+    (460800, 50, 4096),
+    (921600, 50, 4096),
+    (921600, 50, 8192),
+)
+"""A serial port behind a network: baud, milliseconds of one round trip, the board's window."""
 INPUT_BYTES = 1000
 SIZES = {"window": 4096, "largest_frame": 2048, "reply_store": 4096}
 """The board, as the simulator's by default: it announces 4 KB of receive buffer."""
@@ -113,6 +121,23 @@ def share_of_lines(count: int) -> list[dict[str, Any]]:
             ratio = ours["bytes_per_second"] / theirs["bytes_per_second"]
             row = {"line": name, "turnaround_ms": turnaround, "link": ours, "rival": theirs}
             rows.append(row | {"ratio": ratio})
+    return rows
+
+
+def over_a_network(count: int) -> list[dict[str, Any]]:
+    """Each line of ``NETWORK``, this link and the rival."""
+    from link_ends import Core, RivalBoard, rival
+    from paced_line import Wire
+
+    samples = made(count)
+    rows = []
+    for baud, round_trip, window in NETWORK:
+        board = Core(INPUT_BYTES, **(SIZES | {"window": window, "reply_store": window}))
+        ours = measured(run_link, Wire(board, baud, round_trip / 1000), samples)
+        assert not board.lost
+        theirs = measured(rival, Wire(RivalBoard(INPUT_BYTES), baud, round_trip / 1000), samples)
+        row = {"baud": baud, "round_trip_ms": round_trip, "window": window}
+        rows.append(row | {"link": ours, "rival": theirs})
     return rows
 
 
@@ -216,6 +241,13 @@ def report(found: dict[str, Any]) -> None:
             f"{theirs['bytes_per_second'] / 1e3:>7.1f}{ours['host_cpu_s_per_mb']:>7.3f}"
             f"{ours['board_cpu_s_per_mb']:>7.3f}"
         )
+    print(f"\nbehind a network, {found['samples']} samples; share")
+    print(f"{'baud':>8}{'round trip':>12}{'window':>8}{'share':>8}{'rival':>8}")
+    for row in found["network"]:
+        print(
+            f"{row['baud']:>8}{row['round_trip_ms']:>9} ms{row['window']:>8}"
+            f"{row['link']['share']:>8.1%}{row['rival']['share']:>8.1%}"
+        )
     print(f"\n{DAMAGE:.1%} of frames damaged, {found['damage_samples']} samples")
     print(f"{'line':16}{'turn':>6}{'damaged':>9}{'clean s':>9}{'damaged s':>11}{'times':>8}")
     for row in found["damage"]:
@@ -257,6 +289,7 @@ def main() -> None:
         "samples": options.samples,
         "damage_samples": options.damage_samples,
         "lines": share_of_lines(options.samples),
+        "network": over_a_network(options.samples),
         "damage": with_damage(options.damage_samples),
         "flip_samples": options.flip_samples,
         "bit_errors": over_bit_errors(options.flip_samples),

@@ -34,7 +34,8 @@ def options() -> Iterator[str]:
         yield f"## `{option.flag}{value}`\n"
         yield f"{option.help}.\n"
         yield f"- Default: {f'`{option.default}`' if option.default else 'none'}"
-        yield f"- ini: `{option.ini}`"
+        as_list = f"; as a list: `{option.ini_list}`" if option.ini_list else ""
+        yield f"- ini: `{option.ini}`{as_list}"
         yield f"- Environment: `{option.environment}`"
         if option.marker:
             yield f"- Marker: `@pytest.mark.tflm({option.name}=…)`"
@@ -46,7 +47,7 @@ def fixtures() -> Iterator[str]:
     from pytest_tflm import fixtures as module
 
     source = inspect.getsource(module)
-    for name in re.findall(r"^@pytest\.fixture\ndef ([a-z]\w*)\(", source, re.MULTILINE):
+    for name in re.findall(r"^@pytest\.fixture(?:\(.*\))?\ndef ([a-z]\w*)\(", source, re.MULTILINE):
         yield f"### `{name}`\n"
         yield f"{in_markdown(getattr(module, name).__doc__)}\n"
 

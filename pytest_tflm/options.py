@@ -8,7 +8,7 @@ used or not, so it is cheap to import (a NamedTuple takes a fifth of a dataclass
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from pytest_tflm.record.budgets import baseline_rules, bytes_of, microseconds, p
 from pytest_tflm.runtime.spec import (
     DEFAULT_RESOLVER,
     INTERPRETERS,
+    LAB,
     RESOLVERS,
     Line,
     NamedPort,
@@ -72,6 +73,9 @@ class Settings(NamedTuple):
     csv: Path | None
     html: Path | None
     reset: str
+    lab: Path | None
+    tags: tuple[str, ...]
+    wait: float
     board_name: str = ""
 
     @property
@@ -134,6 +138,12 @@ class Settings(NamedTuple):
         """How boards are opened."""
         return Line(self.baud, self.line_baud, self.timeout or Line().timeout)
 
+    def with_groups(self, groups: Iterable[str]) -> Settings:
+        """These settings with the groups of a lab's equal boards as boards. Raises
+        SettingsError."""
+        ports = _ports([*self.ports, *(NamedPort(each, f"{LAB}{each}") for each in groups)], "")
+        return _with_a_reference(self._replace(ports=ports))
+
     def for_marker(self, values: Mapping[str, Any]) -> Settings:
         """These settings as changed by ``@pytest.mark.tflm(…)``.
 
@@ -170,6 +180,8 @@ class Option(NamedTuple):
     """False: on the command line its name is enough, and means ``on``."""
     ini_list: str = ""
     """Name of a second ini value that holds a list."""
+    field: str = ""
+    """Name of the field of Settings, where it is another one."""
 
     @property
     def flag(self) -> str:
@@ -294,6 +306,16 @@ def _runtime(text: str, source: str) -> str:
     except SettingsError as error:
         raise SettingsError(f"{source}: {error}") from None
     return text
+
+
+def _tag(text: str, source: str) -> str:
+    if not NamedPort.parse(f"{text}=").name:
+        raise SettingsError(f"{source}: {text!r} is no name, kind or tag of a board.")
+    return text
+
+
+def _seconds(text: str, source: str) -> float:
+    return 0.0 if text.strip() == "0" else _positive_number(text, source)
 
 
 def _port(text: str, source: str) -> NamedPort:
@@ -607,6 +629,30 @@ OPTIONS: tuple[Option, ...] = (
         "off",
         choices=RESETS,
     ),
+    Option(
+        "boards",
+        "FILE",
+        "Boards of a lab, a .toml file (docs/how-to/lab.md). Equal ones share the work",
+        _path,
+        "",
+        field="lab",
+    ),
+    Option(
+        "board",
+        "TAG",
+        "Boards of --tflm-boards to test: a name, a kind or a tag. Repeat it to test several. "
+        "Default: those of each kind",
+        _tag,
+        "",
+        field="tags",
+    ),
+    Option(
+        "wait",
+        "SECONDS",
+        "Seconds to wait for a board of --tflm-boards that another run has",
+        _seconds,
+        "60",
+    ),
 )
 
 
@@ -639,11 +685,19 @@ def settings_from(
             read = [_EMPTY[option.name]]
         if option.name == "port":
             values["ports"] = _ports(read, source)
+        elif option.name == "board":
+            values["tags"] = tuple(dict.fromkeys(read))
         elif option.repeatable:
             values["models"] = tuple(dict.fromkeys(read))
         else:
-            values[option.name] = read[-1] if read else None
+            values[option.field or option.name] = read[-1] if read else None
     settings = Settings(**values)
+    if settings.tags and settings.lab is None:
+        raise SettingsError("--tflm-board=TAG chooses among boards: give --tflm-boards=FILE.")
+    return settings if settings.lab is not None else _with_a_reference(settings)
+
+
+def _with_a_reference(settings: Settings) -> Settings:
     try:
         _ = settings.reference
     except SettingsError as error:

@@ -223,6 +223,12 @@ def pytest_testnodedown(node: Any) -> None:  # of pytest-xdist
     end_as_worker(node.config, getattr(node, "workeroutput", None) or {})
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None:
+        item.config.stash[STATE].give_back()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     resets = pyfuncitem.config.stash[STATE].resets

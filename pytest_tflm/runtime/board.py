@@ -7,7 +7,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_tflm.errors import (
     ArenaTooSmall,
@@ -17,6 +17,7 @@ from pytest_tflm.errors import (
     ModelTooLarge,
     NotSupported,
     OperatorMissing,
+    PortFailed,
     PortVanished,
     TflmError,
     WrongModel,
@@ -26,7 +27,7 @@ from pytest_tflm.process_clock import ProcessClock
 from pytest_tflm.runtime.ahead import Ahead, Turns, packed
 from pytest_tflm.runtime.base import OperatorTime, Outputs, Progress
 from pytest_tflm.runtime.latency import Latency, latency_of
-from pytest_tflm.runtime.spec import Line, RuntimeSpec
+from pytest_tflm.runtime.spec import LAB, Line, RuntimeSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from pytest_tflm.model import Model, Tensor
     from pytest_tflm.runtime.base import Arrays, Attempt, Observation
+    from pytest_tflm.runtime.lab import LabBoard, Lease
     from pytest_tflm.simulator.board.child import BoardProcess
 
     _Layout = list[tuple[np.dtype[Any], int, int, tuple[int, ...]]]
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 _ABOUT_THE_MODEL = (ArenaTooSmall, ModelRejected, ModelTooLarge, OperatorMissing)
 _LAST_BREATH = 0.5
 """Seconds that a process which closed its port may take to end, so that its end can be told."""
+_LONGEST_COMMAND = 60.0
+"""Seconds that a lab's command may take."""
 _REOPENINGS = 5
 _LAST_RUN = 64
 """Inputs that are kept of what a model without state has run."""
@@ -63,6 +67,19 @@ _MOST_AT_ONCE = 256 << 10
 """Bytes of a model, its inputs and its outputs that are submitted together."""
 _BYTES_OF_A_STREAM = 32 << 20
 """Of what a model with state has run."""
+
+
+class Lessor(Protocol):
+    """Leases boards of a lab by the names of groups of equal ones."""
+
+    def take(self, group: str) -> Lease:
+        """One that is free, waiting for it. Raises PortBusy or PortNotFound."""
+
+    def more(self, group: str) -> list[Lease]:
+        """All others that are free, where this process may have several."""
+
+    def leave_out(self, board: LabBoard, why: str) -> None:
+        """Not to be leased any more in this run."""
 
 
 class BoardHost:
@@ -85,9 +102,16 @@ class BoardHost:
         line: Line | None = None,
         progress: Progress | None = None,
         reset: Callable[[str, str], bool] | None = None,
+        lessor: Lessor | None = None,
     ) -> None:
         self.spec = spec
         self._reset = reset
+        self._lessor = lessor
+        self._lease: Lease | None = None
+        self.partners: list[BoardHost] = []
+        """Equal boards that share the work of this one, of a lab."""
+        self.notes: list[str] = []
+        """What became of boards that broke, for the report; whoever reads it empties it."""
         self._line = line or Line()
         self.progress = progress
         self._process: BoardProcess | None = None
@@ -113,6 +137,12 @@ class BoardHost:
         """The error that ended its use, if one did."""
         return self._broken
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it was greeted and its link has not broken."""
+        connection = self._connection
+        return connection is not None and connection.broken is None and self._broken is None
+
     def raised(self, error: TflmError) -> bool:
         """Whether ``error`` ended the use of this board, and not of another one."""
         broken = self._connection.broken if self._connection is not None else None
@@ -136,7 +166,22 @@ class BoardHost:
     @property
     def is_shared(self) -> bool:
         """Whether another process can have it: a real port, and not a process that starts here."""
-        return not re.match(r"sim$|sim\?|qemu[\w-]*:", self.spec.port)
+        return not re.match(r"sim$|sim\?|qemu[\w-]*:", self.port)
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether it is one of a lab's boards."""
+        return self.spec.port.startswith(LAB)
+
+    @property
+    def port(self) -> str:
+        """Where it is: the port of the lease, of a lab's."""
+        return self._lease.port if self._lease is not None else self.spec.port
+
+    @property
+    def label(self) -> str:
+        """Its name in this run, that of the lab's board if it is leased; empty without one."""
+        return self._lease.board.name if self._lease is not None else self.spec.board
 
     def connection(self) -> Connection:
         """The link to the board. Raises LinkError or BoardError; the same again ever after."""
@@ -153,7 +198,7 @@ class BoardHost:
     @property
     def name(self) -> str:
         kind = self.connection().identity.board
-        return f"board {self.spec.board} ({kind})" if self.spec.board else f"board {kind}"
+        return f"board {self.label} ({kind})" if self.label else f"board {kind}"
 
     @property
     def kind(self) -> Literal["board", "simulator", "emulator"]:
@@ -233,17 +278,62 @@ class BoardHost:
         """Reset the board and greet it again; says how. A model has to be loaded anew. A simulated
         board is started again; a real one is reset by the user's way, or by its control lines where
         it may have some. Raises a TflmError where there is no way, or nobody answers after it."""
-        port, name = self.spec.port, self.spec.board
-        is_process = not self.is_shared
-        self.close()
-        if self._reset is not None and self._reset(name, port):
+        self.turns.interrupt()
+        self._release()
+        board = self._lease.board if self._lease is not None else None
+        if self._reset is not None and self._reset(self.label, self.port):
             how = "by pytest_tflm_reset"
-        elif is_process:
+        elif board is not None and board.reset:
+            how = _commanded(board.reset)
+        elif not self.is_shared:
             how = "started again"
         else:
-            how = _reset_by_lines(port)
-        self.renew()
+            how = _reset_by_lines(self.port)
+        try:
+            self.renew()
+        except LinkError:
+            if board is None or not board.power_cycle:
+                raise
+            how = _commanded(board.power_cycle)
+            self.renew()
         return how
+
+    def replace(self, error: TflmError) -> str:
+        """Leave out the board that ``error`` broke and go on with an equal one of the lab; says so.
+        Raises PortBusy or PortNotFound if there is none."""
+        assert self._lessor is not None
+        was = self.label
+        partners, self.partners = self.partners, []
+        if self._lease is not None:
+            self._lessor.leave_out(self._lease.board, str(error).splitlines()[0])
+        self.close()
+        self._broken = None
+        if partners:
+            self._become(partners.pop(0))
+            self.partners = partners
+        self.connection()
+        return f"{was} was left out and {self.label} goes on"
+
+    def leave_out(self, partner: BoardHost, error: TflmError) -> None:
+        """Go on without a partner that broke, or as one of the partners if it is this board."""
+        if partner is self:
+            with contextlib.suppress(TflmError):  # the next call says so
+                self.notes.append(f"{self.replace(error)}, after {type(error).__name__}: {error}")
+            return
+        assert self._lessor is not None
+        if partner._lease is not None:
+            self._lessor.leave_out(partner._lease.board, str(error).splitlines()[0])
+        self.partners.remove(partner)
+        self.notes.append(f"{partner.label} was left out after {type(error).__name__}: {error}")
+        partner.close()
+
+    def _become(self, partner: BoardHost) -> None:
+        """Take the place of a partner, which is forgotten."""
+        self._lease, partner._lease = partner._lease, None
+        self._process, self._connection = partner._process, partner._connection
+        self._last, self._broken = partner._last, partner._broken
+        self._refused, self._runtime = partner._refused, None
+        partner._process = partner._connection = None
 
     def reopen(self) -> None:
         self.turns.interrupt()
@@ -278,9 +368,15 @@ class BoardHost:
         return lambda done, total: progress(f"sending {model.name} to the board", done, total)
 
     def close(self) -> None:
-        """Release the port and end the process of a simulated board."""
+        """Release the port and end the process of a simulated board; give a lab's board back."""
         self.turns.interrupt()
         self._release()
+        partners, self.partners = self.partners, []
+        for partner in partners:
+            partner.close()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
 
     def __enter__(self) -> BoardHost:
         return self
@@ -296,10 +392,28 @@ class BoardHost:
                 with contextlib.suppress(TflmError, OSError):  # nobody is left to tell
                     thing.close()
 
+    def _take_lease(self) -> None:
+        """Lease a board, and with it all others of its group that are free, if this process may
+        have several."""
+        assert self._lessor is not None
+        group = self.spec.port.removeprefix(LAB)
+        self._lease = self._lessor.take(group)
+        for lease in self._lessor.more(group):
+            partner = BoardHost(self.spec, self._line, self.progress, self._reset, self._lessor)
+            partner._lease = lease
+            self.partners.append(partner)
+
     def _open(self) -> Connection:
         from pytest_tflm.link import Connection, ports
 
-        port, line = self.spec.port, self._line
+        if self.is_leased and self._lease is None:
+            self._take_lease()
+        port, line = self.port, self._line
+        if self._lease is not None:
+            board = self._lease.board
+            line = line._replace(
+                baud=board.baud or line.baud, line_baud=board.line_baud or line.line_baud
+            )
         if port == ports.AUTO:
             port = ports.the_board(baud=line.baud)
         if self._process is None:
@@ -328,6 +442,19 @@ def _reset_by_lines(port: str) -> str:
         )
     reset_by_lines(port)
     return "by RTS"
+
+
+def _commanded(words: Sequence[str]) -> str:
+    """Run a command of the lab's file. Raises PortFailed if it fails."""
+    import shlex
+    import subprocess
+
+    text = shlex.join(words)
+    try:
+        subprocess.run(words, check=True, capture_output=True, timeout=_LONGEST_COMMAND)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PortFailed(f"{text}: {error}") from error
+    return f"by {text}"
 
 
 def _start_process(port: str) -> BoardProcess | None:
@@ -511,7 +638,8 @@ class BoardRuntime:
             # Until the next call the line goes on with what it has been given. A link that breaks
             # here is the error of the call that needs it.
             with contextlib.suppress(TflmError):
-                self._connection.channel.pump(block=False)
+                if not self.host.partners:  # whose threads do that
+                    self._connection.channel.pump(block=False)
             return outputs
         self._ready()
         self.ahead.restore()
@@ -546,6 +674,37 @@ class BoardRuntime:
         self.ahead.expect(samples, redo)
 
     def _run_all(self, samples: Iterator[Arrays]) -> Generator[Outputs, None, None]:
+        if self.host.partners and not self.model.is_stream:
+            yield from self._spread(samples)
+        else:
+            yield from self.run_given(samples)
+
+    def _spread(self, samples: Iterator[Arrays]) -> Generator[Outputs, None, None]:
+        """Run them on all boards that share the work."""
+        from pytest_tflm.runtime.pool import Member, spread
+
+        host = self.host
+        broken: list[tuple[BoardHost, TflmError]] = []
+        members = [self]
+        for partner in host.partners:
+            try:
+                members.append(partner.load(self.model))
+            except TflmError as why:
+                broken.append((partner, why))
+        hosts: dict[Member, BoardHost] = {member: member.host for member in members}
+        try:
+            yield from spread(members, samples, lambda m, error: broken.append((hosts[m], error)))
+        finally:
+            for board, error in broken:
+                host.leave_out(board, error)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the link to the board still works."""
+        return self.host.is_usable
+
+    def run_given(self, samples: Iterator[Arrays]) -> Generator[Outputs, None, None]:
+        """Run samples on this board alone, in order; they are taken as it has room."""
         self._prepared()
         under_way = deque[bytes]()
 

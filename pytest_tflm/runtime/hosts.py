@@ -14,6 +14,7 @@ from pytest_tflm.runtime.worker import DEFAULT_TIMEOUT
 if TYPE_CHECKING:
     from pytest_tflm.link import Counters
     from pytest_tflm.runtime.base import Host, Progress
+    from pytest_tflm.runtime.board import Lessor
     from pytest_tflm.runtime.spec import Line, RuntimeSpec
 
 SEARCH_ARENA = 1 << 18
@@ -25,7 +26,7 @@ class Hosts:
     """Opens what specs name. ``line`` is how boards are opened; ``progress(what, done, total)`` is
     called while something long goes on, with bytes. ``timeout`` in seconds is for each sample on an
     interpreter (None: 60, and 20 in a search). ``reset(board, port)`` is a user's way to reset the
-    board of that name, and says whether it did."""
+    board of that name, and says whether it did; ``lessor`` leases boards of a lab."""
 
     def __init__(
         self,
@@ -34,9 +35,11 @@ class Hosts:
         *,
         timeout: float | None = None,
         reset: Callable[[str, str], bool] | None = None,
+        lessor: Lessor | None = None,
     ) -> None:
         self._line = line
         self._reset = reset
+        self._lessor = lessor
         self._timeout = timeout
         self._progress = progress
         self._boards: dict[RuntimeSpec, BoardHost] = {}
@@ -55,7 +58,9 @@ class Hosts:
     def board(self, spec: RuntimeSpec) -> BoardHost:
         """The board that ``spec`` names."""
         if spec not in self._boards:
-            self._boards[spec] = BoardHost(spec, self._line, self._progress, self._reset)
+            self._boards[spec] = BoardHost(
+                spec, self._line, self._progress, self._reset, self._lessor
+            )
         return self._boards[spec]
 
     def _interpreter(self, spec: RuntimeSpec, for_search: bool) -> InterpreterHost:
@@ -76,7 +81,11 @@ class Hosts:
     @property
     def links(self) -> dict[str, Counters]:
         """What the link to each board that was greeted did, by the board's name or port."""
-        found = {spec.board or spec.port: host.link for spec, host in self._boards.items()}
+        found = {
+            each.label or each.spec.port: each.link
+            for host in self._boards.values()
+            for each in (host, *host.partners)
+        }
         return {name: link for name, link in found.items() if link is not None}
 
     def note(self, error: TflmError) -> TflmError:
@@ -99,6 +108,12 @@ class Hosts:
         for interpreter in self._interpreters.values():
             found |= interpreter.versions()
         return found
+
+    def give_back(self) -> None:
+        """Give all boards of a lab back; who uses one again leases it anew."""
+        for host in self._boards.values():
+            if host.is_leased and host.broken is None:
+                host.close()
 
     def close(self) -> None:
         """Release ports and end all processes, boards first."""

@@ -15,6 +15,8 @@ INTERPRETERS = ("litert", "tensorflow", "tflm")
 RESOLVERS = ("auto", "builtin", "builtin_ref", "builtin_without_default_delegates")
 DEFAULT_RESOLVER = "builtin_ref"
 BOARD = "board"
+LAB = "lab:"
+"""Begins the port of a board that is leased from a lab: behind it stands the group's name."""
 
 _A_PORT = re.compile(r"(sim$|sim\?|qemu(-esp32c3)?:|/|[A-Za-z]:\\|COM\d+$|auto$|[a-z0-9]+://)")
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)

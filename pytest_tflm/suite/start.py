@@ -68,6 +68,8 @@ def _reach(state: State, spec: RuntimeSpec) -> None:
     A worker of pytest-xdist takes no real port: the tests may be given to another one.
     """
     board = state.hosts.board(spec)
+    if board.is_leased and _is_worker():
+        return
     if not (_is_worker() and board.is_shared):
         board.connection()
         return

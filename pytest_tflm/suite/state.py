@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_tflm.runtime.base import Arrays
     from pytest_tflm.runtime.board import BoardHost
     from pytest_tflm.runtime.hosts import Hosts
+    from pytest_tflm.runtime.lab import Leases
     from pytest_tflm.suite.facts import Facts
     from pytest_tflm.suite.verdicts import Verdicts
     from pytest_tflm.verdict.carried import Carried
@@ -47,11 +49,20 @@ class State:
         """``own_samples`` gives what a project's hook has for a model, None for nothing;
         ``own_port`` what one has as the port of a board; ``own_reset`` resets one."""
         self.settings = settings
-        self.resets = Resets(self)
+        self._directory = directory
+        self._log: Callable[[str], None] | None = None
+        self._is_worker = "PYTEST_XDIST_WORKER" in os.environ
+        self._leases: Leases | None = None
+        if settings.lab is not None:
+            self._open_lab(settings.lab)
+        self.resets = Resets(
+            settings.reset == "on-crash",
+            lambda error: self.hosts.whose(error),
+            lambda value: self.facts.add("reset", value),
+        )
         self._own_port = own_port
         self._own_reset = own_reset
         self._asked_for: set[str] = set()
-        self._directory = directory
         self._own_samples = own_samples
         self._facts: Facts | None = None
         self._opened: dict[Path, Model] = {}
@@ -73,6 +84,33 @@ class State:
             model = self.open(path)
             assert model.path is not None
             self.models[model.path] = model
+
+    def _open_lab(self, path: Path) -> None:
+        """The boards of a lab's file. A worker of pytest-xdist has one of equal boards, and another
+        process all that are free."""
+        from pytest_tflm.runtime.lab import Leases, read_lab
+
+        lab = read_lab(self._directory / path)
+        groups = lab.groups(self.settings.tags)
+        self.settings = self.settings.with_groups(groups)
+        self._leases = Leases(
+            lab,
+            groups,
+            wait=self.settings.wait,
+            say=self.say,
+            has_all=not self._is_worker,
+        )
+
+    def say(self, text: str) -> None:
+        """Show a line, where there is somebody to see it."""
+        if self._log is not None:
+            self._log(f"tflm: {text}")
+
+    def give_back(self) -> None:
+        """Let other workers of pytest-xdist have the boards of a lab: this one has no test left for
+        now."""
+        if self._hosts is not None and self._is_worker:
+            self._hosts.give_back()
 
     def path(self, path: Path) -> Path:
         """A path, relative to where pytest was started."""
@@ -142,6 +180,7 @@ class State:
                 self.progress,
                 timeout=self.settings.timeout,
                 reset=self._own_reset,
+                lessor=self._leases,
             )
         return self._hosts
 
@@ -269,6 +308,7 @@ class State:
             with seen():
                 reporter.write_line(text)
 
+        self._log = log
         self._progress = ProgressLine(rewrite if reporter.isatty else None, log, lambda: self._link)
 
     def progress(self, what: str, done: int, total: int, unit: str = "") -> None:

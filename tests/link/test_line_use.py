@@ -36,6 +36,19 @@ def test_a_uart_is_full_whatever_the_turnaround(baud, turnaround):
     assert wire.counters.requests_resent == wire.counters.gaps == wire.counters.pings == 0
 
 
+def test_a_network_of_50_ms_leaves_nine_tenths_of_a_line():
+    """As far as the board's window holds what is under way in a round trip: 4 KB do at 460800 baud
+    and not at 921600, 8 KB do there, too."""
+    rows = bench.over_a_network(200)
+    shares = {
+        (row["baud"], row["round_trip_ms"], row["window"]): row["link"]["share"] for row in rows
+    }
+    too_small = shares.pop((921600, 50, 4096))
+    assert min(shares.values()) >= 0.9, shares
+    assert too_small < 0.9
+    assert all(row["link"]["share"] > 10 * row["rival"]["share"] for row in rows)
+
+
 @pytest.mark.parametrize(
     "sizes", [{"window": 4096 - 64}, {"largest_frame": 1024}, {"reply_store": 2100}]
 )

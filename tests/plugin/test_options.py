@@ -58,6 +58,9 @@ def test_defaults():
         csv=None,
         html=None,
         reset="off",
+        lab=None,
+        tags=(),
+        wait=60.0,
     )
 
 
