@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
         "--arena",
         type=int,
         metavar="BYTES",
-        help="the model's arena (default: what TFLM on this machine needs, and a margin of an "
-        "eighth or 2 KiB)",
+        help="size of the arena (default: what TFLM on this machine needs, what the board's "
+        "kernels need beyond that, and a margin)",
     )
     firmware.add_argument("--force", action="store_true", help="write over what is in DIR")
     firmware.set_defaults(run=_firmware)
@@ -77,8 +77,10 @@ def _firmware(options: argparse.Namespace) -> int:
     if options.model:
         print(f"  model:     {options.model.name}, compiled in")
         print(f"  operators: {' '.join(project.operators)}")
-        print(f"  arena:     {project.arena} bytes. {project.arena_origin}")
-        if project.arena > board.memory:
+        for arena in reversed(project.arenas):
+            print(f"  arena:     {arena.describe()}")
+        print(f"             {project.arena_origin}")
+        if max(arena.size for arena in project.arenas) > board.memory:
             print(f"  Beware: that is more than the {board.memory} bytes that fit for certain.")
     else:
         print("  takes any model over the link")

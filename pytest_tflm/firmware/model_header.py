@@ -11,11 +11,12 @@ from pytest_tflm.firmware.boards import sources
 from pytest_tflm.model.lint import no_kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_tflm.firmware.arena import Arena
     from pytest_tflm.model import Model
 
 NAME = "model.h"
-_LEAST_MARGIN = 2048
-_ALIGNMENT = 16
 _BYTES_IN_LINE = 20
 _OPERATOR = re.compile(r'X\("([^"]+)", (Add\w+)\)')
 
@@ -45,16 +46,9 @@ def registrations(model: Model) -> tuple[tuple[str, str], ...]:
     return tuple((name, known[name]) for name in used)
 
 
-def with_margin(needed: int) -> int:
-    """An arena for a model for which host TFLM ``needed`` so many bytes: an eighth more, at least
-    2 KiB. A board's pointers are half as long, which saves some; but the optimised kernels
-    (CMSIS-NN, ESP-NN) want scratch memory that host TFLM's reference kernels do not."""
-    arena = needed + max(needed // 8, _LEAST_MARGIN)
-    return -(-arena // _ALIGNMENT) * _ALIGNMENT
-
-
-def model_header(model: Model, arena: int, origin: str) -> str:
-    """The text of ``model.h``. ``origin`` is a sentence on where the arena's size comes from."""
+def model_header(model: Model, arenas: Sequence[Arena], origin: str) -> str:
+    """The text of ``model.h``. ``arenas`` has the default last; ``origin`` says where their sizes
+    come from."""
     name = re.sub(r"[^\w.-]", "_", model.name, flags=re.ASCII)
     operators = registrations(model)
     lines = [
@@ -66,7 +60,7 @@ def model_header(model: Model, arena: int, origin: str) -> str:
         "#include <stdint.h>",
         "",
         f"// {origin}",
-        f"#define PYTEST_TFLM_ARENA {arena}",
+        *_arena_lines(arenas),
         "",
         "// The operators that the model uses.",
         " \\\n".join(
@@ -85,3 +79,13 @@ def model_header(model: Model, arena: int, origin: str) -> str:
         "#endif  // PYTEST_TFLM_MODEL_H_",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _arena_lines(arenas: Sequence[Arena]) -> list[str]:
+    *others, default = [f"#define PYTEST_TFLM_ARENA {arena.size}" for arena in arenas]
+    if not others:
+        return [default]
+    lines: list[str] = []
+    for arena, line in zip(arenas, others, strict=False):
+        lines += [f"#{'elif' if lines else 'if'} {arena.condition}", line]
+    return [*lines, "#else", default, "#endif"]

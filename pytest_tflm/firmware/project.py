@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tflm.errors import SettingsError
 from pytest_tflm.firmware import model_header
+from pytest_tflm.firmware.arena import Arena, arenas
 from pytest_tflm.firmware.boards import Board, sources
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ _NOT_COPIED = shutil.ignore_patterns(
 
 
 class Project(NamedTuple):
-    """What was written. Without a model ``operators`` is empty and ``arena`` 0."""
+    """What was written. Without a model ``operators`` and ``arenas`` are empty; with one, the last
+    arena is the default."""
 
     directory: Path
     board: Board
     operators: tuple[str, ...]
-    arena: int
+    arenas: tuple[Arena, ...]
     arena_origin: str
 
 
@@ -41,8 +43,8 @@ def write_project(
     """Write the firmware of ``board`` to ``directory``, with ``model`` compiled in if there is one.
 
     ``arena`` is the size of that model's arena in bytes; None measures what host TFLM needs and
-    adds a margin (:func:`~pytest_tflm.firmware.model_header.with_margin`). ``force`` writes over
-    what is in the directory; files that are not of the project stay.
+    adds what the board's kernels need beyond that (:func:`~pytest_tflm.firmware.arena.arenas`).
+    ``force`` writes over what is in the directory; files that are not of the project stay.
 
     Raises SettingsError, OperatorMissing, or what
     :func:`~pytest_tflm.runtime.arena.arena_needed` raises. Nothing is written then.
@@ -56,11 +58,12 @@ def write_project(
     _check_directory(directory, force)
     header = ""
     operators: tuple[str, ...] = ()
+    sizes: tuple[Arena, ...] = ()
     origin = ""
     if model is not None:
         operators = tuple(name for name, _ in model_header.registrations(model))
-        arena, origin = (arena, "As asked for.") if arena else _measured(model)
-        header = model_header.model_header(model, arena, origin)
+        sizes, origin = ((Arena(arena),), "As asked for.") if arena else _measured(model, board)
+        header = model_header.model_header(model, sizes, origin)
     try:
         for folder in ("core", board.folder):
             shutil.copytree(
@@ -77,7 +80,7 @@ def write_project(
             path.unlink(missing_ok=True)
     except OSError as error:  # also shutil.Error
         raise SettingsError(f"the project cannot be written to {directory}: {error}") from error
-    return Project(directory, board, operators, arena or 0, origin)
+    return Project(directory, board, operators, sizes, origin)
 
 
 def _check_directory(directory: Path, force: bool) -> None:
@@ -89,12 +92,12 @@ def _check_directory(directory: Path, force: bool) -> None:
         )
 
 
-def _measured(model: Model) -> tuple[int, str]:
+def _measured(model: Model, board: Board) -> tuple[tuple[Arena, ...], str]:
     from pytest_tflm.runtime.arena import arena_needed
 
     needed = arena_needed(model)
-    arena = model_header.with_margin(needed)
-    return arena, f"Host TFLM needs {needed} bytes; {arena - needed} more are margin."
+    origin = f"Host TFLM needs {needed} bytes; the rest is for the board's kernels, and a margin."
+    return arenas(model, needed, board), origin
 
 
 def _program_folder(board: Board) -> str:

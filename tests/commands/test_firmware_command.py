@@ -30,7 +30,7 @@ def test_the_boards_are_listed(inner):
 def test_a_project_with_a_model(inner, tcn_dynamic):
     done = inner.pytest_tflm("firmware", "nano33", "--model", tcn_dynamic, "-o", "fw")
     assert done.status == 0, done.output
-    says(done, "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "are margin", "pytest-tflm flash nano33")
+    says(done, "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "and a margin", "pytest-tflm flash nano33")
     text = (inner.directory / "fw/arduino_nano33/model.h").read_text()
     assert 'X("SPACE_TO_BATCH_ND", AddSpaceToBatchNd)' in text
     assert (inner.directory / "fw/core/src/board.cpp").is_file()
