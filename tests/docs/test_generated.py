@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_the_api_page_has_every_public_name() -> None:
         assert by_itself or f".. automodule:: {home}\n   :members:" in API, name
     for module in ("errors", "fuzz.inputs", "fuzz.sequences"):
         assert f".. automodule:: pytest_tflm.{module}\n   :members:" in API
+
+
+def test_each_dependency_has_its_reason() -> None:
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| \w", text.partition("## Dependencies")[2], re.MULTILINE)
+    wanted = [
+        re.match(r"[\w-]+", line)[0]
+        for line in requires("pytest-tflm") or []
+        if "extra ==" not in line
+    ]
+    assert rows == wanted
 
 
 def test_search_finds_by_symptom_title_and_page() -> None:
