@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from pytest_tflm.report.html import as_html
+from tests.report.browser import CHROMIUM, Browser
 from tests.report.made_runs import HOSTILE, made_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-)
-_OF_THE_BROWSER = re.compile(r"https?://[\w.-]*\.(google|googleapis|gstatic)\.com/")
-"""What chromium asks for by itself, whatever page it opens."""
 PLOTS = (
     "Board against reference",
     "Differences in LSB",
@@ -127,69 +111,98 @@ def test_what_is_missing_is_left_out():
     assert "No model was run" in as_html([run])
 
 
-@pytest.fixture
-def browsed(tmp_path: Path) -> Callable[..., tuple[str, str, str]]:
-    """Opens a page in a browser: its document afterwards, the console, and the URLs asked for."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no chromium")
+    browser = Browser(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
 
-    def browse(text: str, width: int = 1400) -> tuple[str, str, str]:
+
+@pytest.fixture
+def opened(browser: Browser, tmp_path: Path) -> Callable[..., Browser]:
+    """Opens a page of this text; by default in a window of 1400 pixels."""
+
+    def open_page(text: str, width: int = 1400, **media: str) -> Browser:
         path = tmp_path / "page.html"
         path.write_text(text, "utf-8")
-        log = tmp_path / "net.json"
-        more = [
-            f"--user-data-dir={tmp_path / f'profile{width}'}",
-            f"--log-net-log={log}",
-            "--enable-logging=stderr",
-            f"--window-size={width},3000",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            path.as_uri(),
-        ]
-        done = subprocess.run([CHROMIUM, *FLAGS, *more], capture_output=True, timeout=120)
-        console = [line for line in done.stderr.decode().splitlines() if "CONSOLE" in line]
-        urls = set(re.findall(r'"url":"([^"]+)"', log.read_text())) if log.exists() else set()
-        asked = sorted(url for url in urls if not _OF_THE_BROWSER.match(url))
-        return done.stdout.decode(), "\n".join(console), "\n".join(asked)
+        browser.open(path, width, **media)
+        return browser
 
-    return browse
+    return open_page
+
+
+def said(browser: Browser) -> list[str]:
+    """What the console shows."""
+    methods = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+    return [json.dumps(each) for each in browser.events if each["method"] in methods]
+
+
+def asked(browser: Browser) -> list[str]:
+    """The URLs that the page asked for, itself not."""
+    requests = [
+        each["params"]["request"]["url"]
+        for each in browser.events
+        if each["method"] == "Network.requestWillBeSent"
+    ]
+    return [url for url in requests if not url.endswith("/page.html") and url[:5] != "data:"]
 
 
 @pytest.mark.slow
-def test_a_browser_opens_it_without_an_error_or_a_request(browsed):
+def test_a_browser_opens_it_without_an_error_or_a_request(opened):
     text = as_html([made_run(name=HOSTILE, operator=HOSTILE), made_run(name=HOSTILE)])
-    document, console, asked = browsed(text)
-    assert console == ""
-    assert "http" not in asked
-    title = re.search(r"<title>(.*?)</title>", document, re.DOTALL)
-    assert title is not None
-    assert title[1] == "pytest-tflm: simulator"
-    assert document.count("<svg") == text.count("<svg") > 8
-    assert "{{ 7*7 }}" in document
+    browser = opened(text)
+    assert said(browser) == []
+    assert asked(browser) == []
+    assert browser.evaluate("document.title") == "pytest-tflm: simulator"
+    assert browser.evaluate("document.querySelectorAll('svg').length") == text.count("<svg") > 8
+    assert "{{ 7*7 }}" in browser.evaluate("document.body.textContent")
+
+
+LOOKS = (Path(__file__).parent / "looks.js").read_text("utf-8")
+LONG = "a_model_with_a_rather_long_name_" * 3 + ".tflite"
+MEDIA = {"light": {}, "dark": {"prefers_color_scheme": "dark"}, "print": {"media": "print"}}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("media", MEDIA)
 @pytest.mark.parametrize("width", [400, 1400])
-def test_it_is_as_wide_as_the_window(browsed, width):
-    text = as_html([made_run(name="a_model_with_a_rather_long_name_" * 3 + ".tflite"), made_run()])
-    measure = "<script>document.title = document.documentElement.scrollWidth</script></body>"
-    text = re.sub(r"<meta http-equiv=.*?>", "", text).replace("</body>", measure)
-    document, _, _ = browsed(text, width)
-    found = re.search(r"<title>(\d+)</title>", document)
-    assert found is not None
-    assert int(found[1]) <= max(width, 500), "a browser's window is 500 wide at least"
+def test_it_looks_right(opened, width, media, tmp_path):
+    runs = [made_run(name=LONG), made_run(samples=9), made_run(name=LONG, operator=LONG)]
+    browser = opened(as_html(runs), width, **MEDIA[media])
+    browser.screenshot(tmp_path / "page.png")  # to be looked at: pytest --basetemp=DIR
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    assert browser.evaluate(LOOKS) == []
+
+
+UGLY = """
+<body style="background: white"><div style="width: 3000px">wide</div>
+<p style="position: absolute; top: 90px">a text</p>
+<p style="position: absolute; top: 95px">another text</p>
+<p style="color: #999">grey</p>
+<svg width="50" height="50"><path d="M 10 10 L 90 90" stroke="red"/></svg>
+<svg width="50" height="50"></svg>
+"""
 
 
 @pytest.mark.slow
-def test_the_browser_would_have_told(browsed):
+def test_what_looks_wrong_would_be_told(opened):
+    found = "\n".join(opened(UGLY).evaluate(LOOKS))
+    for what in ("pixels wide", "outside of its plot", "no marks", 'over "another', "contrast 2.8"):
+        assert what in found, found
+
+
+@pytest.mark.slow
+def test_the_browser_would_have_told(opened):
     """What the tests above look for is what a page with a script and a request gives."""
-    document, console, asked = browsed(
+    browser = opened(
         "<title>x</title><script>document.title='pwned'; console.error('told')</script>"
         "<img src='http://127.0.0.1:9/x.png'>"
     )
-    assert "<title>pwned</title>" in document
-    assert "told" in console
-    assert "http://127.0.0.1:9/x.png" in asked
+    assert browser.evaluate("document.title") == "pwned"
+    assert "told" in "".join(said(browser))
+    assert asked(browser) == ["http://127.0.0.1:9/x.png"]
 
 
 def test_without_its_packages_the_page_is_an_error_that_names_them(monkeypatch):

@@ -176,7 +176,7 @@ def picture(mark: str, values: Reals) -> str:
 
 def history(mark: str, labels: Sequence[str], lines: Sequence[tuple[str, Sequence[Any]]]) -> str:
     """Figures over runs: a line for each of ``lines``; None where a run has none."""
-    with _figure(7.0, 2.8) as (figure, axes):
+    with _figure(5.2, 2.8) as (figure, axes):
         for number, (name, values) in enumerate(lines):
             known = [(at, value) for at, value in enumerate(values) if value is not None]
             style = ("-", "--", ":", "-.")[number // 2 % 4]
