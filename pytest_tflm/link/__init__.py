@@ -12,7 +12,8 @@
 - :mod:`~pytest_tflm.link.port` opens, reads and writes a serial port or a socket;
 - :mod:`~pytest_tflm.link.channel` joins the two and waits;
 - :mod:`~pytest_tflm.link.loading` sends models over a channel, :mod:`~pytest_tflm.link.running`
-  samples;
+  samples, :mod:`~pytest_tflm.link.begun` both without waiting; :mod:`~pytest_tflm.link.shelf` knows
+  which tensors lie in the board's memory;
 - :mod:`~pytest_tflm.link.connection` is the board behind it: what a runtime uses;
 - :mod:`~pytest_tflm.link.ports` lists this machine's ports and asks who is behind them.
 
@@ -27,15 +28,16 @@ from typing import TYPE_CHECKING
 from pytest_tflm._lazy import exports
 
 if TYPE_CHECKING:
+    from pytest_tflm.link.begun import Begun
     from pytest_tflm.link.connection import Connection
     from pytest_tflm.link.counters import Counters
     from pytest_tflm.link.entries import BoardIdentity, LoadedModel, LoadedTensor
     from pytest_tflm.link.message import RunResult
     from pytest_tflm.link.port import check_baud, check_port
-    from pytest_tflm.link.running import Begun, Sizes
+    from pytest_tflm.link.running import Sizes
 
 _HOMES = {
-    "Begun": "pytest_tflm.link.running",
+    "Begun": "pytest_tflm.link.begun",
     "BoardIdentity": "pytest_tflm.link.entries",
     "Connection": "pytest_tflm.link.connection",
     "Counters": "pytest_tflm.link.counters",

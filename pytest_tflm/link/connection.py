@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_tflm.errors import NotSupported, ProtocolMismatch, TflmError
 from pytest_tflm.link import message, running
+from pytest_tflm.link.begun import Begun, Keeping
 from pytest_tflm.link.channel import Channel
 from pytest_tflm.link.entries import BoardIdentity, LoadedModel, parse_identity, parse_loaded
 from pytest_tflm.link.loading import Loader
 from pytest_tflm.link.message import Failure, Region, RunResult, Status
 from pytest_tflm.link.port import Port, open_port
-from pytest_tflm.link.running import Begun
 from pytest_tflm.link.session import Session
 
 if TYPE_CHECKING:
@@ -57,12 +57,15 @@ class Connection:
         self._loader = Loader(channel)
         self._begun: tuple[bytes, list[Ticket]] | None = None
         """The model that was loaded last, if that was :meth:`begin`, and its requests."""
+        self._latest: Begun | None = None
+        """What was begun last, of that model."""
         # One round trip for both: the description of a board with every operator takes three or
         # four pieces, that of most models one. Behind the end of either there is little to send.
         self._asked_loaded = channel.ask_ahead(Region.LOADED, 1)
         board = channel.ask_ahead(Region.BOARD, 4)
         data = channel.need(channel.collect(Region.BOARD, board), "read who the board is")
         self.identity: BoardIdentity = self._parsed(lambda: parse_identity(data, channel.welcome))
+        self._loader.memory = self.identity.memory
 
     @classmethod
     def open(
@@ -148,7 +151,8 @@ class Connection:
         OperatorMissing or ModelRejected; then the board has no model, and goes on answering.
         """
         self.channel.check()
-        self._loaded, self._asked_loaded, self._begun = None, [], None
+        self._loaded, self._asked_loaded = None, []
+        self._begun = self._latest = None
         self._loader.load(data, progress, passing=passing, afresh=afresh)
         loaded = self.loaded()
         if loaded is None:
@@ -162,25 +166,46 @@ class Connection:
         self._loader.found(data)
 
     def begin(
-        self, data: bytes, sizes: Sizes, samples: Sequence[bytes], *, reset: bool = False
+        self,
+        data: bytes,
+        sizes: Sizes,
+        samples: Sequence[tuple[bytes, ...]],
+        *,
+        reset: bool = False,
+        expected: Sequence[tuple[bytes, ...] | None] | None = None,
     ) -> Begun:
         """Submit the requests that load the model ``data`` in passing and run ``samples``, and wait
-        for none of them. From here on the board has another model. With ``reset``, the state is
-        reset before the first sample. ``sizes`` are those of the model's tensors.
+        for none of them. From here on the board has another model.
+
+        A sample is the bytes of each input tensor, ``sizes`` are those of the model's tensors. With
+        ``reset``, the state is reset before the first sample. ``expected``: what should come of
+        each sample, None where nobody knows. With it, tensors are kept in the board's memory, and
+        those that are there already are not sent; not for a model with state.
 
         Raises SampleError or a LinkError."""
         self.channel.check()
-        loaded = self._loaded
+        loader, loaded = self._loader, self._loaded
+        keeps = self.channel.welcome.keeps_memory and not reset
+        is_kept = keeps and (expected is not None or not loader.shelf.is_empty)
+        if self._latest is not None:
+            self._latest.mend()
         loading: list[Ticket] = []
         if self._begun is not None and self._begun[0] == data:
             loading = self._begun[1]
         elif loaded is None or (loaded.size, loaded.crc32) != (len(data), zlib.crc32(data)):
             self._loaded, self._asked_loaded = None, []
-            loading = self._loader.begin(data)
+            tensors = sum(sizes.inputs) + sum(sizes.outputs)
+            loading = loader.begin(data, tensors if is_kept else None)
             self._begun = data, loading
         if reset:
             loading = [*loading, self.channel.ask(message.ResetState())]
-        return Begun(self.channel, loading, sizes, samples)
+        keeping = Keeping(loader.shelf, expected) if is_kept else None
+        self._latest = Begun(self.channel, loading, sizes, samples, keeping)
+        return self._latest
+
+    def was_refused(self) -> None:
+        """What was begun has been refused."""
+        self._loader.was_refused()
 
     def current(self) -> LoadedModel | None:
         """:meth:`loaded`, but asked for only once per model."""

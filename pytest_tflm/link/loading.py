@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_tflm.link import frame, message
 from pytest_tflm.link.message import Failure, Region, Status
+from pytest_tflm.link.shelf import Shelf
 
 if TYPE_CHECKING:
     from pytest_tflm.link.channel import Channel
@@ -30,6 +31,10 @@ _KEY = 16
 _SHORTEST = 64
 """Bytes below which a COPY, and the WRITE that it splits in two, take more than they save."""
 _MOST_KEYS = 1 << 16
+_SLACK = 12 << 10
+"""Bytes of arena that a model takes beside its tensors, to begin with."""
+_MOST_KEPT = 1 << 20
+"""Bytes of tensors that are kept."""
 _FITS_NOT = (Status.MODEL_TOO_LARGE, Status.ARENA_TOO_SMALL, Status.MODEL_DAMAGED)
 """Why a model is refused that would be taken if it were sent whole to the memory's start."""
 
@@ -45,10 +50,14 @@ class Piece(NamedTuple):
 
 class Loader:
     """Loads models, and knows which one still lies at the start of the board's memory: the
-    *resident* model. For one thread at a time."""
+    *resident* model; and what tensors lie behind it. For one thread at a time."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self.memory = 0
+        """Bytes for models on the board."""
+        self.shelf = Shelf()
+        self._slack = _SLACK
         self._resident = b""
         """As far as is known; empty: nothing is."""
         self._keys: dict[bytes, int] = {}
@@ -70,6 +79,7 @@ class Loader:
         """
         doing = f"load a model of {len(data)} bytes"
         self._channel.check()
+        self.shelf.clear()
         if not afresh and (plan := self._plan(data, passing)) is not None:
             failure = self._carry_out(data, *plan, doing, progress)
             if failure is None:
@@ -83,14 +93,23 @@ class Loader:
         if not passing:
             self._resident = data
 
-    def begin(self, data: bytes) -> list[Ticket]:
+    def begin(self, data: bytes, tensors: int | None = None) -> list[Ticket]:
         """Submit all requests that load a model in passing, without waiting for any reply. If one
-        of them is refused, so are those behind it: :meth:`forget` then, and :meth:`load`."""
+        of them is refused, so are those behind it; :meth:`load` then tells why.
+
+        ``tensors``: bytes of its inputs and outputs; memory that it seems not to need is then left
+        to the shelf."""
         plan = self._plan(data, passing=True)
         if plan is None:
             self.forget()
             plan = 0, [Piece(0, len(data), None)]
         kept, pieces = plan
+        end = kept
+        if tensors is not None and self._channel.welcome.keeps_memory:
+            need = len(data) + tensors + tensors // 4 + self._slack
+            end = max(kept, min(self.memory - need, kept + _MOST_KEPT) // _ALIGNMENT * _ALIGNMENT)
+        self.shelf.fit(kept, end)
+        kept = end
         self._is_behind = kept > 0
         ask = self._channel.ask
         tickets = [ask(message.ModelOpen(len(data), kept))]
@@ -103,9 +122,14 @@ class Loader:
             self.forget()
             self._resident = data
 
+    def was_refused(self) -> None:
+        """A model that was begun did not fit: the next ones get more memory."""
+        self._slack = min(2 * self._slack, self.memory)
+
     def forget(self) -> None:
         """Nothing is known of the board's memory."""
         self._resident, self._keys, self._is_behind = b"", {}, False
+        self.shelf.clear()
 
     def _plan(self, data: bytes, passing: bool) -> tuple[int, list[Piece]] | None:
         """How many bytes are kept, and the pieces that make the model; None if it has to be sent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +12,7 @@ from pytest_tflm.errors import InputAltered, ProtocolMismatch, SampleError, Tflm
 from pytest_tflm.link import frame, message
 from pytest_tflm.link.channel import REPLY_OVERHEAD, Channel
 from pytest_tflm.link.loading import WRITE_OVERHEAD
-from pytest_tflm.link.message import Failure, Region, RunFlag, RunResult, Status
+from pytest_tflm.link.message import Region, RunFlag, RunResult, Status
 
 if TYPE_CHECKING:
     from pytest_tflm.link.entries import LoadedModel
@@ -53,26 +53,63 @@ def _check_size(sample: bytes, size: int) -> None:
 
 def _write(channel: Channel, sizes: tuple[int, ...], inputs: bytes) -> list[Ticket]:
     """The WRITEs that put ``inputs`` into the input tensors."""
-    limit = channel.session.frame_limit - WRITE_OVERHEAD
     tickets: list[Ticket] = []
     at = 0
     for index, size in enumerate(sizes):
-        for offset in range(0, size, limit):
-            length = min(limit, size - offset)
-            part = inputs[at : at + length]
-            tickets.append(channel.ask(message.Write(Region.INPUT, index, offset, part)))
-            at += length
+        tickets += write_tensor(channel, index, inputs[at : at + size])
+        at += size
     return tickets
+
+
+def write_tensor(channel: Channel, index: int, data: bytes) -> list[Ticket]:
+    """The WRITEs that fill an input tensor."""
+    limit = channel.session.frame_limit - WRITE_OVERHEAD
+    return [
+        channel.ask(message.Write(Region.INPUT, index, at, data[at : at + limit]))
+        for at in range(0, len(data), limit)
+    ]
+
+
+def read_tensors(channel: Channel, sizes: tuple[int, ...], length: int) -> list[Ticket]:
+    """The READs of all output tensors, at most ``length`` bytes each."""
+    return [
+        channel.ask(message.Read(Region.OUTPUT, index, at, min(length, size - at)))
+        for index, size in enumerate(sizes)
+        for at in range(0, size, length)
+    ]
 
 
 def run_many(
     channel: Channel, model: LoadedModel, samples: Iterable[bytes], *, reset: bool = False
 ) -> Iterator[RunResult]:
     """Run samples of ``model``; see :meth:`Connection.run_many`."""
-    return _Stream(channel, Sizes.of(model), samples, reset).results()
+    return Stream(channel, Sizes.of(model), samples, reset).results()
 
 
-class _Way(NamedTuple):
+def check_input(channel: Channel, result: RunResult, crc: int, number: int) -> None:
+    """Raises InputAltered if Invoke saw other bytes than those with this CRC-32."""
+    if result.input_crc32 != crc:
+        raise InputAltered(
+            f"{channel.name}: Invoke saw other input bytes than were sent for sample {number}:"
+            f" CRC-32 {result.input_crc32:08x}, sent {crc:08x}. The link's own checks passed, so"
+            " the board's memory was changed on the way to Invoke",
+            details=channel.details(),
+        )
+
+
+def check_read(channel: Channel, result: RunResult, outputs: bytes, number: int) -> None:
+    """Raises ProtocolMismatch if the outputs that were read are not those of the result."""
+    announced = int.from_bytes(result.outputs, "little")
+    if zlib.crc32(outputs) != announced:
+        raise channel.fail(
+            ProtocolMismatch(
+                f"the outputs read for sample {number} are not those that Invoke left"
+                f" (CRC-32 {zlib.crc32(outputs):08x}, announced {announced:08x})"
+            )
+        )
+
+
+class Way(NamedTuple):
     """How samples travel: inputs in the RUN's frame or by WRITE, outputs in its reply or by READ of
     so many bytes; and how many samples a frame takes."""
 
@@ -80,6 +117,21 @@ class _Way(NamedTuple):
     with_outputs: bool
     read_length: int
     most: int
+
+
+def find_way(channel: Channel, sizes: Sizes) -> Way:
+    """How samples travel best at present."""
+    session, welcome = channel.session, channel.welcome
+    inputs, outputs = sum(sizes.inputs), sum(sizes.outputs)
+    body = _RUN_OVERHEAD + inputs
+    inline = body <= session.longest_request and 2 * frame.wire_length(body) <= welcome.window
+    each = message.RESULT_OVERHEAD + outputs
+    with_outputs = REPLY_OVERHEAD + each <= session.longest_reply
+    several = max(message.SMALLEST_FRAME, frame.body_length(welcome.reply_store // 4))
+    read_length = min(session.longest_reply, several) - REPLY_OVERHEAD
+    fit = (session.frame_limit - _RUN_OVERHEAD) // max(1, inputs)
+    most = max(1, min(fit, read_length // each, _MOST_IN_FRAME))
+    return Way(inline, with_outputs, read_length, most if inline and with_outputs else 1)
 
 
 @dataclass(slots=True)
@@ -112,7 +164,7 @@ class _Flight:
         return self.reads[-1] if self.reads else self.run
 
 
-class _Stream:
+class Stream:
     """The samples of one call on their way: how they travel, and which are under way."""
 
     def __init__(
@@ -125,28 +177,16 @@ class _Stream:
         self._input_bytes, self._output_bytes = sum(sizes.inputs), sum(sizes.outputs)
         self._flags = RunFlag.RESET if reset else RunFlag(0)
         self._limits = (0, 0, 0)
-        self._known_way = _Way(False, False, 0, 0)
+        self._known_way = Way(False, False, 0, 0)
 
     @property
-    def _way(self) -> _Way:
+    def _way(self) -> Way:
         """The present one: on a bad line, shorter frames get through better."""
         session = self._channel.session
         limits = (session.longest_request, session.longest_reply, session.frame_limit)
         if limits != self._limits:
-            self._limits, self._known_way = limits, self._find_way(*limits)
+            self._limits, self._known_way = limits, find_way(self._channel, self._sizes)
         return self._known_way
-
-    def _find_way(self, longest_request: int, longest_reply: int, frame_limit: int) -> _Way:
-        welcome = self._channel.welcome
-        body = _RUN_OVERHEAD + self._input_bytes
-        inline = body <= longest_request and 2 * frame.wire_length(body) <= welcome.window
-        each = message.RESULT_OVERHEAD + self._output_bytes
-        with_outputs = REPLY_OVERHEAD + each <= longest_reply
-        several = max(message.SMALLEST_FRAME, frame.body_length(welcome.reply_store // 4))
-        read_length = min(longest_reply, several) - REPLY_OVERHEAD
-        fit = (frame_limit - _RUN_OVERHEAD) // max(1, self._input_bytes)
-        most = max(1, min(fit, read_length // each, _MOST_IN_FRAME))
-        return _Way(inline, with_outputs, read_length, most if inline and with_outputs else 1)
 
     def submit_all(self) -> None:
         """Submit all samples, whether there is room for them or not."""
@@ -219,7 +259,7 @@ class _Stream:
                 break
         return batch
 
-    def _launch(self, batch: list[bytes], way: _Way) -> _Flight:
+    def _launch(self, batch: list[bytes], way: Way) -> _Flight:
         ask, flags = self._channel.ask, self._flags
         inputs, writes = b"", []
         if way.inline:
@@ -234,10 +274,7 @@ class _Stream:
         )
         reads: list[Ticket] = []
         if not way.with_outputs:
-            for index, size in enumerate(self._sizes.outputs):
-                for offset in range(0, size, way.read_length):
-                    length = min(way.read_length, size - offset)
-                    reads.append(ask(message.Read(Region.OUTPUT, index, offset, length)))
+            reads = read_tensors(self._channel, self._sizes.outputs, way.read_length)
         return _Flight(self._taken, [zlib.crc32(sample) for sample in batch], writes, run, reads)
 
     def _land(self, flight: _Flight) -> Iterator[RunResult]:
@@ -248,27 +285,13 @@ class _Stream:
         assert isinstance(request, message.Run)
         results = request.results(self._data(flight.run, flight))
         for offset, (crc, result) in enumerate(zip(flight.crcs, results, strict=True)):
-            if result.input_crc32 != crc:
-                raise InputAltered(
-                    f"{self._channel.name}: Invoke saw other input bytes than were sent for sample"
-                    f" {flight.first + offset}: CRC-32 {result.input_crc32:08x}, sent {crc:08x}."
-                    " The link's own checks passed, so the board's memory was changed on the way to"
-                    " Invoke",
-                    details=self._channel.details(),
-                )
+            check_input(self._channel, result, crc, flight.first + offset)
             outputs = request.flags & RunFlag.OUTPUTS
             yield result if outputs else self._with_read_outputs(result, flight)
 
     def _with_read_outputs(self, result: RunResult, flight: _Flight) -> RunResult:
         outputs = b"".join([self._data(ticket, flight) for ticket in flight.reads])
-        announced = int.from_bytes(result.outputs, "little")
-        if zlib.crc32(outputs) != announced:
-            raise self._channel.fail(
-                ProtocolMismatch(
-                    f"the outputs read for sample {flight.first} are not those that Invoke left"
-                    f" (CRC-32 {zlib.crc32(outputs):08x}, announced {announced:08x})"
-                )
-            )
+        check_read(self._channel, result, outputs, flight.first)
         return result._replace(outputs=outputs)
 
     def _data(self, ticket: Ticket, flight: _Flight) -> bytes:
@@ -280,23 +303,3 @@ class _Stream:
         if reply.status == Status.INVOKE_FAILED:
             number += reply.needed  # samples of the batch that were run before it
         raise self._channel.refused(reply, f"sample {number}")
-
-
-class Begun:
-    """Samples that were submitted behind the requests that load their model."""
-
-    def __init__(
-        self, channel: Channel, loading: Sequence[Ticket], sizes: Sizes, samples: Iterable[bytes]
-    ) -> None:
-        self._channel = channel
-        self._stream = _Stream(channel, sizes, samples, False)
-        self._stream.submit_all()
-        self._tickets = [*loading, *self._stream.tickets]
-
-    def results(self) -> list[RunResult] | None:
-        """The results; waits for them. None if the board refused anything: whoever does the same
-        again, one after the other, hears why. Raises InputAltered or a LinkError."""
-        for ticket in self._tickets:
-            if isinstance(self._channel.wait(ticket), Failure):
-                return None
-        return list(self._stream.results())

@@ -214,11 +214,19 @@ class Host(Protocol):
         model before it, which is sent again when its runtime is used. Raises TflmError."""
 
     def attempt(
-        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+        self,
+        model: Model,
+        samples: Sequence[object],
+        *,
+        reset_between: bool = False,
+        expected: Sequence[Arrays | None] | None = None,
     ) -> Attempt:
         """Load ``model``, run ``samples`` in order from its initial state (each of them from it
         with ``reset_between``), and forget it. Runtimes of an interpreter's host keep their state;
-        a board has one model at a time. What goes wrong is raised by the attempt's ``outputs``."""
+        a board has one model at a time. What goes wrong is raised by the attempt's ``outputs``.
+
+        ``expected`` says what should come of each sample (None where nobody knows), and that these
+        tensors will be wanted again: a board may keep them in its memory, and not send them."""
 
     def observe(
         self, model: Model, samples: Sequence[object], *, reset_between: bool = True

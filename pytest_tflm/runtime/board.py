@@ -238,9 +238,14 @@ class BoardHost:
         return self._runtime is not None and self._runtime.model.sha256 == model.sha256
 
     def attempt(
-        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+        self,
+        model: Model,
+        samples: Sequence[object],
+        *,
+        reset_between: bool = False,
+        expected: Sequence[Arrays | None] | None = None,
     ) -> Attempt:
-        return _Attempt(self, model, samples, reset_between)
+        return _Attempt(self, model, samples, reset_between, expected)
 
     def observe(
         self, model: Model, samples: Sequence[object], *, reset_between: bool = True
@@ -480,12 +485,19 @@ class _Attempt:
     all else, the board has told what came of it."""
 
     def __init__(
-        self, host: BoardHost, model: Model, samples: Sequence[object], reset_between: bool
+        self,
+        host: BoardHost,
+        model: Model,
+        samples: Sequence[object],
+        reset_between: bool,
+        expected: Sequence[Arrays | None] | None,
     ) -> None:
         self._host, self._model, self._samples = host, model, samples
+        self._expected = expected
         self._outputs: list[Arrays] = []
         self._error: TflmError | None = None
         self._begun: Begun | None = None
+        self._bytes: list[tuple[bytes, ...]] = []
         try:
             if reset_between or not self._begin():
                 self._outputs = self._whole(reset_between)
@@ -496,33 +508,57 @@ class _Attempt:
         if self._begun is not None:
             begun, self._begun = self._begun, None
             try:
-                results = begun.results()
-                if results is None:  # one after the other, to hear why not
-                    self._outputs = self._whole(False)
-                else:
-                    layout = _layout(self._model.outputs)
-                    self._outputs = [_laid_out(result.outputs, layout) for result in results]
+                self._outputs = self._arrived(begun)
             except (LinkError, BoardError) as error:
                 self._error = error
         if self._error is not None:
             raise self._error
         return self._outputs
 
+    def _arrived(self, begun: Begun) -> list[Arrays]:
+        results = begun.results()
+        if results is None:
+            self._host.connection().was_refused()
+            return self._whole(False)  # one after the other, to hear why not
+        missing = [i for i, result in enumerate(results) if result is None]
+        if missing:  # what they were to find in the board's memory was not there
+            again = self._submit([self._bytes[i] for i in missing], [None] * len(missing)).results()
+            if again is None or None in again:
+                return self._whole(False)
+            for i, result in zip(missing, again, strict=True):
+                results[i] = result
+        layout = _layout(self._model.outputs)
+        return [_laid_out(b"".join(result), layout) for result in results if result is not None]
+
     def _begin(self) -> bool:
         """Send all of it, and wait for nothing; False if that would be too much at once."""
-        from pytest_tflm.link import Sizes
-
-        model, connection = self._model, self._host.connection()
-        sizes = Sizes(*(tuple(t.nbytes for t in ts) for ts in (model.inputs, model.outputs)))
-        total = model.size + len(self._samples) * (sum(sizes.inputs) + sum(sizes.outputs))
-        if not connection.identity.takes_models or total > _MOST_AT_ONCE:
+        model, samples = self._model, self._samples
+        tensors = (*model.inputs, *model.outputs)
+        total = model.size + len(samples) * sum(tensor.nbytes for tensor in tensors)
+        if not self._host.takes_models or total > _MOST_AT_ONCE:
             return False
         if interface_reason(model) is not None or self._host.has(model):
             return False
-        samples = [packed(model.quantize(sample)) for sample in self._samples]
+        self._bytes = [_each(model.quantize(sample)) for sample in samples]
+        expected = None
+        if self._expected is not None:
+            expected = [None if arrays is None else _each(arrays) for arrays in self._expected]
         self._host.turns.touch()
-        self._begun = connection.begin(model.data, sizes, samples, reset=model.is_stream)
+        self._begun = self._submit(self._bytes, expected)
         return True
+
+    def _submit(
+        self,
+        samples: Sequence[tuple[bytes, ...]],
+        expected: Sequence[tuple[bytes, ...] | None] | None,
+    ) -> Begun:
+        from pytest_tflm.link import Sizes
+
+        model = self._model
+        sizes = Sizes(*(tuple(t.nbytes for t in ts) for ts in (model.inputs, model.outputs)))
+        return self._host.connection().begin(
+            model.data, sizes, samples, reset=model.is_stream, expected=expected
+        )
 
     def _whole(self, reset_between: bool) -> list[Arrays]:
         runtime = BoardRuntime(self._host, self._model, passing=True)
@@ -861,6 +897,11 @@ def _difference(mine: Tensor, theirs: LoadedTensor) -> str:
     if theirs.zero_point != mine.zero_point:
         return f"zero point {theirs.zero_point}, not {mine.zero_point}"
     return ""
+
+
+def _each(arrays: Arrays) -> tuple[bytes, ...]:
+    """The bytes of each array."""
+    return tuple(array.tobytes() for array in arrays)
 
 
 def _arrays(data: bytes, tensors: tuple[Tensor, ...]) -> Arrays:

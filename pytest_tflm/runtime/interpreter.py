@@ -81,7 +81,12 @@ class InterpreterHost:
         return self._loaded[model.sha256]
 
     def attempt(
-        self, model: Model, samples: Sequence[object], *, reset_between: bool = False
+        self,
+        model: Model,
+        samples: Sequence[object],
+        *,
+        reset_between: bool = False,
+        expected: Sequence[Arrays | None] | None = None,
     ) -> _Once:
         arrays = [model.quantize(sample) for sample in samples]
         return _Once(self, model, "run_once", arrays, reset_between, self._fills_memory)

@@ -231,7 +231,9 @@ class _Trial:
     def send(self) -> None:
         """Have the suspect begin, once the trusted host has shown that it can be done."""
         self._trusted = self._asked.outputs()
-        self._alone = self._sides.suspect.attempt(self._cut.model, self._result.inputs)
+        self._alone = self._sides.suspect.attempt(
+            self._cut.model, self._result.inputs, expected=self._trusted
+        )
 
     @_step
     def send_own(self, chain: Sequence[_Chain]) -> None:
@@ -245,7 +247,9 @@ class _Trial:
         if self._inherited and model.is_stream:
             self._inherited = list(range(len(given)))  # a stream from its beginning
         if self._inherited:
-            self._ends = self._sides.suspect.attempt(model, [own[i] for i in self._inherited])
+            inputs = [own[i] for i in self._inherited]
+            unknown = [None] * len(inputs)
+            self._ends = self._sides.suspect.attempt(model, inputs, expected=unknown)
 
     def finish(self, chain: Sequence[_Chain]) -> OperatorResult:
         """What came of it; ``chain`` goes on. Raises what ended the whole comparison."""

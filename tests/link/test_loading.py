@@ -19,6 +19,10 @@ CUT = b"a head of its own" + BASE[4000:9001] + b"between" + BASE[12_003:15_000] 
 SIZES = Sizes((60,), (8,))
 
 
+def each(count):
+    return [(sample,) for sample in inputs(count)]
+
+
 def board(**settings):
     return connect(SizedEngine(60, 8, memory=settings.pop("memory", 1 << 20)), **settings)
 
@@ -38,6 +42,10 @@ def outputs(connection, given=None):
 
 
 RIGHT = [expected(sample, 8) for sample in inputs()]
+
+
+def right(count):
+    return [(output,) for output in RIGHT[:count]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -162,11 +170,10 @@ def test_models_on_their_way_together(faults):
     connection.load(BASE)
     models = [CUT + bytes([i]) for i in range(6)]
     began = connection.world.now
-    begun = [connection.begin(model, SIZES, inputs(5)) for model in models]
-    again = connection.begin(models[-1], SIZES, inputs(3), reset=True)
-    results = [[result.outputs for result in each.results()] for each in begun]
-    assert results == [RIGHT[:5]] * 6
-    assert [result.outputs for result in again.results()] == RIGHT[:3]
+    begun = [connection.begin(model, SIZES, each(5)) for model in models]
+    again = connection.begin(models[-1], SIZES, each(3), reset=True)
+    assert [one.results() for one in begun] == [right(5)] * 6
+    assert again.results() == right(3)
     assert len(connection.engine.invoked) == 33
     assert connection.engine.state == 3
     if faults is CLEAN:  # no model waits for the answers to the one before
@@ -180,12 +187,12 @@ def test_models_on_their_way_together(faults):
 def test_a_refusal_on_the_way_is_told_and_takes_nothing_along(refused):
     connection = board()
     connection.load(BASE)
-    before = connection.begin(CUT, SIZES, inputs(5))
-    bad = connection.begin(refused, SIZES, inputs(5))
-    behind = connection.begin(CUT + b"!", SIZES, inputs(5))
-    assert [result.outputs for result in before.results()] == RIGHT[:5]
+    before = connection.begin(CUT, SIZES, each(5))
+    bad = connection.begin(refused, SIZES, each(5))
+    behind = connection.begin(CUT + b"!", SIZES, each(5))
+    assert before.results() == right(5)
     assert bad.results() is None
-    assert [result.outputs for result in behind.results()] == RIGHT[:5]
+    assert behind.results() == right(5)
 
 
 def test_an_invoke_that_fails_on_the_way():
@@ -199,7 +206,119 @@ def test_an_invoke_that_fails_on_the_way():
 
     connection = connect(Failing(60, 8))
     connection.load(BASE)
-    begun = connection.begin(CUT, SIZES, inputs(5))
+    begun = connection.begin(CUT, SIZES, each(5))
     assert begun.results() is None
     with pytest.raises(InvokeFailed):
         list(connection.run_many(inputs(5)))
+
+
+class Chained(SizedEngine):
+    """Makes 200 bytes of 200; wrong ones with a model that says so."""
+
+    def prepare(self, model):
+        self.is_bad = model.endswith(b"bad")
+        return super().prepare(model)
+
+    def invoke(self, given):
+        (made,) = super().invoke(given)
+        return [made[:-1] + b"!"] if self.is_bad else [made]
+
+
+WIDE = Sizes((200,), (200,))
+
+
+def chained(connection, count, bad=()):
+    """Models in a row, each given what the one before should have made. The next is submitted
+    before the results of one are taken. Returns what came and what should have."""
+    given, found, should, under_way = [samples(4, 200)], [], [], None
+    for number in range(count):
+        made = [expected(sample, 200) for sample in given[-1]]
+        data = CUT + bytes([number]) + (b"bad" if number in bad else b"")
+        begun = connection.begin(
+            data, WIDE, [(one,) for one in given[-1]], expected=[(one,) for one in made]
+        )
+        if under_way is not None:
+            found.append(under_way.results())
+        under_way = begun
+        right = [(one[:-1] + b"!",) if number in bad else (one,) for one in made]
+        should.append(right)
+        given.append(made)
+    found.append(under_way.results())
+    return found, should
+
+
+@pytest.mark.parametrize("faults", [CLEAN, MIXED])
+@pytest.mark.parametrize("memory", [1 << 20, 50_000, 37_000, 30_000])
+def test_tensors_stay_on_the_board(faults, memory):
+    connection = connect(Chained(200, 200, memory=memory), faults=faults)
+    connection.load(BASE)
+    before = connection.counters.bytes_sent
+    found, should = chained(connection, 12)
+    assert found == should
+    sent = connection.counters.bytes_sent - before
+    if memory == 1 << 20 and faults is CLEAN:
+        assert sent < 12 * 4 * 200 * 0.9  # the models and all requests together
+        assert connection.counters.bytes_received < sent
+    assert len(connection.engine.invoked) == 48
+    connection.load(BASE)
+    assert connection.read_model() == BASE
+
+
+@pytest.mark.parametrize("bad", [(3,), (0, 1, 5), (11,), range(12)])
+@pytest.mark.parametrize("memory", [1 << 20, 37_000])
+def test_what_a_bad_operator_makes_is_told_and_not_handed_on(bad, memory):
+    connection = connect(Chained(200, 200, memory=memory))
+    connection.load(BASE)
+    found, should = chained(connection, 12, bad)
+    for number, (outputs, right) in enumerate(zip(found, should, strict=True)):
+        # None: what Invoke saw was something else, or the outputs are gone.
+        assert all(a in (b, None) for a, b in zip(outputs, right, strict=True)), number
+    if memory == 1 << 20:  # behind the last, nothing is begun that would mend it
+        assert found[:-1] == should[:-1]
+
+
+def test_what_is_not_known_beforehand_is_sent_and_kept():
+    connection = connect(Chained(200, 200))
+    connection.load(BASE)
+    unknown = [None] * 4
+    given = [(one,) for one in samples(4, 200)]
+    first = connection.begin(CUT + b"1", WIDE, given, expected=unknown).results()
+    assert first == [(expected(one, 200),) for (one,) in given]
+    before = connection.counters.bytes_sent
+    second = connection.begin(CUT + b"2", WIDE, first, expected=unknown).results()
+    assert second == [(expected(one, 200),) for (one,) in first]
+    third = connection.begin(CUT + b"3", WIDE, given, expected=unknown).results()
+    assert third == first
+    assert connection.counters.bytes_sent - before < 2 * 4 * 200
+
+
+def test_memory_that_changes_behind_the_hosts_back():
+    connection = connect(Chained(200, 200))
+    connection.load(BASE)
+    given = [(one,) for one in samples(4, 200)]
+    unknown = [None] * 4
+    made = connection.begin(CUT + b"1", WIDE, given, expected=unknown).results()
+    board = connection.board
+    at = bytes(board._memory).index(made[2][0], 20_000)
+    board._memory[at + 7] ^= 1
+    again = connection.begin(CUT + b"2", WIDE, made, expected=unknown).results()
+    assert again[2] is None
+    assert [one for i, one in enumerate(again) if i != 2] == [
+        (expected(one, 200),) for i, (one,) in enumerate(made) if i != 2
+    ]
+    once_more = connection.begin(CUT + b"2", WIDE, made[2:3], expected=[None]).results()
+    assert once_more == [(expected(made[2][0], 200),)]
+
+
+def test_tensors_of_a_model_with_state_are_sent():
+    connection = connect(Chained(200, 200))
+    connection.load(BASE)
+    given = [(one,) for one in samples(4, 200)]
+    for number in range(2):
+        begun = connection.begin(
+            CUT + bytes([number]), WIDE, given, reset=True, expected=[None] * 4
+        )
+        before = connection.counters.bytes_sent
+        assert begun.results() == [(expected(one, 200),) for (one,) in given]
+        assert connection.counters.bytes_sent - before >= 0
+    assert connection._loader.shelf.is_empty

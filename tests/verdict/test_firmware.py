@@ -35,7 +35,14 @@ class PlayedBoard(InterpreterHost):
         self.changes = changes
         self.loaded, self.since = "", 0
 
-    def attempt(self, model: Model, samples: Sequence[object], *, reset_between: bool = False):
+    def attempt(
+        self,
+        model: Model,
+        samples: Sequence[object],
+        *,
+        reset_between: bool = False,
+        expected: object = None,
+    ):
         if model.sha256 != self.loaded:
             self.loaded, self.since = model.sha256, 0
         given = [model.quantize(sample) for sample in samples]
