@@ -52,13 +52,18 @@ class HostWire(Wire):
 
 
 class TflmCore(Core):
-    """The compiled core with host TFLM; Invoke takes ``seconds`` of virtual time."""
+    """The compiled core with host TFLM; Invoke takes ``seconds`` of virtual time. ``defect`` as in
+    ``sim?defect=…``."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, defect: str = "") -> None:
         from pytest_tflm.simulator._firmware import Board
         from pytest_tflm.simulator.engine.tflm import TflmEngine
 
-        engine = TflmEngine(memory=4 << 20, arena=None, without=(), printed=lambda: "")
+        engine: Any = TflmEngine(memory=4 << 20, arena=None, without=(), printed=lambda: "")
+        if defect:
+            from pytest_tflm.simulator.defects.catalogue import defective, parse_defects
+
+            engine = defective(engine, parse_defects(defect), 0)
         invoke = engine.invoke
         engine.owed = 0.0
 
@@ -73,9 +78,9 @@ class TflmCore(Core):
         self.lost = 0
 
 
-def connect(baud: int, invoke: float) -> Connection:
+def connect(baud: int, invoke: float, defect: str = "") -> Connection:
     """A connection to such a board."""
-    wire = HostWire(TflmCore(invoke), baud, TURNAROUND)
+    wire = HostWire(TflmCore(invoke, defect), baud, TURNAROUND)
     session = Session(baud=baud)
     return Connection(wire, session=session, clock=wire.clock)
 
