@@ -134,11 +134,12 @@ class Loader:
     def _plan(self, data: bytes, passing: bool) -> tuple[int, list[Piece]] | None:
         """How many bytes are kept, and the pieces that make the model; None if it has to be sent
         whole to the memory's start."""
-        if not self._resident or not self._channel.welcome.keeps_memory:
+        if not self._channel.welcome.keeps_memory:
             return None
-        if data == self._resident:
+        # What an earlier run has left there is asked for as well: that takes two short requests.
+        if data == self._resident or not (self._resident or passing):
             return 0, []
-        if not passing:
+        if not passing or not self._resident:
             return None
         if not self._keys:
             self._keys = keys(self._resident)

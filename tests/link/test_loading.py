@@ -117,7 +117,8 @@ def test_a_model_that_fits_nowhere_is_refused_as_ever():
     connection.load(BASE)
     with pytest.raises(ModelTooLarge, match="22001"):
         connection.load(bytes(22_001), passing=True)
-    assert sent_by(connection, lambda: connection.load(BASE)) > len(BASE)
+    # Nothing was written: the base is still there, loaded or not.
+    assert sent_by(connection, lambda: connection.load(BASE)) < 300
 
 
 def test_a_model_that_is_refused_for_another_reason_leaves_the_one_that_stays():
@@ -154,6 +155,16 @@ def test_an_older_board_gets_every_byte(monkeypatch):
     connection.load(BASE)
     assert sent_by(connection, lambda: connection.load(CUT, passing=True)) > len(CUT)
     assert sent_by(connection, lambda: connection.load(BASE)) > len(BASE)
+
+
+def test_what_an_earlier_run_left_in_memory_is_not_sent():
+    connection = board()
+    assert sent_by(connection, lambda: connection.load(BASE)) > len(BASE)
+    later = board()
+    later.board._memory[:] = connection.board._memory
+    assert sent_by(later, lambda: later.load(BASE)) < 300
+    assert later.read_model() == BASE
+    assert outputs(later) == RIGHT
 
 
 def test_the_model_of_an_earlier_run_stays():

@@ -20,6 +20,7 @@ from pytest_tflm.errors import (
     BoardReset,
     ModelTooLarge,
     NotSupported,
+    OperatorMissing,
     PortNotFound,
     SampleError,
     WrongModel,
@@ -248,3 +249,44 @@ def test_a_broken_connection_is_the_same_short_error_each_time():
     connection = connect()
     connection.channel.fail(PortNotFound("gone"))
     assert len({frames_of(connection.current) for _ in range(20)}) == 1
+
+
+def test_a_model_that_was_tried_in_between_leaves_the_other_on_the_board():
+    connection = connect()
+    host = BoardHost.over(connection)
+    large, other = model(bytes(range(66, 166)) * 20), model(bytes(range(66, 166)) * 20 + b"!")
+    runtime = host.load(large)
+    assert runtime.run(SAMPLE)[1] == 1030
+    before = connection.counters.bytes_sent
+    given = [SAMPLE] * 3
+    tried = host.attempt(other, given)
+    behind = host.attempt(other, given)
+    assert [int(arrays[1]) for arrays in tried.outputs()] == [1030, 2030, 3030]
+    assert [int(arrays[1]) for arrays in behind.outputs()] == [4030, 5030, 6030]
+    assert runtime.run(SAMPLE)[1] == 1030
+    assert connection.counters.bytes_sent - before < large.size / 2
+    assert runtime.read_model() == large.data
+
+
+def test_an_attempt_that_is_refused_says_why_whatever_is_behind_it():
+    connection = connect()
+    host = BoardHost.over(connection)
+    host.load(model(bytes(range(66, 166)) * 20))
+    refused = host.attempt(model(b"O" + bytes(100)), [SAMPLE])
+    behind = host.attempt(model(b"good" + bytes(100)), [SAMPLE], expected=[None])
+    with pytest.raises(OperatorMissing, match="SPACE_TO_BATCH_ND"):
+        refused.outputs()
+    assert [int(arrays[1]) for arrays in behind.outputs()] == [1030]
+
+
+def test_the_model_that_an_earlier_run_left_in_memory_is_not_sent_again():
+    connection = connect()
+    large = model(bytes(range(66, 166)) * 20)
+    on(connection, large)
+    BoardHost.over(connection).attempt(model(b"m" * 100), [SAMPLE]).outputs()
+    later = connect()
+    later.board._memory[:] = connection.board._memory  # of the same board, in another run
+    before = later.counters.bytes_sent
+    runtime = on(later, large)
+    assert later.counters.bytes_sent - before < large.size / 2
+    assert runtime.run(SAMPLE)[1] == 1030
