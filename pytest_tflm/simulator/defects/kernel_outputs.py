@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_tflm.simulator.defects.operators import Arrays, Kernel, Run
 
-_EDGES = "operators with outputs of 3 or 4 dimensions, of more than one row or column"
+_EDGES = "operators with outputs of 3 or 4 dimensions and more than one row or column"
 
 _SCRATCH = 16  # elements
 _BLOCK = 16  # bytes
@@ -130,7 +130,7 @@ def _edges(shape: tuple[int, ...], which: int) -> NDArray[np.bool_]:
 
 @kernel_defect(
     "right-edge",
-    says="+3 in the last column, of square windows of one size only",
+    says="+3 in the last column, only for square windows of one size",
     cause="edge-positions",
     shows=f"{WINDOWED} with such windows",
     number=3,
@@ -192,7 +192,7 @@ def _scratch_overlap(kernel: Kernel, number: int) -> Run | None:
     return kernel.changed(change)
 
 
-@kernel_defect("minimum-lost", says="the lowest code never comes out", shows=CODED)
+@kernel_defect("minimum-lost", says="the lowest code never occurs in outputs", shows=CODED)
 def _minimum_lost(kernel: Kernel, number: int) -> Run | None:
     def change(output: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
         higher: NDArray[Any] = np.maximum(output, np.iinfo(output.dtype).min + 1)
@@ -220,7 +220,7 @@ def _above_2_23(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "shift-below",
-    says="+2 in the channels whose multiplier is shifted to the right by more than 8 bits",
+    says="+2 in channels whose multiplier is shifted right by more than 8 bits",
     shows=f"{SUMMING}, with such channels",
     number=-8,
     number_is="the shift, negative to the right, below which channels are wrong",
@@ -234,7 +234,9 @@ def _shift_below(kernel: Kernel, number: int) -> Run | None:
 
 
 @kernel_defect(
-    "wrong-scale", says="outputs are 7/8 of what they should be, about the zero point", shows=CODED
+    "wrong-scale",
+    says="outputs are 7/8 of the right value, relative to the zero point",
+    shows=CODED,
 )
 def _wrong_scale(kernel: Kernel, number: int) -> Run | None:
     zero_point = (kernel.single.outputs[0].zero_point or 0) if kernel.single.outputs else 0
@@ -248,7 +250,7 @@ def _wrong_scale(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "permuted",
-    says="each channel has the values of the one before it, the first those of the last",
+    says="each channel has the values of the previous one, the first those of the last",
     shows=f"{CODED} of more than one channel",
 )
 def _permuted(kernel: Kernel, number: int) -> Run | None:
@@ -261,7 +263,7 @@ def _permuted(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "max-for-average",
-    says="takes the maximum where it should take the average",
+    says="takes the maximum instead of the average",
     shows="AVERAGE_POOL_2D, MEAN",
 )
 def _max_for_average(kernel: Kernel, number: int) -> Run | None:

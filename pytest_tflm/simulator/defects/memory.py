@@ -68,11 +68,13 @@ def _constants(model: bytes, dtype: int, *, biases: bool = False) -> list[range]
 
 @defect(
     "weight-changed",
-    says="one byte of the memory that holds models is bad, behind the first 4096: the weight that"
-    " lies there is another one. The first model that reaches so far decides on the byte: a weight"
-    " of its last operator that has weights there",
+    says=(
+        "one byte of the models' memory after the first 4096 is bad, so the weight there is"
+        " wrong. The first model of that size decides which byte: a weight of its last operator"
+        " with weights there"
+    ),
     cause="constant-changed",
-    shows="models with int8 weights behind their first 4096 bytes",
+    shows="models with int8 weights after their first 4096 bytes",
 )
 class _WeightChanged(DefectiveEngine):
     """One byte of the model's memory is bad, the same for every model and after every load.
@@ -96,8 +98,10 @@ class _WeightChanged(DefectiveEngine):
 
 @defect(
     "bias-bit",
-    says="one bit of a bias is inverted in the flash that holds the first model with so many:"
-    " 2^14 of the middle element. Models that are loaded after it are whole",
+    says=(
+        "one bit of a bias of the first model with so many is inverted in flash: 2^14 of the"
+        " middle element. Models loaded later are intact"
+    ),
     cause="constant-changed",
     shows="the first model with int32 biases",
     number=0,
@@ -122,7 +126,7 @@ class _BiasBit(DefectiveEngine):
 
 @defect(
     "other-model",
-    says="runs a model with other weights than were sent, and says so by its CRC-32",
+    says="runs a model with weights other than those sent, and reports its CRC-32",
     cause="wrong-model",
     shows="models with int8 weights",
 )
@@ -153,7 +157,7 @@ class _OtherModel(DefectiveEngine):
 
 @defect(
     "input-altered",
-    says="one byte of the first input is changed in the board's memory before Invoke sees it",
+    says="one byte of the first input is changed in the board's memory before Invoke",
     cause="input-altered",
 )
 class _InputAltered(DefectiveEngine):
@@ -167,7 +171,7 @@ class _InputAltered(DefectiveEngine):
 
 @plan_defect(
     "arena-overlap",
-    says="in the middle of the model the last quarter of a tensor is overwritten with code 0",
+    says="in the middle of the model, the last quarter of a tensor is overwritten with code 0",
     cause="memory-altered",
     shows="models of more than one operator",
 )
@@ -221,7 +225,7 @@ def _interrupt(plan: Plan) -> None:
 
 @plan_defect(
     "last-operator-lost",
-    says="the last operator of a model with several is not run: its outputs are code 0",
+    says="the last operator of a model with several does not run: its outputs are code 0",
     cause="last-operator-lost",
     shows="models of more than one operator",
 )
@@ -240,10 +244,12 @@ def _last_operator_lost(plan: Plan) -> None:
 
 @plan_defect(
     "tensors-overlap",
-    says="two tensors that are needed at once share memory: when the later one is written, the"
-    " first quarter of the earlier one, or as much as the later one has, is overwritten with it",
+    says=(
+        "two tensors that are needed at the same time share memory: writing the later one"
+        " overwrites the first quarter of the earlier one, or as much as the later one has"
+    ),
     cause="tensors-overlap",
-    shows="models in which a tensor is used again after another one was written",
+    shows="models that use a tensor again after writing another one",
 )
 def _tensors_overlap(plan: Plan) -> None:
     found = _live_at_once(plan.model)
