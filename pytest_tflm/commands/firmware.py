@@ -63,6 +63,7 @@ def _firmware(options: argparse.Namespace) -> int:
     if options.output is None:
         raise SettingsError("say where to write the project to: -o DIR")
 
+    from pytest_tflm.firmware.flash import FLASHED
     from pytest_tflm.firmware.project import write_project
     from pytest_tflm.model import open_model
 
@@ -84,8 +85,12 @@ def _firmware(options: argparse.Namespace) -> int:
             print(f"  Beware: that is more than the {board.memory} bytes that fit for certain.")
     else:
         print("  takes any model over the link")
-    print(f"Next: {project.directory / board.folder / 'README.md'} or, to build and flash,")
-    print(f"  pytest-tflm flash {board.name} {project.directory}")
+    page = project.directory / board.folder / "README.md"
+    if board.name in FLASHED:
+        print(f"Next: {page} or, to build and flash,")
+        print(f"  pytest-tflm flash {board.name} {project.directory}")
+    else:
+        print(f"Next: {page} tells you how to build and flash it")
     return 0
 
 

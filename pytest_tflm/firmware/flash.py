@@ -23,7 +23,9 @@ _SET_UP = {
     ),
     "esp32": (". $IDF_PATH/export.sh",),
 }
-_TOOLS = {"nano33": "arduino-cli", "esp32": "idf.py", "mps2": "make"}
+_TOOLS = {"nano33": "arduino-cli", "esp32": "idf.py"}
+FLASHED = frozenset(_TOOLS)
+"""The boards that this module can build and flash; the others' folders have a README."""
 
 
 class Plan(NamedTuple):

@@ -43,6 +43,16 @@ def test_a_project_with_a_model(inner, tcn_dynamic):
     assert not (inner.directory / "fw/arduino_nano33/model.h").exists()
 
 
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_what_comes_next_is_a_page_that_is_there_and_a_command_that_works(inner, board):
+    done = inner.pytest_tflm("firmware", board.name, "-o", "fw")
+    page = f"fw/{board.folder}/README.md"
+    says(done, page)
+    assert (inner.directory / page).is_file()
+    flashed = inner.pytest_tflm("flash", board.name, "fw", PATH="")
+    assert ("pytest-tflm flash" in done.output) == ("these commands do it" in flashed.output)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
