@@ -154,8 +154,12 @@ class Settings(NamedTuple):
         for name, value in values.items():
             option = next((o for o in OPTIONS if o.name == name and o.marker), None)
             if option is None:
-                known = ", ".join(o.name for o in OPTIONS if o.marker)
-                raise SettingsError(f"@pytest.mark.tflm does not take {name}=; it takes {known}.")
+                import difflib
+
+                known = [o.name for o in OPTIONS if o.marker]
+                near = difflib.get_close_matches(name, known, 1)
+                instead = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(known)}."
+                raise SettingsError(f"@pytest.mark.tflm does not take {name}=; {instead}")
             source = f"@pytest.mark.tflm({name}=…)"
             if option.name == "model":
                 paths = [value] if isinstance(value, str | os.PathLike) else value

@@ -40,6 +40,25 @@ class Counters:
     round_trip: float | None = None
     """Seconds: the shortest time from a question to its answer. None before the first."""
 
+    @property
+    def damaged_share(self) -> float:
+        """The share of the pieces that came which were damaged, 0 to 1."""
+        pieces = self.damaged + self.frames_received
+        return self.damaged / pieces if pieces else 0.0
+
+    def describe_damage(self) -> str:
+        """How much was damaged, and the rate of bit errors that would explain it: of pieces of n
+        bits, 1 - (1 - rate)^n are damaged. Empty where nothing is."""
+        share = self.damaged_share
+        if not share:
+            return ""
+        text = f"{share:.0%} of what arrived was damaged"
+        if share == 1 or not self.bytes_received:
+            return text
+        bits = 8 * self.bytes_received / (self.damaged + self.frames_received)
+        one_in = 1 / (1 - (1 - share) ** (1 / bits))
+        return f"{text} (about 1 wrong bit in {float(f'{one_in:.2g}'):.0f})"
+
     def describe(self) -> str:
         """One line; what never happened is left out."""
         parts = [] if self.baud is None else [f"{self.baud} baud"]

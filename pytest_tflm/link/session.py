@@ -624,7 +624,8 @@ class Session:
 
     def _no_answer(self, now: float) -> TflmError:
         heard = self._timing.heard_at
-        return diagnosis.silent(self._outbox, now - heard, self._timing.waited(now), heard)
+        waited = self._timing.waited(now)
+        return diagnosis.silent(self._outbox, now - heard, waited, heard, self.counters)
 
     def _move(self, state: State) -> None:
         if state not in _MOVES[self.state]:

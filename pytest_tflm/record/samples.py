@@ -64,7 +64,7 @@ def samples_for(
             return FileSamples.open(beside, model)
         return RandomSamples(model, DEFAULT_COUNT, seed)
     text = str(samples)
-    if re.fullmatch(r"[0-9]+", text):
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         if not 1 <= int(text) <= _LARGEST_COUNT:
             raise SampleError(
                 f"--tflm-samples={text}: a count of random samples is from 1 to {_LARGEST_COUNT}."

@@ -338,9 +338,14 @@ def settings_of(node: pytest.Item | pytest.Collector | pytest.Function, state: S
     values: dict[str, Any] = {}
     for mark in node.iter_markers("tflm"):
         if mark.args:
-            raise SettingsError("@pytest.mark.tflm takes keywords only, tolerance=2 for example.")
+            raise SettingsError(
+                f"{node.name}: @pytest.mark.tflm takes keywords only, tolerance=2 for example."
+            )
         values = {**mark.kwargs, **values}
-    settings = state.settings.for_marker(values) if values else state.settings
+    try:
+        settings = state.settings.for_marker(values) if values else state.settings
+    except SettingsError as error:
+        raise SettingsError(f"{node.name}: {error}") from None
     call = getattr(node, "callspec", None)
     board = call.params.get("tflm_board") if call is not None else None
     return settings if board is None else settings._replace(board_name=board)

@@ -21,6 +21,7 @@ def says(done, *parts):
 @pytest.mark.parametrize(
     ("name", "content", "parts"),
     [
+        ("/dev/zero", None, ("/dev/zero", "a device or a pipe")),
         ("nothing.tflite", None, ("nothing.tflite", "there is no model")),
         ("text.tflite", b"This is not a model.\n" * 20, ("text.tflite", "text")),
         ("empty.tflite", b"", ("empty.tflite", "empty")),
@@ -54,10 +55,42 @@ def test_samples_of_the_wrong_shape_or_dtype(inner, tcn, tmp_path, shape, dtype,
     says(done, "wrong.npy", *parts)
 
 
-def test_samples_that_are_not_there(inner, tcn):
-    done = inner.pytest(SIM, f"--tflm-model={tcn}", "--tflm-samples=none.npz")
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ("none.npz", ("there is no file none.npz",)),
+        ("-3", ("a count of random samples is from 1",)),
+        ("0", ("a count of random samples is from 1",)),
+        ("9" * 5000, ("cannot be read: File name too long",)),
+    ],
+    ids=["file", "negative", "zero", "digits"],
+)
+def test_samples_that_are_not_there(inner, tcn, given, parts):
+    done = inner.pytest(SIM, f"--tflm-model={tcn}", f"--tflm-samples={given}")
     assert done.status != 0
-    says(done, "none.npz")
+    says(done, *parts)
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"),
+    [
+        ("2", "test_mine: @pytest.mark.tflm takes keywords only, tolerance=2 for example."),
+        (
+            "tolerence=2",
+            "test_mine: @pytest.mark.tflm does not take tolerence=; did you mean toler",
+        ),
+        ("port='sim'", "test_mine: @pytest.mark.tflm does not take port=; it takes model, runtime"),
+        ("tolerance='x'", "test_mine: @pytest.mark.tflm(tolerance=…): 'x' is not a whole number"),
+    ],
+    ids=["positional", "misspelt", "another", "value"],
+)
+def test_a_marker_that_makes_no_sense_names_its_test(inner, tcn, marker, words):
+    (inner.directory / "test_other.py").write_text(
+        f"import pytest\n@pytest.mark.tflm({marker})\ndef test_mine(tflm_sample): pass\n"
+    )
+    done = inner.pytest(f"--tflm-model={tcn}", "--tflm-suite=off", "test_other.py")
+    assert done.status != 0
+    says(done, words)
 
 
 @pytest.mark.parametrize(
