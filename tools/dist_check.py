@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -36,6 +37,15 @@ PYROMA_SKIPS = {
     "AuthorEmail": "nor an address for mail; vulnerabilities are reported as SECURITY.md says",
 }
 """What pyroma misses here, and why it is so."""
+
+
+_BUILT = {"pytest_tflm/simulator/_firmware.cpp"}
+"""What is compiled, and not part of the wheel."""
+_HOMES = {
+    "docs/causes/": "pytest_tflm/verdict/causes/pages/",
+    "firmware/": "pytest_tflm/firmware/sources/",
+}
+"""Where folders of the repository are in the wheel, as CMakeLists.txt installs them."""
 
 
 def run(*words: str | Path, directory: Path) -> None:
@@ -91,7 +101,29 @@ def make_wheel(sdist: Path, python: str, folder: Path) -> Path:
     found = list(folder.glob(pattern))
     if len(found) != 1:
         raise SystemExit(f"no wheel {pattern}: {[path.name for path in folder.glob('*.whl')]}")
+    if lacking := missing(found[0]):
+        raise SystemExit(f"{found[0].name} lacks {', '.join(lacking)}")
     return found[0]
+
+
+def needed(tracked: Iterable[str]) -> set[str]:
+    """The names in a wheel that the repository's files call for: the package as it is, the pages of
+    causes, and the firmware, whose places CMakeLists.txt says."""
+    found = set()
+    for name in tracked:
+        if name.startswith("pytest_tflm/") and name not in _BUILT:
+            found.add(name)
+        for folder, home in _HOMES.items():
+            if name.startswith(folder):
+                found.add(home + name.removeprefix(folder))
+    return found
+
+
+def missing(wheel: Path) -> list[str]:
+    """What the wheel lacks of that."""
+    tracked = output("git", "ls-files", "pytest_tflm", *_HOMES).splitlines()
+    with zipfile.ZipFile(wheel) as archive:
+        return sorted(needed(tracked) - set(archive.namelist()))
 
 
 def check_metadata(sdist: Path, wheels: Sequence[Path]) -> None:

@@ -283,7 +283,9 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
             f" {_group_of(name)} (sudo usermod -aG {_group_of(name)} $USER) and log in again"
         )
     if number in (errno.ENOTTY, errno.EISDIR) or not _is_device(name):
-        return PortFailed(f"{name} is not a serial port")
+        return PortFailed(
+            f"{name} is not a serial port. Give the board's port: pytest-tflm ports lists them"
+        )
     return PortFailed(f"{name} cannot be opened: {error}")
 
 

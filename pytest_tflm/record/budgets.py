@@ -60,7 +60,7 @@ def baseline_rules(text: str, source: str) -> dict[str, float]:
         takes_none = name in ("model", "samples", "versions")
         if name not in CHANGES or (colon and (number is None or takes_none)):
             raise SettingsError(
-                f"{source}: {part.strip()!r} is none of {', '.join(CHANGES)}; outputs:1 allows "
+                f"{source}: {part.strip()!r} is not one of {', '.join(CHANGES)}; outputs:1 allows "
                 "1 LSB, latency:10% a tenth more."
             )
         value = float(number[1]) if number is not None else 0.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_tflm.errors import SampleError
+from pytest_tflm.printable import printable
 from pytest_tflm.record.given import GivenSamples, Reading, SampleSequence, plain_labels
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ def samples_for(
             )
         return RandomSamples(model, int(text), seed)
     path = Path(text)
-    if path.is_dir() or path.suffix.lower() in (".csv", ".wav"):
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that is too long, or that has a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise SampleError(f"--tflm-samples: {printable(text)} cannot be read: {reason}.") from None
+    if is_folder or path.suffix.lower() in (".csv", ".wav"):
         from pytest_tflm.record.sample_folders import open_files
 
         return open_files(path, model, reading or Reading())

@@ -305,7 +305,7 @@ def _members(data: bytes) -> dict[str, bytes]:
     except ReplayError:
         raise
     except Exception as error:  # zipfile's own are a dozen: of zlib, struct, and plain Python
-        raise ReplayError(f"it is no replay file, or a damaged one ({error}).") from None
+        raise ReplayError(f"it is not a .tflm-replay file, or it is damaged ({error}).") from None
     missing = {"replay.json", "arrays.bin"} - set(members)
     if missing:
         raise ReplayError(f"it has no {' and no '.join(sorted(missing))}.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_tflm.errors import RecordError
+from pytest_tflm.printable import printable
 from pytest_tflm.record.facts import fact, now, run_info
 from pytest_tflm.record.journal import Journal
 from pytest_tflm.record.run_record import RunRecord
@@ -91,10 +93,15 @@ class RunReports:
         )
         for what, name, make in makers:
             if name is not None:
-                with told(f"the {what} {name}", self._note_once):
+                with told(f"the {what} {printable(str(name))}", self._note_once):
                     path = self._directory / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_whole(path, make(self.run).encode())
+                    made = make(self.run).encode()
+                    try:
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        write_whole(path, made)
+                    except OSError as error:
+                        why = error.strerror or error
+                        raise RecordError(f"it cannot be written: {why}") from None
                     yield f"{what}: {path}"
         self._write_summary()
 

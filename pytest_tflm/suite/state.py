@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_tflm.errors import SettingsError, TflmError
+from pytest_tflm.printable import printable
 from pytest_tflm.runtime.spec import NamedPort, RuntimeSpec
 from pytest_tflm.suite.kept import KeptOutputs
 from pytest_tflm.suite.resets import Resets
@@ -84,6 +87,12 @@ class State:
             model = self.open(path)
             assert model.path is not None
             self.models[model.path] = model
+        for path, name in _told_apart(list(self.models)).items():
+            renamed = dataclasses.replace(self.models[path], name=name)
+            self.models[path] = renamed
+            self._opened = {
+                key: renamed if found.path == path else found for key, found in self._opened.items()
+            }
 
     def _open_lab(self, path: Path) -> None:
         """The boards of a lab's file. A worker of pytest-xdist has one of equal boards, and another
@@ -327,6 +336,19 @@ class State:
         """Release the port and end all processes."""
         if self._hosts is not None:
             self._hosts.close()
+
+
+def _told_apart(paths: Sequence[Path]) -> dict[Path, str]:
+    """Names for those of these absolute paths whose files have a name in common: as many of the
+    folders around them as tell them apart. Reports and baselines go by a model's name."""
+    names = {path: path.name for path in paths}
+    changed: dict[Path, str] = {}
+    for size in range(2, max((len(path.parts) for path in paths), default=0) + 1):
+        counts = Counter(names.values())
+        common = {path: name for path, name in names.items() if counts[name] > 1}
+        changed |= {path: "/".join(path.parts[-size:]) for path in common}
+        names |= changed
+    return {path: printable(name) for path, name in changed.items()}
 
 
 STATE = pytest.StashKey[State]()

@@ -154,3 +154,14 @@ def test_the_timeout_is_that_of_the_board_and_of_the_interpreters(given, board, 
     state = State(settings, [], Path.cwd())
     assert state.hosts.open(settings.reference).timeout == interpreter
     state.close()
+
+
+def test_a_text_that_a_conftest_sets_is_one_value_and_not_its_letters(inner):
+    (inner.directory / "conftest.py").write_text(
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_configure(config): config.option.tflm_seed = '17'\n"
+    )
+    (inner.directory / "test_mine.py").write_text(
+        "def test_mine(tflm_settings): assert tflm_settings.seed == 17\n"
+    )
+    assert inner.pytest().outcomes == {"passed": 1}

@@ -73,5 +73,5 @@ def test_rules_for_baselines():
     found = baseline_rules("outputs:1,latency:10%,accuracy:0.5%,model", "here")
     assert found == {"outputs": 1, "latency": 0.1, "accuracy": 0.005, "model": 0}
     for wrong in ("output", "outputs:1%", "latency:10", "model:1", ""):
-        with pytest.raises(SettingsError, match="is none of outputs, reference"):
+        with pytest.raises(SettingsError, match="is not one of outputs, reference"):
             baseline_rules(wrong, "here")

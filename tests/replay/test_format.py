@@ -161,7 +161,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(ReplayError, match="cannot be read"):
         read_replay(tmp_path / "nowhere.tflm-replay")
     (tmp_path / "text.tflm-replay").write_text("hello")
-    with pytest.raises(ReplayError, match=r"text\.tflm-replay: it is no replay file"):
+    with pytest.raises(ReplayError, match=r"text\.tflm-replay: it is not a "):
         read_replay(tmp_path / "text.tflm-replay")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -43,8 +43,8 @@ def test_text_and_back(text: str) -> None:
     ("text", "said"),
     [
         ("simulator", "no simulator"),
-        ("sim?arean=64k", "'arean=64k'. It knows: memory"),
-        ("sim?arena", "It knows"),
+        ("sim?arean=64k", "'arean=64k'; did you mean arena=?"),
+        ("sim?arena", "'arena'; did you mean arena=?"),
         ("sim?arena=64q", "64q"),
         ("sim?arena=-1", "no size"),
         ("sim?baud=fast", "baud='fast' is no rate"),

@@ -153,3 +153,35 @@ def test_workers_of_xdist_say_all_that_they_found(command, small):
     (model,) = run["models"]
     assert sorted(sample["index"] for sample in model["samples"]) == list(range(14))
     assert model["verdict"]["causes"][0]["name"] == "kernel-differs"
+
+
+def test_models_of_one_name_are_told_apart_by_their_folders(inner, small):
+    """In the header, the block, the record and the baselines."""
+    for folder in ("one", "two"):
+        (inner.directory / folder).mkdir()
+        (inner.directory / folder / "m.tflite").write_bytes(small.read_bytes())
+    words = ("--tflm-model=one/m.tflite", "--tflm-model=two/m.tflite", "--tflm-samples=2")
+    bad = "--tflm-port=sim?defect=off-by-one:FULLY_CONNECTED"
+    done = inner.pytest(
+        *(bad, *words, "--tflm-json=run.json", "--tflm-tolerance=0", "--tflm-baseline=kept"),
+        "--tflm-baseline-update",
+    )
+    for name in ("one/m.tflite", "two/m.tflite"):
+        assert done.lines(f"tflm: model: {name}, ")
+        assert done.lines(f"{name}: 2 of 2 samples beyond the tolerance")
+    run = read_run(inner.directory / "run.json")
+    assert [model["name"] for model in run["models"]] == ["one/m.tflite", "two/m.tflite"]
+    kept = sorted(each.name for each in (inner.directory / "kept").iterdir())
+    assert kept == ["one_m@simulator", "two_m@simulator"]
+
+
+@pytest.mark.parametrize("option", ["--tflm-html", "--tflm-csv"])
+def test_a_report_that_cannot_be_written_is_no_error_of_ours(inner, small, option):
+    (inner.directory / "taken").write_text("")
+    done = inner.pytest(
+        *(SIM, f"--tflm-model={small}", "--tflm-samples=1", f"{option}=taken/file"),
+        *("-k", "test_model_identity"),
+    )
+    assert done.outcomes["passed"] == 1
+    assert re.search(r"the \w+ taken/file failed: RecordError: it cannot be written: ", done.output)
+    assert "Please report" not in done.output

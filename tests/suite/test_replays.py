@@ -47,5 +47,5 @@ def test_a_file_that_is_no_replay_is_an_error_with_a_name(inner):
     done = inner.pytest("bad.tflm-replay")
     assert done.outcomes == {"error": 1}, done.output
     assert "ReplayError" in done.output
-    assert "bad.tflm-replay: it is no replay file, or a damaged one" in done.output
+    assert "bad.tflm-replay: it is not a .tflm-replay file, or it is damaged" in done.output
     assert "Traceback" not in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import re
 from dataclasses import dataclass, field, fields
@@ -67,6 +68,8 @@ class SimulatorSpec:
         for part in rest.split("&") if rest else []:
             key, equals, value = part.partition("=")
             if not equals or key not in known:
+                if near := difflib.get_close_matches(key, known, 1):
+                    raise SettingsError(f"sim does not know {part!r}; did you mean {near[0]}=?")
                 keys = ", ".join(f"{each.name} ({each.metadata['what']})" for each in fields(cls))
                 raise SettingsError(f"sim does not know {part!r}. It knows: {keys}")
             if key in values:
