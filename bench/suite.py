@@ -10,7 +10,9 @@ sample. In one run, one after the other:
 * the seed's way: 50 bytes, an echoed sum, the next 50 bytes, …, the outputs, one sample after the
   other.
 
-The limit is the larger of the line's time for the frame of a sample and the time of Invoke. Time is
+The limit is the larger of the line's time for the frame of a sample and the time of Invoke. Nothing
+can overlap with the first sample's way to the board, so a run of n samples reaches at most n times
+the limit in n times the limit and the smaller of the two: the column *possible*. Time is
 virtual (``virtual_board.py``): the line's and the board's, and beside them the processor time of
 pytest. ``--real`` uses the simulator in real time (``sim?baud=…&invoke=…``), for an idle machine.
 
@@ -120,8 +122,10 @@ def one_by_one(baud: int, invoke: float, count: int) -> float:
     return wire.now
 
 
-def speeds(folder: Path, rates: dict[int, int], real: bool) -> list[dict[str, Any]]:
-    """A row for each rate, time of Invoke and reference."""
+def speeds(
+    folder: Path, rates: dict[int, int], real: bool, only: set[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """A row for each rate, time of Invoke and reference; ``only`` those of rate and transfers."""
     import model_builders
 
     from pytest_tflm.link.frame import wire_length
@@ -142,10 +146,14 @@ def speeds(folder: Path, rates: dict[int, int], real: bool) -> list[dict[str, An
                 if real
                 else run_many(model, count, baud=baud, invoke=invoke)
             )
+            if (baud, times) not in only:
+                continue
             limit = max(transfer, invoke)
             row = {
                 "baud": baud, "invoke_ms": invoke * 1000, "samples": count,
-                "limit_ms": limit * 1000, "run_many_ms": many / count * 1000,
+                "limit_ms": limit * 1000,
+                "possible": count * limit / (count * limit + min(transfer, invoke)),
+                "run_many_ms": many / count * 1000,
                 "one_by_one_ms": one_by_one(baud, invoke, count) / count * 1000,
             }  # fmt: skip
             for reference in REFERENCES:
@@ -171,7 +179,8 @@ def row_text(row: dict[str, Any]) -> str:
     limit, many = row["limit_ms"], row["run_many_ms"]
     shares = "".join(f"{limit / row[f'{name}_ms']:>9.1%}" for name in REFERENCES)
     return (
-        f"{row['baud']:>8}{row['invoke_ms']:>9.1f}{limit:>10.2f}{shares}{limit / many:>10.1%}"
+        f"{row['baud']:>8}{row['invoke_ms']:>9.1f}{limit:>10.2f}{row['possible']:>10.1%}{shares}"
+        f"{limit / many:>10.1%}"
         f"{limit / row['waiting_ms']:>10.1%}{limit / row['one_by_one_ms']:>12.1%}"
         f"{row['litert_cpu_ms']:>10.2f}{row['load']:>6.1f}"
     )
@@ -254,6 +263,7 @@ def main() -> None:
     parser.add_argument("--most-tests", type=int, default=10_000, help="of a test each")
     parser.add_argument("--real", action="store_true", help="the simulator, in real time")
     parser.add_argument("--short", action="store_true", help="a third of the samples")
+    parser.add_argument("--rows", help="only these, as BAUD:TRANSFERS,… such as 115200:1")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench")
     options = parser.parse_args()
     found: dict[str, Any] = {
@@ -270,11 +280,14 @@ def main() -> None:
             found["scale"] = scale(folder, counts, options.most_tests)
             (options.out / "suite.svg").write_text(picture(found["scale"]))
         else:
-            head = f"{'baud':>8}{'Invoke':>9}{'limit':>10}{'litert':>9}{'tflm':>9}"
+            head = f"{'baud':>8}{'Invoke':>9}{'limit':>10}{'possible':>10}{'litert':>9}{'tflm':>9}"
             head += f"{'run_many':>10}{'waiting':>10}{'one by one':>12}"
             print(f"{head}{'CPU':>10}{'load':>6}   (ms; shares)")
             rates = {b: n // 3 for b, n in RATES.items()} if options.short else RATES
-            found["speeds"] = speeds(folder, rates, options.real)
+            only = {(baud, times) for baud in RATES for times in TRANSFERS}
+            if options.rows:
+                only = {tuple(map(int, row.split(":"))) for row in options.rows.split(",")}
+            found["speeds"] = speeds(folder, rates, options.real, only)
     name = "suite_scale.json" if options.scale else "suite.json"
     (options.out / name).write_text(json.dumps(found, indent=2) + "\n")
     print(f"\nwritten to {options.out / name}")

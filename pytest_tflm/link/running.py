@@ -284,10 +284,10 @@ class Stream:
         request = flight.run.request
         assert isinstance(request, message.Run)
         results = request.results(self._data(flight.run, flight))
+        has_outputs = bool(request.flags & RunFlag.OUTPUTS)
         for offset, (crc, result) in enumerate(zip(flight.crcs, results, strict=True)):
             check_input(self._channel, result, crc, flight.first + offset)
-            outputs = request.flags & RunFlag.OUTPUTS
-            yield result if outputs else self._with_read_outputs(result, flight)
+            yield result if has_outputs else self._with_read_outputs(result, flight)
 
     def _with_read_outputs(self, result: RunResult, flight: _Flight) -> RunResult:
         outputs = b"".join([self._data(ticket, flight) for ticket in flight.reads])

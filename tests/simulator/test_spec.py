@@ -10,7 +10,10 @@ from pytest_tflm.simulator.board.spec import SimulatorSpec
 
 def test_nothing_said_is_a_board_of_common_size() -> None:
     spec = SimulatorSpec.parse("sim")
-    assert (spec.window, spec.largest_frame, spec.reply_store) == (4096, 2048, 4096)
+    assert (spec.receive_buffer, spec.largest_frame, spec.kept_replies) == (16384, 2048, 16384)
+    for line in ("baud=115200", "faults=mixed"):  # as a board has them
+        slow = SimulatorSpec.parse(f"sim?{line}")
+        assert (slow.receive_buffer, slow.largest_frame, slow.kept_replies) == (4096, 2048, 4096)
     assert spec.arena is None
     assert spec.without == ()
     assert SimulatorSpec.parse("sim?") == spec
@@ -58,7 +61,7 @@ def test_text_and_back(text: str) -> None:
         ("sim?arena=1k&arena=2k", "twice"),
         ("sim?without=", "names of operators"),
         ("sim?without=a;b", "names of operators"),
-        ("sim?largest_frame=8k", "reply_store=4096 does not hold"),
+        ("sim?baud=115200&largest_frame=8k", "reply_store=4096 does not hold"),
     ],
 )
 def test_what_makes_no_sense(text: str, said: str) -> None:

@@ -139,8 +139,8 @@ class _Machine:
             board="simulator",
             reset_reason=reason,
             largest_frame=spec.largest_frame,
-            window=spec.window,
-            reply_store=spec.reply_store,
+            window=spec.receive_buffer,
+            reply_store=spec.kept_replies,
             baud=spec.baud,
             largest_baud=LARGEST_BAUD,
         )

@@ -14,6 +14,8 @@ from pytest_tflm.simulator.line.faults import profile
 _SIZE = re.compile(r"([0-9]+)([km]?)", re.IGNORECASE)
 _LEAST_BAUD, LARGEST_BAUD = 9600, 4_000_000
 """Bits per second of a line that has a rate."""
+_OF_A_BOARD, _OF_A_FAST_LINE = 4096, 16384
+"""Bytes of the receive buffer and of kept replies, where nobody says how many."""
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
@@ -24,13 +26,14 @@ def _size(least: int, most: int, default: int | None, what: str) -> Any:
 
 @dataclass(frozen=True)
 class SimulatorSpec:
-    """A simulated board. All sizes are bytes; in text ``k`` and ``m`` stand for 1024 and 1024²."""
+    """A simulated board. All sizes are bytes; in text ``k`` and ``m`` stand for 1024 and 1024².
+    ``window`` and ``reply_store`` are None where nobody says how large they are."""
 
     memory: int = _size(1024, 1 << 30, 4 << 20, "model and arena together")
     arena: int | None = _size(16, 1 << 30, None, "limit of the arena")
-    window: int = _size(67, 1 << 20, 4096, "receive buffer")
+    window: int | None = _size(67, 1 << 20, None, "receive buffer")
     largest_frame: int = _size(64, 65535, 2048, "longest body of a frame")
-    reply_store: int = _size(67, 1 << 18, 4096, "replies kept for repetition")
+    reply_store: int | None = _size(67, 1 << 18, None, "replies kept for repetition")
     without: tuple[str, ...] = field(
         default=(), metadata={"what": "operators it lacks, separated by commas"}
     )
@@ -51,11 +54,27 @@ class SimulatorSpec:
 
             parse_defects(self.defect)
         needed = self.largest_frame + self.largest_frame // 254 + 3
-        if self.reply_store < needed:
+        if self.kept_replies < needed:
             raise SettingsError(
-                f"sim: reply_store={self.reply_store} does not hold a reply of "
+                f"sim: reply_store={self.kept_replies} does not hold a reply of "
                 f"largest_frame={self.largest_frame}: it must be at least {needed}"
             )
+
+    @property
+    def receive_buffer(self) -> int:
+        """Bytes that it holds unread: ``window``, or its default."""
+        return self._default_buffer if self.window is None else self.window
+
+    @property
+    def kept_replies(self) -> int:
+        """Bytes of replies that it keeps: ``reply_store``, or its default."""
+        return self._default_buffer if self.reply_store is None else self.reply_store
+
+    @property
+    def _default_buffer(self) -> int:
+        # A line with a rate or with faults is there to see how a board does, so it has a board's
+        # sizes. Without, the processes at both ends are the limit: they work on more at a time.
+        return _OF_A_BOARD if self.baud or self.faults != "clean" else _OF_A_FAST_LINE
 
     @classmethod
     def parse(cls, text: str) -> SimulatorSpec:
