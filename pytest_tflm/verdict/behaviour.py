@@ -28,6 +28,8 @@ _WITNESSES = 4
 _WITH_RESETS = 16
 """Samples with which it is tried whether a reset does anything."""
 _MOST_STEPS = 3
+_TELLING = 16
+"""So many bytes that are found elsewhere, half of them of different values, are no chance."""
 _REPLAYED = 64
 """How many of the inputs before the failure are run again, of a model without state."""
 
@@ -277,6 +279,53 @@ def steps_for_each_input(evidence: Evidence) -> int:
         if evidence.alike(made[count - 1 :: count], evidence.outputs["board"]):
             return count
     return 0
+
+
+@dataclass(frozen=True)
+class Elsewhere(Fact):
+    """The board's first output holds the bytes of the tensor ``tensor`` (index) from byte
+    ``offset`` on, in each of ``samples``."""
+
+    tensor: int
+    offset: int
+    samples: int
+
+
+@experiment
+def read_elsewhere(evidence: Evidence) -> Elsewhere | None:
+    """Whether the board's outputs are the bytes of an input, or of a tensor inside the model."""
+    step = evidence.step("board")
+    if step is None or not evidence.differs("board"):
+        return None
+    model = evidence.model
+    outputs = {tensor.index for tensor in model.outputs}
+    got = [arrays[0].tobytes() for arrays in step.suspect]
+    for position, tensor in enumerate(model.inputs):
+        held = [sample[position].tobytes() for sample in evidence.samples]
+        if (offset := _found_in(got, held)) >= 0:
+            return Elsewhere(tensor.index, offset, len(got))
+    seen, picked = observed(evidence), chosen(evidence, step)
+    for index in seen[0].tensors:
+        if index not in outputs and not model.tensors[index].is_constant:
+            held = [o.tensors[index].tobytes() for o in seen if index in o.tensors]
+            if len(held) == len(picked) and (
+                (offset := _found_in([got[i] for i in picked], held)) >= 0
+            ):
+                return Elsewhere(index, offset, len(picked))
+    return None
+
+
+def _found_in(got: Sequence[bytes], held: Sequence[bytes]) -> int:
+    """Where in ``held`` the bytes of ``got`` are, in all samples; -1 if they are not, or if it may
+    be by chance."""
+    together = b"".join(got)
+    if len(set(got)) < 2 or len(together) < _TELLING or len(set(together)) < _TELLING // 2:
+        return -1
+    size, offset = len(got[0]), -1
+    while (offset := held[0].find(got[0], offset + 1)) >= 0:
+        if all(h[offset : offset + size] == g for g, h in zip(got, held, strict=True)):
+            return offset
+    return -1
 
 
 @dataclass(frozen=True)

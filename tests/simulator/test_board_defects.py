@@ -169,6 +169,12 @@ def test_changed_outputs() -> None:
     assert np.isnan(real.reshape(-1)).tolist() == [True] + [False] * (real.size - 1)
 
 
+def test_outputs_read_from_the_inputs() -> None:
+    size = GOOD[0].size
+    expected = [sample[0].reshape(-1)[:size].reshape(GOOD[0].shape) for sample in SAMPLES]
+    same(bad("outputs-misread"), expected)
+
+
 def floats(outputs: list[np.ndarray]) -> list[np.ndarray]:
     found = [each for each in outputs if each.dtype == np.float32]
     assert found

@@ -90,6 +90,8 @@ SHOWN = {
     " svdf",
     "halves-exchanged": "conv depthwise connected connected16 deep add mixed chain split pad",
     "not-a-number": "mixed",
+    "outputs-misread": "tcn conv depthwise connected connected16 deep add mixed chain split pad"
+    " svdf",
     "first-run-lost": "tcn conv depthwise connected connected16 deep add mixed chain split pad",
     "invoke-twice": "svdf",
     "interrupt": "mixed",

@@ -49,6 +49,7 @@ WHOLE = {
     "input-dithered": network_models.image_network,
     "output-bit-stuck": network_models.image_network,
     "halves-exchanged": network_models.image_network,
+    "outputs-misread": network_models.image_network,
     "not-a-number": network_models.float_dense,
     "first-run-lost": network_models.image_network,
     "invoke-twice": svdf,

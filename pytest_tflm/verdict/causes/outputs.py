@@ -110,6 +110,27 @@ def _constant_tail(evidence: Evidence) -> Iterator[Match]:
 
 
 @cause(
+    "outputs-elsewhere",
+    "the outputs are read from elsewhere",
+    Stage.OUTPUTS,
+    remedy="Read the outputs through interpreter->output(i) after each Invoke, and not through a "
+    "pointer that was kept from before AllocateTensors or from another model.",
+)
+def _elsewhere(evidence: Evidence) -> Iterator[Match]:
+    found = behaviour.read_elsewhere(evidence)
+    if found is None:
+        return
+    model = evidence.model
+    makers = [each for each in model.operators if found.tensor in each.outputs]
+    what = f"of operator {makers[0].index}, {makers[0].name}," if makers else "of the input"
+    yield Match(
+        f"In all {found.samples} samples that were compared, the board's first output holds the "
+        f"bytes {what} from byte {found.offset} on: tensor {found.tensor} "
+        f"({model.tensors[found.tensor].name.split(';')[0][:60]!r}).",
+    )
+
+
+@cause(
     "outputs-swapped",
     "the board's outputs are in another order",
     Stage.OUTPUTS,
