@@ -233,3 +233,25 @@ def test_a_process_alone_takes_all_that_are_free(leases):
     for each in (first, *more):
         each.release()
     assert made().more("sim") == []
+
+
+@pytest.mark.slow
+def test_each_worker_of_xdist_has_a_board_of_its_own(command, small):
+    """Two workers, two equal boards, and each test on one of them."""
+    (command.directory / "boards.toml").write_text(FILE)
+    (command.directory / "test_mine.py").write_text(
+        "def test_mine(device, tflm_sample):\n    device.run(tflm_sample)\n    print(device.name)\n"
+    )
+    done = command.run(
+        *("pytest", "-n", "2", "-v", "-rP", "-p", "no:cacheprovider", "--tflm-suite=off"),
+        *(f"--tflm-model={small}", "--tflm-samples=20", "test_mine.py"),
+        *("--tflm-boards=boards.toml", "--tflm-board=sim"),
+    )
+    assert done.outcomes == {"passed": 20}, done.output
+    workers = dict.fromkeys(("gw0", "gw1"), 0)
+    for line in done.output.splitlines():
+        for worker in workers:
+            workers[worker] += line.startswith(f"[{worker}]") and "PASSED" in line
+    assert min(workers.values()) > 0
+    names = {line for line in done.output.splitlines() if line.startswith("board ")}
+    assert names == {"board left (simulator)", "board right (simulator)"}
