@@ -90,6 +90,7 @@ bench: .venv/installed-dev  ## measurements, each beside a rival in the same run
 	$(BIN)/python bench/suite.py --scale
 	$(BIN)/python bench/verdict.py
 	$(BIN)/python bench/fuzz.py
+	$(BIN)/python bench/lab.py
 
 .venv/installed-release: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group release

@@ -22,6 +22,7 @@ from pytest_tflm.runtime.spec import (
     Line,
     NamedPort,
     RuntimeSpec,
+    is_name,
 )
 
 VERDICTS = ("off", "brief", "full")
@@ -313,7 +314,7 @@ def _runtime(text: str, source: str) -> str:
 
 
 def _tag(text: str, source: str) -> str:
-    if not NamedPort.parse(f"{text}=").name:
+    if not is_name(text):
         raise SettingsError(f"{source}: {text!r} is no name, kind or tag of a board.")
     return text
 

@@ -110,6 +110,8 @@ class BoardHost:
         self._lease: Lease | None = None
         self.partners: list[BoardHost] = []
         """Equal boards that share the work of this one, of a lab."""
+        self.ran_last: BoardHost | None = None
+        """Of this board and its partners, the one that ran the last sample that was asked for."""
         self.notes: list[str] = []
         """What became of boards that broke, for the report; whoever reads it empties it."""
         self._line = line or Line()
@@ -331,6 +333,30 @@ class BoardHost:
         self.partners.remove(partner)
         self.notes.append(f"{partner.label} was left out after {type(error).__name__}: {error}")
         partner.close()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it lasts, none of its partners takes part: this is the one board that ran the last
+        sample, for a verdict about it."""
+        self._change_places()
+        partners, self.partners = self.partners, []
+        try:
+            yield
+        finally:
+            self.partners = partners
+
+    def _change_places(self) -> None:
+        """Be the partner that ran the last sample, if one did, and let it be this board."""
+        self.turns.interrupt()
+        partner, self.ran_last = self.ran_last, None
+        if partner is None or partner not in self.partners:
+            return
+        for name in ("_lease", "_process", "_connection", "_last", "_broken", "_refused"):
+            mine, theirs = getattr(self, name), getattr(partner, name)
+            setattr(self, name, theirs)
+            setattr(partner, name, mine)
+        if self._runtime is not None and partner._runtime is not None:
+            self._runtime.change_places(partner._runtime)
 
     def _become(self, partner: BoardHost) -> None:
         """Take the place of a partner, which is forgotten."""
@@ -679,7 +705,8 @@ class BoardRuntime:
             return outputs
         self._ready()
         self.ahead.restore()
-        return next(self._run_all(iter([arrays])))
+        self.host.ran_last = None
+        return next(self.run_given(iter([arrays])))
 
     def run_quietly(self, samples: Iterable[object]) -> Iterator[Outputs]:
         """:meth:`run_many` that tells nobody how far it is."""
@@ -729,10 +756,18 @@ class BoardRuntime:
                 broken.append((partner, why))
         hosts: dict[Member, BoardHost] = {member: member.host for member in members}
         try:
-            yield from spread(members, samples, lambda m, error: broken.append((hosts[m], error)))
+            told = spread(members, samples, lambda m, error: broken.append((hosts[m], error)))
+            for outputs, member in told:
+                host.ran_last = hosts[member]
+                yield outputs
         finally:
             for board, error in broken:
                 host.leave_out(board, error)
+
+    def change_places(self, other: BoardRuntime) -> None:
+        """The two boards have changed places, and with them what they have run."""
+        self._ran, other._ran = other._ran, self._ran
+        self.name, other.name = other.name, self.name
 
     @property
     def is_usable(self) -> bool:

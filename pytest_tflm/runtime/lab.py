@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_tflm.errors import PortBusy, PortNotFound, SettingsError
+from pytest_tflm.runtime.spec import is_name
 
 if TYPE_CHECKING:
     from pytest_tflm.link.portlock import PortLock
     from pytest_tflm.link.ports import FoundPort
 
 _LARGEST = 1 << 20
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _LOOK_AGAIN = 0.2
 """Seconds between two looks whether a board is free."""
 
@@ -136,7 +135,7 @@ def _board(path: Path, number: int, table: Any) -> LabBoard:
         values[key] = tuple(value) if isinstance(value, list) else value
     values.setdefault("kind", values.get("name", ""))
     for name in (values.get("name", ""), values["kind"], *values.get("tags", ())):
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise SettingsError(
                 f"{where}: {name!r} is no name or tag: a letter, then letters, digits, - and _."
             )

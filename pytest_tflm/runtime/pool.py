@@ -40,6 +40,7 @@ class _Job:
         self.arrays = arrays
         self.outputs: Outputs | None = None
         self.error: TflmError | None = None
+        self.by: Member | None = None
 
     @property
     def is_done(self) -> bool:
@@ -78,9 +79,11 @@ class _Work:
             self.waiting.append(job)
             self.changed.notify()
 
-    def done(self, job: _Job, outputs: Outputs | None, error: TflmError | None) -> None:
+    def done(
+        self, job: _Job, by: Member, outputs: Outputs | None, error: TflmError | None = None
+    ) -> None:
         with self.changed:
-            job.outputs, job.error = outputs, error
+            job.outputs, job.error, job.by = outputs, error, by
             self.changed.notify_all()
 
     def give_back(self, jobs: Sequence[_Job]) -> None:
@@ -115,8 +118,9 @@ def spread(
     members: Sequence[Member],
     samples: Iterator[Arrays],
     left_out: Callable[[Member, TflmError], None],
-) -> Generator[Outputs, None, None]:
-    """Run ``samples`` on all of ``members``, outputs in the order of the samples.
+) -> Generator[tuple[Outputs, Member], None, None]:
+    """Run ``samples`` on all of ``members``. Gives the outputs of each and who ran it, in their
+    order.
 
     A board whose link breaks is left out, which ``left_out`` is told, and the samples that it had
     not finished are run on the others. An error that is a sample's own is raised in its place; if
@@ -150,7 +154,8 @@ def spread(
             if job.error is not None:
                 raise job.error
             assert job.outputs is not None
-            yield job.outputs
+            assert job.by is not None
+            yield job.outputs, job.by
     finally:
         work.end()
         for thread in threads:
@@ -172,10 +177,10 @@ def _drive(member: Member, work: _Work, broken: deque[tuple[Member, TflmError]])
 
         try:
             for outputs in member.run_given(given()):
-                work.done(taken.popleft(), outputs, None)
+                work.done(taken.popleft(), member, outputs)
         except TflmError as error:
             if member.is_usable:  # it was the sample's; those behind it were not run
-                work.done(taken.popleft(), None, error)
+                work.done(taken.popleft(), member, None, error)
                 work.give_back(taken)
                 continue
             broken.append((member, error))

@@ -22,6 +22,11 @@ _A_PORT = re.compile(r"(sim$|sim\?|qemu(-esp32c3)?:|/|[A-Za-z]:\\|COM\d+$|auto$|
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.*)", re.DOTALL)
 
 
+def is_name(text: str) -> bool:
+    """Whether ``text`` can be the name of a board, of a kind of boards, or a tag."""
+    return _NAMED.fullmatch(f"{text}=") is not None and "=" not in text
+
+
 class NamedPort(NamedTuple):
     """A board of a run: what it is called, and its port as ``--tflm-port`` takes it. The name is
     empty where a run has one board without a name; the port where it is chosen at run time."""

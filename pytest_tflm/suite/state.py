@@ -294,7 +294,9 @@ class State:
         from pytest_tflm.verdict.row import Row
 
         row = Row.made(self.hosts, settings.board, settings.reference)
-        return carried(model, row, samples, got, expected, self.progress)
+        assert settings.board is not None
+        with self.hosts.board(settings.board).alone():
+            return carried(model, row, samples, got, expected, self.progress)
 
     def show_progress(self, reporter: Any, config: pytest.Config) -> None:
         """Show the progress of long work through pytest's terminal reporter, if there is one."""

@@ -63,7 +63,8 @@ class Verdicts:
         # Its own failure must not hide the test's; what it found out before is shown.
         self._made[key] = (nodeid, "the verdict was not finished")
         try:
-            verdict = self._judge(model, settings, samples, failed, sample)
+            with self._hosts.board(board).alone():
+                verdict = self._judge(model, settings, samples, failed, sample)
         except TflmError as error:
             text = f"no verdict could be made: {error}"
             self._made[key] = (nodeid, text)

@@ -12,7 +12,7 @@ from pytest_tflm.record.journal import read_run
 pytestmark = pytest.mark.slow
 
 IMAGE_VARIABLE = "PYTEST_TFLM_MPS2_IMAGE"
-BAD = {"rows": "last-row:CONV_2D", "tail": "tail-stale"}
+BAD = {"rows": "last-row:CONV_2D", "adds": "off-by-one:ADD"}
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def test_each_has_a_column_and_the_right_one_is_blamed(inner, tcn, ports):
     words = (f"--tflm-model={tcn}", "--tflm-samples=4", "--tflm-tolerance=0")
     done = inner.pytest(*ports, *words, "--tflm-runtime=tflm", "--tflm-json=run.json")
     found = {each["board"]: each for each in read_run(inner.directory / "run.json")["models"]}
-    assert list(found) == ["rows", "tail", "m4"], done.output
+    assert list(found) == ["rows", "adds", "m4"], done.output
     assert {each["outcome"] for each in found["m4"]["samples"]} == {"equal"}
     assert found["m4"]["verdict"] is None
-    assert causes(found["rows"]) == ["right-edge"]
-    assert causes(found["tail"]) == ["tail-stale"]
+    assert causes(found["rows"]) == ["edge-positions"]
+    assert causes(found["adds"]) == ["kernel-differs"]
     (header,) = [
-        line for line in done.output.splitlines() if line.split() == ["rows", "tail", "m4"]
+        line for line in done.output.splitlines() if line.split() == ["rows", "adds", "m4"]
     ]
     assert header
     assert not [line for line in done.lines("FAILED ") if "m4" in line]
@@ -51,7 +51,7 @@ def test_the_emulated_board_as_the_reference(inner, tcn, ports):
     words = (f"--tflm-model={tcn}", "--tflm-samples=4", "--tflm-tolerance=0")
     done = inner.pytest(*ports, *words, "--tflm-runtime=board:m4", "--tflm-json=run.json")
     found = {each["board"]: each for each in read_run(inner.directory / "run.json")["models"]}
-    assert list(found) == ["rows", "tail"], done.output
-    assert causes(found["rows"]) == ["right-edge"]
-    assert causes(found["tail"]) == ["tail-stale"]
+    assert list(found) == ["rows", "adds"], done.output
+    assert causes(found["rows"]) == ["edge-positions"]
+    assert causes(found["adds"]) == ["kernel-differs"]
     assert "part is operator" in " ".join(" ".join(found["rows"]["verdict"]["lines"]).split())

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_tflm.errors import PortBusy, PortNotFound, SettingsError
 from pytest_tflm.link.ports import FoundPort
+from pytest_tflm.record.journal import read_run
 from pytest_tflm.runtime.lab import Lab, LabBoard, Leases, port_of, read_lab
 
 FILE = """
@@ -68,6 +69,21 @@ def test_tags_choose(run):
     assert done.lines("PASSED ")[0].endswith("test_model_identity[fast]")
     both = run("--tflm-board=left", "--tflm-board=odd", "-k", "test_model_identity")
     assert both.outcomes == {"passed": 2}
+
+
+def test_the_verdict_is_about_the_board_that_was_wrong(run, inner):
+    """One of two boards that should be equal is not."""
+    path = inner.directory / "boards.toml"
+    wrong = "sim?defect=off-by-one:FULLY_CONNECTED&baud=115200"
+    path.write_text(FILE.replace("sim?arena=2m", wrong).replace("=1m", "=1m&baud=115200"))
+    words = ("--tflm-board=sim", "--tflm-samples=60", "-k", "test_outputs", "--tflm-json=run.json")
+    done = run(*words)
+    assert done.outcomes["passed"], done.output
+    assert done.outcomes["failed"], "each of the two runs some of 60 samples"
+    (model,) = read_run(inner.directory / "run.json")["models"]
+    (cause,) = [each for each in model["verdict"]["causes"] if not each["is_note"]]
+    assert cause["name"] == "kernel-differs"
+    assert "on board right (simulator) differs" in cause["sentence"]
 
 
 def test_one_board_of_a_lab_is_the_reference_of_another(run):
