@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @defect(
     "state-kept",
-    says="a reset leaves the model's variables as they are",
+    says="a reset does not change the model's variables",
     cause="state-not-reset",
     shows="models with variables",
 )
@@ -59,7 +59,7 @@ class _FirstRunLost(DefectiveEngine):
 
 @defect(
     "lost-version",
-    says="refuses operators whose version is above 1; with an operator, of that type",
+    says="rejects operators with a version above 1; with an operator, only of that type",
     cause="operator-version",
     shows="models with such operators",
     operator=True,
@@ -82,7 +82,7 @@ class _LostVersion(DefectiveEngine):
     "only-first-operator",
     says="only the type of the first operator of the first model is registered",
     cause="operator-missing",
-    shows="models with another type of operator",
+    shows="models with more than one operator type",
 )
 class _OnlyFirstOperator(DefectiveEngine):
     _registered = ""

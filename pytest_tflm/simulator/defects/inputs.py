@@ -38,7 +38,7 @@ class _OtherInputs(DefectiveEngine):
 
 @defect(
     "input-stale",
-    says="Invoke computes with the input of the run before, although the new one has arrived",
+    says="Invoke uses the previous run's input, although the new one has arrived",
     cause="stale-outputs",
 )
 class _InputStale(_OtherInputs):
@@ -73,8 +73,8 @@ def _with_line(new: NDArray[Any], old: NDArray[Any]) -> NDArray[Any]:
 
 @defect(
     "input-truncated",
-    says="the last 50 bytes of each input, at most half of it, are not the new ones but code 0, as"
-    " when the model was loaded",
+    says="the last 50 bytes of each input, at most half of it, stay code 0, as when the model was"
+    " loaded",
     cause="input-truncated",
 )
 class _InputTruncated(_OtherInputs):
@@ -84,7 +84,7 @@ class _InputTruncated(_OtherInputs):
 
 @defect(
     "input-requantised",
-    says="codes are quantised once more before Invoke: code c becomes c / scale + zero point",
+    says="codes are quantised again before Invoke: code c becomes c / scale + zero point",
     cause="input-changed",
     shows="models with quantised inputs",
 )
@@ -150,7 +150,7 @@ class _InputDithered(_OtherInputs):
     "input-reused",
     says="Invoke leaves its outputs in the memory of the inputs",
     cause="input-reused",
-    shows="every model, by what is in the inputs after a run",
+    shows="every model, when inputs are read back after a run",
 )
 class _InputReused(DefectiveEngine):
     def invoke(self) -> int:

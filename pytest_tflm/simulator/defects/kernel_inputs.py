@@ -28,7 +28,7 @@ _WORD = 4  # bytes
 
 @kernel_defect(
     "padding-zero",
-    says="pads with code 0 where the zero point was meant",
+    says="pads with code 0 instead of the zero point",
     cause="padding-value",
     shows=f"{_PADDED}; PAD",
 )
@@ -53,8 +53,7 @@ def _padding_zero(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "asymmetric-padding",
-    says="pads with code 0 at the bottom and the right, where one more is padded than on the other"
-    " side",
+    says="pads with code 0 at the bottom and right, if these sides have one more than the others",
     cause="padding-value",
     shows=f"{_PADDED}, of an odd number",
 )
@@ -132,10 +131,10 @@ def _with_input(run: Run, at: int, change: Callable[[NDArray[Any]], NDArray[Any]
 
 @kernel_defect(
     "misaligned",
-    says="rows are read from the next lower multiple of 4 bytes: the input's, and of"
-    " FULLY_CONNECTED the weights'",
+    says="rows of the input, and FULLY_CONNECTED's weights, are read from the next lower multiple"
+    " of 4 bytes",
     cause="alignment",
-    shows=f"{SUMMING} whose depth is no multiple of 4 bytes",
+    shows=f"{SUMMING} whose depth is not a multiple of 4 bytes",
 )
 def _misaligned(kernel: Kernel, number: int) -> Run | None:
     single = kernel.single

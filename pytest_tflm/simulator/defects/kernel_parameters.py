@@ -39,7 +39,7 @@ def set_data(table: Any, tensor: Tensor, data: NDArray[Any]) -> None:
     "activation-lost",
     says="the fused activation is not applied",
     cause="activation-ignored",
-    shows="fused activations that cut off codes: not RELU with a zero point of -128",
+    shows="fused activations that clip codes: not RELU with a zero point of -128",
 )
 def _activation_lost(kernel: Kernel, number: int) -> Run | None:
     single = kernel.single
@@ -130,7 +130,7 @@ def _bias_lost(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "bias-truncated",
-    says="only the lowest bits of the bias are used, the highest of them as its sign",
+    says="only the lowest bits of the bias are used, the highest of them as the sign",
     shows=f"{SUMMING} with a bias beyond that",
     number=16,
     number_is="bits of a bias",
@@ -196,10 +196,10 @@ def _undilated(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "parameters-kept",
-    says="the n-th operator of its type in a model keeps the scales, zero points, activation and"
-    " beta that the n-th of that type had in the first model",
+    says="the n-th operator of its type in a model uses the scales, zero points, activation and"
+    " beta of the n-th of that type in the first model",
     cause="state-between-models",
-    shows="models that are loaded after another one",
+    shows="models loaded after another one",
 )
 class _ParametersKept:
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @kernel_defect(
     "float-requantised",
-    says="accumulators become codes in float32, halves to the even code",
+    says="accumulators are converted to codes in float32, with halves to even",
     cause="rounding",
     shows=SUMMING,
 )
@@ -36,7 +36,7 @@ def _float_requantised(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "single-rounding",
-    says="accumulators are rounded once where TFLM rounds twice",
+    says="accumulators are rounded once; TFLM rounds twice",
     cause="rounding",
     shows=f"{SUMMING}, with accumulators of 32 bits",
 )

@@ -47,7 +47,8 @@ class _Constant(_AfterInvoke):
 
 @defect(
     "saturation",
-    says="outputs end at half of their range (int8: -64 to 63); with an operator, its kernel's",
+    says="outputs are limited to half of their range (int8: -64 to 63); with an operator, only its"
+    " outputs",
     cause="saturated-outputs",
     shows="models and operators with int8, uint8 or int16 outputs",
     kernel=lambda kernel, number: kernel.changed(lambda output, inputs: halved(output)),
@@ -79,7 +80,7 @@ class _Drift(_AfterInvoke):
         return moved(tensor.data, self._runs)
 
 
-@defect("output-stale", says="gives the outputs of the run before", cause="stale-outputs")
+@defect("output-stale", says="gives the previous run's outputs", cause="stale-outputs")
 class _OutputStale(DefectiveEngine):
     share = 1
     """One of how many parts of each output, the last one, is the previous run's."""
@@ -101,7 +102,7 @@ class _OutputStale(DefectiveEngine):
 
 @defect(
     "tail-stale",
-    says="the last quarter of each output is that of the run before",
+    says="the last quarter of each output is the previous run's",
     cause="stale-tail",
 )
 class _TailStale(_OutputStale):
@@ -142,7 +143,7 @@ class _Cached(DefectiveEngine):
 
 @defect(
     "cached-by-prefix",
-    says="gives the outputs of the run before if the first 64 bytes of the inputs are the same",
+    says="gives the previous run's outputs if the first 64 bytes of the inputs are the same",
     cause="stale-outputs",
     shows="models with more than 64 bytes of inputs",
 )
@@ -153,7 +154,7 @@ class _CachedByPrefix(_Cached):
 
 @defect(
     "cached-by-sum",
-    says="gives the outputs of the run before if the sum of the inputs' bytes is the same",
+    says="gives the previous run's outputs if the sum of the inputs' bytes is the same",
     cause="stale-outputs",
 )
 class _CachedBySum(_Cached):
@@ -188,7 +189,7 @@ class _HalvesExchanged(_AfterInvoke):
     "one-element",
     says="one output code is 40 higher when one input element has its highest code",
     cause="input-changed",
-    shows="models of which an input has that code there",
+    shows="models with an input that has that code there",
     number=417,
     number_is="index of the element (modulo the first input's size)",
 )
@@ -230,7 +231,7 @@ class _Random(DefectiveEngine):
 
 @defect(
     "outputs-swapped",
-    says="the first two outputs of equal size and type are exchanged",
+    says="the first two outputs of equal size and type are swapped",
     cause="outputs-swapped",
     shows="models with two such outputs",
 )
