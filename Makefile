@@ -66,11 +66,12 @@ fuzz-sequences: .venv/installed-dev  ## sequences of steps on a simulated board 
 size:  ## flash, RAM and stack frames of the core on a Cortex-M4, against their limits
 	$(MAKE) --no-print-directory -C firmware/core size
 
-check: docs  ## format, lint, types, import contracts, the site, bandit, pip-audit (where its service answers)
+check: docs  ## format, lint, types, import contracts, words, the site, bandit, pip-audit (where its service answers)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/words.py
 	$(BIN)/bandit --quiet -c pyproject.toml -r pytest_tflm tools
 	$(BIN)/python tools/audit.py
 	git ls-files '*.cpp' '*.h' '*.ino' | xargs $(BIN)/clang-format --dry-run -Werror

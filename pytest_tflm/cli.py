@@ -65,8 +65,8 @@ def _version() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-tflm",
-        description="Beside pytest --tflm-…: why outputs differ, models, kernels, ports, "
-        "firmware for boards, a simulated board.",
+        description="Tools for pytest --tflm-…: why outputs differ, models, kernels, ports,"
+        " firmware for boards, a simulated board.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

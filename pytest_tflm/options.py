@@ -246,7 +246,7 @@ def _baud(text: str, source: str) -> int:
     if value == BAUD_OF_BOOTLOADERS:
         raise SettingsError(
             f"{source}: opening a port at 1200 baud sends many boards into their bootloader. "
-            "Choose another rate, 115200 for example."
+            "Choose another rate, for example 115200."
         )
     return value
 
@@ -261,14 +261,14 @@ def _share(text: str, source: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise SettingsError(f"{source}: {text!r} is not a share from 0 to 1, or 0% to 100%.")
+        raise SettingsError(f"{source}: {text!r} is not between 0 and 1, or 0% and 100%.")
     return value
 
 
 def _names(text: str, source: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if len(set(names)) != len(names):
-        raise SettingsError(f"{source}: a name is there twice in {text!r}.")
+        raise SettingsError(f"{source}: duplicate name in {text!r}.")
     return names
 
 
@@ -279,7 +279,7 @@ def _range(text: str, source: str) -> tuple[float, float]:
     except ValueError:
         values = (0.0, 0.0)
     if not values[0] < values[1] < float("inf") or values[0] == float("-inf"):
-        raise SettingsError(f"{source}: {text!r} is not LOW:HIGH, 0:1 or -1:1 for example.")
+        raise SettingsError(f"{source}: {text!r} is not LOW:HIGH, for example 0:1 or -1:1.")
     return values
 
 
@@ -371,7 +371,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "line_baud",
         "N",
-        "Baud rate to change to once the board has answered, if port and board can (0: no change)",
+        "Baud rate to change to after the greeting, if port and board support it (0: no change)",
         _baud_or_stay,
         "0",
     ),
@@ -414,8 +414,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "float_tolerance",
         "X",
-        "Difference that a float output may have, as a share of the output's largest magnitude (of "
-        "1 if that is smaller)",
+        "Largest difference of a float output, relative to the output's largest magnitude (to 1 if"
+        " that is smaller)",
         _positive_number,
         "1e-4",
         marker=True,
@@ -424,8 +424,8 @@ OPTIONS: tuple[Option, ...] = (
         "samples",
         "FILE|N",
         "Inputs: a .npz, .npy, .csv or .wav file, a folder of images, .wav or .csv files, or a "
-        "number of random samples. Default: MODEL_samples.npz beside the model, or 32 random "
-        "samples without that file",
+        "number of random samples. Default: MODEL_samples.npz beside the model, or 32 random"
+        " samples if that file is missing",
         _text,
         "",
         marker=True,
@@ -450,8 +450,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "verdict",
         "|".join(VERDICTS),
-        "Explanation of a failing test, once for each model: cause and remedy (brief), all "
-        "evidence (full; also with -v), or none (off)",
+        "Explanation of a failing test, once per model: cause and remedy (brief), all evidence"
+        " (full; also with -v), or none (off)",
         _one_of(VERDICTS),
         "brief",
         choices=VERDICTS,
@@ -467,7 +467,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "fuzz",
         "N",
-        "Generated inputs to try on each model, beside its samples (0: off)",
+        "Generated inputs to run on each model, in addition to its samples (0: off)",
         _integer(0, 10_000_000),
         "0",
     ),
@@ -499,7 +499,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "label_column",
         "NAME",
-        "Column of a .csv file that holds the labels",
+        "Column of a .csv file with the labels",
         _text,
         "label",
         marker=True,
@@ -525,7 +525,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "image_resize",
         "|".join(RESIZE),
-        "How an image is made to fit the input: stretched, cut at its edges, or with black edges",
+        "How to fit an image to the input: stretch it, crop its edges, or pad it with black",
         _one_of(RESIZE),
         "squash",
         choices=RESIZE,
@@ -534,7 +534,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "min_accuracy",
         "X",
-        "Smallest share of samples for which the board must give the label's class (0.9, 90%)",
+        "Lowest accepted accuracy of the board (0.9, 90%)",
         _share,
         "",
         marker=True,
@@ -542,8 +542,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_accuracy_drop",
         "X",
-        "Largest accuracy that the board may lose against the float model, or against the "
-        "reference without one (0.01, 1%)",
+        "Largest accepted loss of accuracy, compared with the float model, or with the reference"
+        " if there is none (0.01, 1%)",
         _share,
         "",
         marker=True,
@@ -551,7 +551,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "min_agreement",
         "X",
-        "Smallest share of samples for which the board must give the reference's class",
+        "Lowest accepted share of samples for which board and reference give the same class",
         _share,
         "",
         marker=True,
@@ -559,7 +559,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_latency",
         "TIME",
-        "Longest time of Invoke, for 95% of the runs (20ms, 750us)",
+        "Longest accepted time of Invoke in 95% of the runs (20ms, 750us)",
         microseconds,
         "",
         marker=True,
@@ -567,7 +567,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_operator_latency",
         "OPERATOR:TIME,…",
-        "Longest time of operators, by type or index (CONV_2D:5ms,17:300us)",
+        "Longest accepted time of operators, by type or index (CONV_2D:5ms,17:300us)",
         _operator_times,
         "",
         marker=True,
@@ -575,7 +575,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_arena",
         "SIZE",
-        "Largest arena that the model may use on the board, in bytes (90k is 92160)",
+        "Largest accepted arena of the model on the board, in bytes (90k is 92160)",
         bytes_of,
         "",
         marker=True,
@@ -583,8 +583,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "budgets",
         "|".join(BUDGETS),
-        "Where limits on time and memory fail a test: on a board, or on the simulator and the "
-        "emulated board too, whose figures are not those of a board",
+        "Where limits on time and memory apply: only on a physical board, or also on the simulator"
+        " and the emulated board, whose figures differ",
         _one_of(BUDGETS),
         "board",
         choices=BUDGETS,
@@ -592,7 +592,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "baseline",
         "DIR",
-        "Folder of baselines: compare outputs, latency, arena and accuracy with those kept there",
+        "Folder of baselines: compare outputs, latency, arena and accuracy with the values stored"
+        " there",
         _path,
         "",
     ),
@@ -609,7 +610,7 @@ OPTIONS: tuple[Option, ...] = (
         "baseline_fail",
         "RULES",
         "Changes from the baseline that fail: outputs and reference (:N allows N LSB), model, "
-        "samples, versions, latency, arena and accuracy (:N% allows so much)",
+        "samples, versions, latency, arena and accuracy (:N% allows that much)",
         baseline_rules,
         "outputs,latency:10%,arena:5%,accuracy:0.5%",
         marker=True,
@@ -617,19 +618,19 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "json", "FILE", "Write the record of the run, as JSON (docs/run.schema.json)", _path, ""
     ),
-    Option("csv", "FILE", "Write a table with a row for each sample", _path, ""),
+    Option("csv", "FILE", "Write a table with one row per sample", _path, ""),
     Option(
         "html",
         "FILE",
-        "Write a page about the run, one file without links (pip install 'pytest-tflm[html]')",
+        "Write an HTML report of the run, one file without links (pip install 'pytest-tflm[html]')",
         _path,
         "",
     ),
     Option(
         "reset",
         "|".join(RESETS),
-        "Whether to reset a board that crashed or does not answer, and to run the test once more: "
-        "by the hook pytest_tflm_reset, or by RTS as an ESP32 has it",
+        "Reset a board that crashed or does not answer, and run the test again: with the hook"
+        " pytest_tflm_reset, or with RTS as on an ESP32 (on-crash), or never (off)",
         _one_of(RESETS),
         "off",
         choices=RESETS,

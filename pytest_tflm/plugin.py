@@ -65,7 +65,7 @@ _OURS = (TflmError, OutputMismatch, LimitMissed, BaselineChanged)
 _REPORTING = "tflm-reporting"
 _MARKER = (
     "tflm(model=, runtime=, resolver=, tolerance=, float_tolerance=, samples=, seed=): "
-    "pytest-tflm settings of this test, before those of the command line"
+    "pytest-tflm settings of this test; they override the command line"
 )
 
 
@@ -112,7 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
         try:
             value: Any = config.getini(option.ini)
         except TypeError as error:  # of a pytest whose native TOML takes text alone
-            raise SettingsError(f"{error}. Write it as a text, in quotes.") from None
+            raise SettingsError(f"{error}. Write it as a string, in quotes.") from None
         if isinstance(value, bool):
             return ["on" if value else "off"]
         values = list(value) if option.repeatable or isinstance(value, list) else [value]

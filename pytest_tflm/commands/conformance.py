@@ -24,24 +24,24 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "conformance",
         help="compare a board's or an interpreter's kernels with another's, operator by operator",
-        description="Make random quantised models of one operator each, run them through two "
-        "runtimes, and say for each operator whether the outputs are the same, bit for bit. What "
-        "differs, is refused or crashes is shrunk to the smallest model and input that shows it.",
+        description="Generate random quantised single-operator models, run them in two runtimes,"
+        " and report for each operator whether the outputs are bit-identical. Models that differ,"
+        " are rejected or crash are shrunk to the smallest model and input that show it.",
     )
     parser.add_argument("--port", metavar="PORT", help="a board's port, as for --tflm-port: sim, …")
     parser.add_argument("--baud", type=int, default=115200, metavar="N", help="default: 115200")
     parser.add_argument(
         "--runtime",
         metavar="RUNTIME",
-        help=f"whose kernels to check: {_RUNTIMES} (default: board with --port, else tflm)",
+        help=f"kernels to check: {_RUNTIMES} (default: board with --port, else tflm)",
     )
     parser.add_argument(
         "--against",
         action="append",
         default=[],
         metavar="RUNTIME",
-        help="what to compare them with; may be given several times (default: tflm for a board, "
-        "else litert:builtin_ref)",
+        help="runtime to compare with; repeat it for several (default: tflm for a board, otherwise"
+        " litert:builtin_ref)",
     )
     parser.add_argument(
         "--pair",
@@ -53,13 +53,21 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--ops", default="", metavar="OP,…", help="operators (default: all; --list)"
     )
-    parser.add_argument("--list", action="store_true", help="list the operators, and end")
+    parser.add_argument("--list", action="store_true", help="list the operators and exit")
     parser.add_argument(
-        "--examples", type=int, default=500, metavar="N", help="for each operator (default: 500)"
+        "--examples",
+        type=int,
+        default=500,
+        metavar="N",
+        help="examples per operator (default: 500)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     parser.add_argument(
-        "--tolerance", type=int, default=0, metavar="LSB", help="differences that are no finding"
+        "--tolerance",
+        type=int,
+        default=0,
+        metavar="LSB",
+        help="largest difference that is not a finding (default: 0)",
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes (default: 1); not with a board"
@@ -70,8 +78,8 @@ def add(commands: Any) -> None:
         "--markdown",
         type=Path,
         metavar="FILE",
-        help="write the tables as Markdown; into a file with the "
-        "marks <!-- conformance --> and <!-- /conformance -->, between them",
+        help="write the tables as Markdown; if the file has the marks <!-- conformance --> and"
+        " <!-- /conformance -->, between them",
     )
     parser.set_defaults(run=_conformance)
 
@@ -152,7 +160,9 @@ class _Run:
             self._write()
         self._print_findings()
         if status:
-            print(f"Cut short after {len(self._surveyed)} of {len(self._plan.searches)} searches.")
+            print(
+                f"Interrupted after {len(self._surveyed)} of {len(self._plan.searches)} searches."
+            )
         return status
 
     def _take(self, item: Surveyed) -> None:

@@ -20,25 +20,24 @@ def add(commands: Any) -> None:
     """Add the subcommand to argparse's ``commands``."""
     parser = commands.add_parser(
         "diagnose",
-        help="say why a board's outputs are not the interpreter's",
-        description="Runs a model on a board, on TFLM of this machine and on TFLite, and says "
-        "where they part, operator by operator, and why. With --against, two boards are compared, "
-        "each of them with TFLM of this machine as well. Without --port the interpreters of this "
-        "machine alone are compared. Ends with status 0 if all are equal and no cause was found, "
-        "else 1.",
+        help="find out why a board's outputs differ from the interpreter's",
+        description="Run a model on a board, on host TFLM and on TFLite, and report where they"
+        " differ, operator by operator, and why. With --against, compare two boards with each other"
+        " and with host TFLM. Without --port, compare only the interpreters on the host. The exit"
+        " status is 0 if all are equal and no cause was found, otherwise 1.",
     )
     parser.add_argument("--model", required=True, type=Path, metavar="FILE", help=".tflite file")
     parser.add_argument(
         "--port",
         metavar="[NAME=]PORT",
-        help="the board, as --tflm-port takes it (default: none)",
+        help="the board's port, as for --tflm-port (default: none)",
     )
     parser.add_argument(
         "--against",
         metavar="[NAME=]PORT",
-        help="a second board, to compare the first with in place of an interpreter",
+        help="a second board, to compare the first with instead of an interpreter",
     )
-    parser.add_argument("--baud", default="115200", metavar="N", help="baud (default: 115200)")
+    parser.add_argument("--baud", default="115200", metavar="N", help="baud rate (default: 115200)")
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
@@ -46,20 +45,23 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--runtime", default="litert", help="litert, tensorflow or tflm")
     parser.add_argument("--resolver", default="builtin_ref", help="what you evaluated with")
-    parser.add_argument("--samples", metavar="FILE|N", help="inputs, as --tflm-samples takes them")
+    parser.add_argument("--samples", metavar="FILE|N", help="inputs, as for --tflm-samples")
     parser.add_argument("--seed", default="0", metavar="N", help="seed of random inputs")
     parser.add_argument(
-        "--float-model", type=Path, metavar="FILE", help="the model before it was quantised"
+        "--float-model", type=Path, metavar="FILE", help="the model before quantisation"
     )
     parser.add_argument(
         "--codes",
         type=Path,
         metavar="FILE",
-        help="what your own program made of the same (float) samples: .npz or .npy of codes",
+        help="codes that your own program made from the same float samples: .npz or .npy",
     )
-    parser.add_argument("--json", action="store_true", help="print it for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument(
-        "--save", type=Path, metavar="DIR", help="write a reproducer for a bug report there"
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="write a reproducer for a bug report to this folder",
     )
     parser.set_defaults(run=_diagnose)
 

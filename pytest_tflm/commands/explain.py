@@ -14,16 +14,16 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "explain",
         help="show the page of a cause that a verdict named",
-        description="Shows how a cause looks, why it happens and what to do. Without a name, all "
-        "causes that are known, a line each.",
+        description="Show how a cause looks, why it happens and what to do. Without a name, list"
+        " all causes.",
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("cause", nargs="?", help="its name, stored-shapes for example")
+    which.add_argument("cause", nargs="?", help="the cause's name, for example stored-shapes")
     which.add_argument(
         "--search",
         nargs="+",
         metavar="WORD",
-        help="list the causes that match all words, 'same input' or saturate for example",
+        help="list the causes that match all words, for example 'same input' or saturate",
     )
     parser.set_defaults(run=_explain)
 
@@ -46,7 +46,9 @@ def _explain(options: argparse.Namespace) -> int:
         return 0
     if options.cause not in CATALOGUE:
         near = difflib.get_close_matches(options.cause, CATALOGUE, 1)
-        hint = f" Is it {near[0]}?" if near else " pytest-tflm explain lists those that there are."
-        raise SettingsError(f"there is no cause {options.cause!r}.{hint}")
+        hint = (
+            f" Did you mean {near[0]}?" if near else " Run pytest-tflm explain to list all causes."
+        )
+        raise SettingsError(f"unknown cause {options.cause!r}.{hint}")
     print(page(options.cause))
     return 0

@@ -12,14 +12,14 @@ def add(commands: Any) -> None:
     firmware = commands.add_parser(
         "firmware",
         help="write a board's firmware as a project that its own tools build",
-        description="Write a complete project: the firmware core and the board's program. Without "
-        "--model it takes any model over the link. With --model that model is compiled in, with "
-        "the operators that it uses and no others.",
+        description="Write a complete project: the firmware core and the board's program. Without"
+        " --model, the firmware takes any model over the link. With --model, that model is compiled"
+        " in, with only the operators that it uses.",
     )
     firmware.add_argument("board", nargs="?", metavar="BOARD", help="see --list")
-    firmware.add_argument("--list", action="store_true", help="list the boards, and end")
+    firmware.add_argument("--list", action="store_true", help="list the boards and exit")
     firmware.add_argument("--model", type=Path, metavar="FILE", help="a .tflite file to compile in")
-    firmware.add_argument("-o", "--output", type=Path, metavar="DIR", help="where to write to")
+    firmware.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder to write to")
     firmware.add_argument(
         "--arena",
         type=int,
@@ -27,14 +27,14 @@ def add(commands: Any) -> None:
         help="size of the arena (default: what TFLM on this machine needs, what the board's "
         "kernels need beyond that, and a margin)",
     )
-    firmware.add_argument("--force", action="store_true", help="write over what is in DIR")
+    firmware.add_argument("--force", action="store_true", help="overwrite files in DIR")
     firmware.set_defaults(run=_firmware)
 
     flash = commands.add_parser(
         "flash",
-        help="build a project and bring it onto the board",
+        help="build a project and flash it",
         description="Build the project that pytest-tflm firmware wrote and flash it, with "
-        "arduino-cli or idf.py. Where that is not installed the commands are printed.",
+        "arduino-cli or idf.py. If that is not installed, print the commands.",
     )
     flash.add_argument("board", metavar="BOARD", help="see pytest-tflm firmware --list")
     flash.add_argument(
@@ -43,9 +43,9 @@ def add(commands: Any) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="the project (default: the present directory)",
+        help="the project (default: the current directory)",
     )
-    flash.add_argument("--port", metavar="PORT", help="the board's port (default: found)")
+    flash.add_argument("--port", metavar="PORT", help="the board's port (default: detected)")
     flash.set_defaults(run=_flash)
 
 
@@ -58,10 +58,10 @@ def _firmware(options: argparse.Namespace) -> int:
             print(f"{board.name:8} {board.title:44} {board.proof}")
         return 0
     if options.board is None:
-        raise SettingsError(f"for which board? There are {', '.join(BOARDS)}")
+        raise SettingsError(f"name a board: {', '.join(BOARDS)}")
     board = board_named(options.board)
     if options.output is None:
-        raise SettingsError("say where to write the project to: -o DIR")
+        raise SettingsError("give the folder for the project: -o DIR")
 
     from pytest_tflm.firmware.flash import FLASHED
     from pytest_tflm.firmware.project import write_project
@@ -82,7 +82,7 @@ def _firmware(options: argparse.Namespace) -> int:
             print(f"  arena:     {arena.describe()}")
         print(f"             {project.arena_origin}")
         if max(arena.size for arena in project.arenas) > board.memory:
-            print(f"  Beware: that is more than the {board.memory} bytes that fit for certain.")
+            print(f"  Warning: that is more than the {board.memory} bytes that are sure to fit.")
     else:
         print("  takes any model over the link")
     page = project.directory / board.folder / "README.md"
@@ -101,7 +101,7 @@ def _flash(options: argparse.Namespace) -> int:
     board = board_named(options.board)
     plan = flash.plan(board, options.directory, options.port)
     if not flash.is_there(plan.tool):
-        print(f"{plan.tool} is not installed or not in PATH. With it, these commands do it:")
+        print(f"{plan.tool} is not installed or not in PATH. Install it, then run:")
         for line in (*plan.set_up, *plan.lines()):
             print(f"  {line}")
         return 1

@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
     """Add the subcommands to argparse's ``commands``."""
     parser = commands.add_parser(
         "model",
-        help="look at a .tflite file: what is wrong with it, a repaired one, one operator of it",
-        description="What is known to go wrong with a model on a microcontroller, and what helps.",
+        help="check or repair a .tflite file, or cut operators out of it",
+        description="Check a model for known problems on a microcontroller, and repair it.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _add_lint(verbs)
@@ -32,17 +32,25 @@ def add(commands: Any) -> None:
 def _add_lint(verbs: Any) -> None:
     lint = verbs.add_parser(
         "lint",
-        help="say what is known to go wrong with a model",
-        description="Look for what makes a board compute something else than Python, or nothing. "
-        "The model is run once in LiteRT, for the shapes that it has, and once in TFLM of this "
-        "machine, which shows what TFLM refuses; its arena is measured. "
-        "The status is 1 if there is an error among what is found.",
+        help="list a model's known problems",
+        description="List known problems for which a board computes something other than Python,"
+        " or rejects the model. Runs the model once in LiteRT, to get its actual shapes, and once"
+        " in host TFLM, which shows what TFLM rejects; measures its arena. The exit status is 1 if"
+        " a finding is an error.",
     )
     lint.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     board = lint.add_mutually_exclusive_group()
-    board.add_argument("--memory", metavar="BYTES", help="the board's, for model and arena: 256k")
-    board.add_argument("--port", metavar="PORT", help="a board to ask, as for --tflm-port")
-    lint.add_argument("--baud", default="115200", metavar="N", help="of the port (115200)")
+    board.add_argument(
+        "--memory", metavar="BYTES", help="the board's memory for model and arena, for example 256k"
+    )
+    board.add_argument(
+        "--port",
+        metavar="PORT",
+        help="a board to ask for its memory and operators, as for --tflm-port",
+    )
+    lint.add_argument(
+        "--baud", default="115200", metavar="N", help="baud rate of the port (default: 115200)"
+    )
     lint.set_defaults(run=_lint)
 
 
@@ -52,15 +60,18 @@ def _add_repair(verbs: Any) -> None:
     repair = verbs.add_parser(
         "repair",
         help="write a model that TFLM computes as TFLite does",
-        description="freeze writes the shapes that tensors have in a run; fold-dilation makes one "
-        "dilated convolution of SPACE_TO_BATCH_ND, convolution and BATCH_TO_SPACE_ND; densify "
-        "writes the zeros of sparse weights. By default, the command applies what the model "
-        "needs. It writes the result only if the TFLite interpreter's reference kernels give the "
-        "same bits for it as for the original, over random and extreme inputs.",
+        description="freeze writes the tensors' actual shapes; fold-dilation turns"
+        " SPACE_TO_BATCH_ND, convolution and BATCH_TO_SPACE_ND into one dilated convolution;"
+        " densify stores sparse weights as dense arrays. By default, the command applies what the"
+        " model "
+        "needs. It writes the result only if the TFLite interpreter's reference kernels give"
+        " bit-identical outputs for it and the original, for random and extreme inputs.",
     )
     repair.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     repair.add_argument(
-        "--only", choices=("freeze", "fold-dilation", "densify"), help="this one, called for or not"
+        "--only",
+        choices=("freeze", "fold-dilation", "densify"),
+        help="apply only this one, needed or not",
     )
     add_output(repair)
     repair.set_defaults(run=_repair)
@@ -72,17 +83,17 @@ def _add_cut(verbs: Any) -> None:
     cut = verbs.add_parser(
         "cut",
         help="write one operator as a model of its own",
-        description="Write an operator, or a run of neighbours, with its constants as a model "
-        "whose inputs and outputs are the operator's: for a bug report, or to run it alone.",
+        description="Write an operator, or several consecutive ones, with its constants as a model"
+        " of its own: for a bug report, or to run it in isolation.",
     )
     cut.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     cut.add_argument(
-        "--op", required=True, metavar="K", help="its number, from 0; 5-9 for those five"
+        "--op", required=True, metavar="K", help="the operator's number, from 0; 5-9 for those five"
     )
     cut.add_argument(
         "--freeze",
         action="store_true",
-        help="with the shapes of a run instead of the stored ones, which TFLM computes with",
+        help="use the actual shapes instead of the stored ones, which TFLM uses",
     )
     add_output(cut)
     cut.set_defaults(run=_cut)
@@ -106,16 +117,16 @@ def _lint(options: argparse.Namespace) -> int:
         with interpreter("litert") as litert:
             shapes = run_shapes(model, litert)
     except (InterpreterError, SampleError) as error:
-        unknown.append(f"stored shapes were not compared with a run's: {error}")
+        unknown.append(f"stored shapes were not compared with actual ones: {error}")
     try:
         with interpreter("tflm") as tflm:
             refusal = try_on_tflm(model, tflm)
     except (InterpreterError, SampleError) as error:
-        unknown.append(f"not tried on TFLM: {error}")
+        unknown.append(f"not run on TFLM: {error}")
     try:
         arena = arena_needed(model) if refusal is None else None
     except InterpreterError as error:
-        unknown.append(f"its arena is not known: {error}")
+        unknown.append(f"arena size unknown: {error}")
     findings = lint(
         model,
         shapes=shapes,
@@ -126,7 +137,7 @@ def _lint(options: argparse.Namespace) -> int:
     )
     needs = f"{model.size} bytes"
     if arena is not None:
-        needs += f", arena {arena} bytes in TFLM of this machine"
+        needs += f", arena {arena} bytes in host TFLM"
     there = "" if memory is None else f"; the board has {memory} for both"
     print(f"{model.name}: {len(model.operators)} operators, {needs}{there}")
     for finding in findings:
@@ -138,8 +149,8 @@ def _lint(options: argparse.Namespace) -> int:
         print(f"{'unknown':{_WIDTH}}{sentence}")
     if not findings:
         was_run = refusal is None and not unknown
-        tried = "; TFLM of this machine prepared and ran it" if was_run else ""
-        print(f"Nothing was found{tried}.")
+        tried = "; host TFLM prepared and ran it" if was_run else ""
+        print(f"No problems found{tried}.")
     return int(any(finding.severity == ERROR for finding in findings))
 
 
@@ -185,10 +196,10 @@ def _repair(options: argparse.Namespace) -> int:
     if repaired.model is None:
         print("Nothing was written.")
         return int(bool(repaired.left))
-    print(f"BUILTIN_REF gives the same bits for both over {repaired.samples} inputs, random ones")
-    print(f"and extreme ones, at the batch size {_batch(model)}.")
-    print(f"  host TFLM against it before: {_told(repaired.before)}")
-    print(f"  host TFLM against it now:    {_told(repaired.after)}")
+    print(f"BUILTIN_REF's outputs are bit-identical for both, over {repaired.samples} random")
+    print(f"and extreme inputs, at batch size {_batch(model)}.")
+    print(f"  host TFLM against BUILTIN_REF before: {_told(repaired.before)}")
+    print(f"  host TFLM against BUILTIN_REF after:  {_told(repaired.after)}")
     write_output(options, repaired.model.data)
     print(
         f"{options.output}: {repaired.model.size} bytes, {len(repaired.model.operators)} operators"
@@ -215,7 +226,9 @@ def _cut(options: argparse.Namespace) -> int:
 
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", options.op)
     if match is None:
-        raise SettingsError(f"--op={options.op} is no operator: write its number, or 5-9")
+        raise SettingsError(
+            f"--op={options.op} is not an operator: give its number, or a range such as 5-9"
+        )
     first, last = int(match[1]), int(match[2] or match[1])
     model = open_model(options.model)
     check_output(options, options.model)

@@ -15,7 +15,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write"
     )
     parser.add_argument(
-        "--force", action="store_true", help="write over OUT if it is there, even if it is MODEL"
+        "--force", action="store_true", help="overwrite OUT if it exists, even if it is MODEL"
     )
 
 
@@ -27,10 +27,12 @@ def check_output(options: argparse.Namespace, source: Path) -> None:
             f"{output} is a directory: name the file, for example -o repaired.tflite"
         )
     if not output.absolute().parent.is_dir():
-        raise SettingsError(f"{output.parent} is no directory: make it first, or write elsewhere")
+        raise SettingsError(
+            f"{output.parent} is not a directory: create it, or choose another file"
+        )
     if output.exists() and not options.force:
-        what = "is the model itself" if output.samefile(source) else "is already there"
-        raise SettingsError(f"{output} {what}: name another file, or say --force")
+        what = "is the model itself" if output.samefile(source) else "already exists"
+        raise SettingsError(f"{output} {what}: name another file, or use --force")
 
 
 def write_output(options: argparse.Namespace, data: bytes) -> None:

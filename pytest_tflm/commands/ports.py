@@ -10,13 +10,17 @@ def add(commands: Any) -> None:
     """Add the subcommand to argparse's ``commands``."""
     parser = commands.add_parser(
         "ports",
-        help="list serial ports, and with --ask who answers at them",
-        description="List the serial ports of this machine with what their USB ids say, and their "
-        "serial numbers. With --ask each USB port is opened and greeted.",
+        help="list serial ports, and with --ask the boards that answer",
+        description="List the serial ports of this machine with their serial numbers and the"
+        " boards that their USB ids suggest. With --ask, open each USB port and greet the board.",
     )
-    parser.add_argument("--ask", action="store_true", help="ask each port who it is")
+    parser.add_argument("--ask", action="store_true", help="greet the board at each USB port")
     parser.add_argument(
-        "--baud", type=int, default=115200, metavar="N", help="baud to ask at (default: 115200)"
+        "--baud",
+        type=int,
+        default=115200,
+        metavar="N",
+        help="baud rate for --ask (default: 115200)",
     )
     parser.set_defaults(run=_ports)
 
@@ -28,7 +32,7 @@ def _ports(options: argparse.Namespace) -> int:
     check_baud(options.baud)
     ports = found_ports()
     if not ports:
-        print("No serial port was found on this machine.")
+        print("No serial ports found on this machine.")
         return 0
     answers = ask_all(ports, baud=options.baud) if options.ask else []
     width = max(len(port.device) for port in ports)

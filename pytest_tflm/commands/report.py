@@ -13,10 +13,10 @@ def add(commands: Any) -> None:
     """Add the subcommand to argparse's ``commands``."""
     parser = commands.add_parser(
         "report",
-        help="make a page or a table of the records that pytest --tflm-json wrote",
-        description="Makes a page about the last of the runs, with the history of all of them in "
-        "the order that they were given; a table of its samples; or the table that CI services "
-        "show. A run that was killed is read as far as it came.",
+        help="make a page or a table from the records of pytest --tflm-json",
+        description="Make a page about the last run, with the history of all runs in the order"
+        " given; a table of its samples; or the table that CI services show. The record of a run"
+        " that was killed is used as far as it goes.",
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN.json")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the page to write")
@@ -30,7 +30,7 @@ def _report(options: argparse.Namespace) -> int:
     from pytest_tflm.whole_file import write_whole
 
     if options.html is None and options.csv is None and not options.markdown:
-        raise SettingsError("what to make? Give --html FILE, --csv FILE or --markdown.")
+        raise SettingsError("give --html FILE, --csv FILE or --markdown")
     runs = [read_run(path) for path in options.runs]
     if options.html is not None:
         from pytest_tflm.report.html import as_html

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "simulate",
         help="run a simulated board until Ctrl-C and print its port",
-        description="Run the firmware core with TFLM of this machine as a board of its own, print\n"
+        description="Run the firmware core with host TFLM as a simulated board, print\n"
         "the port for --tflm-port, and serve it until Ctrl-C.",
         epilog=_DEFECTS,
         formatter_class=_Help,
@@ -32,13 +32,13 @@ def add(commands: Any) -> None:
         nargs="?",
         default="sim",
         metavar="SPEC",
-        help="what board, as for --tflm-port: sim, sim?arena=64k, … (default: sim)",
+        help="the board, as for --tflm-port: sim, sim?arena=64k, … (default: sim)",
     )
     parser.add_argument(
         "--tcp",
         metavar="HOST:PORT",
-        help="serve a TCP port instead of a pseudo-terminal; port 0 takes a free one, and without "
-        "HOST only this machine can connect",
+        help="serve a TCP port instead of a pseudo-terminal; port 0 selects a free one, and"
+        " without HOST only this machine can connect",
     )
     parser.set_defaults(run=_simulate)
 
@@ -48,8 +48,8 @@ def _defects() -> str:
     from pytest_tflm.simulator.defects.catalogue import table
 
     lines = [
-        "sim?defect=NAME makes a bad board, to try tests against (docs/defects.md); several names"
-        " are separated by commas:"
+        "sim?defect=NAME plants a defect, to check that tests notice it (docs/defects.md);"
+        " separate several names with commas:"
     ]
     for written, says, _, _ in table():
         lines += [f"  {written}", textwrap.indent(textwrap.fill(says, _WIDTH), " " * 6)]

@@ -61,8 +61,8 @@ def tensor_lines(tensor: TensorComparison, got_name: str, expected_name: str) ->
     got, expected = _value(tensor, tensor.got[at]), _value(tensor, tensor.expected[at])
     lines = [
         title,
-        f"    {tensor.beyond} of {total} element{'s' * (total != 1)} beyond the tolerance, "
-        f"{tensor.different} different at all",
+        f"    {tensor.beyond} of {total} element{'s' * (total != 1)} beyond the tolerance,"
+        f" {tensor.different} different in total",
         f"    largest: {_size(tensor)} at {list(at)}: {got_name} {got}, {expected_name} {expected}",
     ]
     if not tensor.is_float and total > 1:

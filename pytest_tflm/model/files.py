@@ -22,7 +22,7 @@ def read_file(path: Path) -> bytes:
             raise ModelNotFound(f"{path} is a device or a pipe. Give the path of a .tflite file.")
         if path.stat().st_size > MAX_SIZE:
             raise NotAModel(
-                f"{path} is larger than 2 GiB, which no TFLite model can be.\n"
+                f"{path} is larger than 2 GiB, the limit of TFLite models.\n"
                 "Give the .tflite file that goes onto the board."
             )
         return path.read_bytes()
@@ -108,7 +108,7 @@ def _what_it_is(data: bytes, name: str) -> str:
             "is a compiled program, not a TFLite model.\nGive the .tflite file it was built from."
         )
     if not data.strip(b"\0"):
-        return "holds zero bytes only.\nA copy that failed leaves such a file: get it again."
+        return "contains only zero bytes.\nA copy that failed leaves such a file: get it again."
     if _is_text(data):
         return _what_text(data, ending)
     if len(data) <= 8:
@@ -131,7 +131,7 @@ def _what_text(data: bytes, ending: str) -> str:
     is_array = re.search(rb"\b(char|u?int8_t)\b[^;{]*\[[^;{]*\]", head)
     if is_array or ending in (".h", ".hpp", ".c", ".cc", ".cpp"):
         return (
-            "is C source (of a model, it seems), not a TFLite model.\n"
-            "Give the .tflite file that it was made from; the project needs the bytes themselves."
+            "is C source code (probably of a model), not a TFLite model.\n"
+            "Give the .tflite file from which it was made."
         )
     return "is a text file, not a TFLite model.\nGive the .tflite file that the converter wrote."

@@ -151,19 +151,19 @@ def no_kernel(name: str) -> tuple[str, str]:
     """What it means that there is no kernel for this operator, and what to do."""
     if name == "ethos-u":
         return (
-            "the model was compiled for Ethos-U by Vela, and needs that NPU and its driver",
-            "give the model that went into Vela",
+            "Vela compiled the model for Ethos-U; it needs that NPU and its driver",
+            "give the model from before Vela",
         )
     if name.startswith("Flex"):
         return (
-            "an operator of TensorFlow itself, which no microcontroller has a kernel for",
+            "a TensorFlow operator, for which no microcontroller has a kernel",
             "convert without tf.lite.OpsSet.SELECT_TF_OPS in converter.target_spec.supported_ops, "
-            "and replace what the converter then names",
+            "and replace the operators that the converter then names",
         )
     return (
         "there is no kernel for it",
-        "change the model so that it is converted to other operators, or register a kernel of your "
-        "own in the firmware",
+        "change the model so that the converter writes other operators, or register a kernel of"
+        " your own in the firmware",
     )
 
 
@@ -186,7 +186,8 @@ def _refused(model: Model) -> Iterator[Finding]:
             name,
             ERROR,
             f"{_at(operator)}{_and_more(len(places))}: {reason.sentence}",
-            reason.remedy or _repair(model, "convert without sparsity, or write the zeros out"),
+            reason.remedy
+            or _repair(model, "convert without sparsity, or store the weights as a dense array"),
             operator=operator.index,
         )
 
@@ -198,7 +199,7 @@ def _trial(model: Model, refusal: Refusal | None, operators: Collection[str]) ->
     ):
         return
     reason = reason_for(model, refusal)
-    place = "TFLM of this machine"
+    place = "host TFLM"
     if refusal.operator is not None:
         place = _at(model.operators[refusal.operator])
     yield Finding(
@@ -225,8 +226,8 @@ def _stored_shapes(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
         yield Finding(
             "stored-shapes",
             ERROR,
-            f"{where}: the file stores the shape {list(tensor.shape)}, a run has {list(real)} (so "
-            f"with {_count(len(wrong))} in all). TFLM computes with the stored one",
+            f"{where}: the file stores the shape {list(tensor.shape)}, the actual shape is"
+            f" {list(real)} ({_count(len(wrong))} in all). TFLM uses the stored one",
             _repair(model),
             operator=None if operator is None else operator.index,
             tensor=tensor.index,
@@ -268,12 +269,12 @@ def _padding(model: Model, shapes: Shapes | None) -> Iterator[Finding]:
         remedy = _repair(model)
         if reasons:
             left, reason = min(reasons.items())
-            remedy = f"{_FIXED}; repair leaves operator {left} as it is: {reason}"
+            remedy = f"{_FIXED}; repair does not change operator {left}: {reason}"
         yield Finding(
             "space-to-batch-padding",
             ERROR,
-            f"{_at(model.operators[seen[0]])}{_and_more(len(seen))}: it pads, and TFLM's kernel "
-            "pads with what the memory holds (tflite-micro#1646)",
+            f"{_at(model.operators[seen[0]])}{_and_more(len(seen))}: it pads, and TFLM's kernel"
+            " pads with uninitialised memory (tflite-micro#1646)",
             remedy,
             operator=seen[0],
         )
@@ -287,12 +288,13 @@ def _memory(model: Model, arena: int | None, memory: int | None) -> Iterator[Fin
     if needed > memory:
         parts = f"model {model.size}"
         if arena is not None:
-            parts += f", arena {arena} in TFLM of this machine, a board's somewhat less"
+            parts += f", arena {arena} in host TFLM, somewhat less on a board"
         yield Finding(
             "memory",
             ERROR if least > memory else WARNING,
-            f"it needs {needed} bytes ({parts}), and there are {memory}",
-            "make the model smaller, or compile it in, so that it stays in flash: pytest-tflm "
+            f"it needs {needed} bytes ({parts}); the board has {memory}",
+            "make the model smaller, or compile it into the firmware, so that it stays in flash:"
+            " pytest-tflm "
             f"firmware BOARD --model {_file(model)} -o DIR",
         )
 
@@ -311,9 +313,9 @@ def _missing_bias(model: Model) -> Iterator[Finding]:
         yield Finding(
             "int16-without-bias",
             WARNING,
-            f"{_at(found[0])}{_and_more(len(found))}: int16 activations without a bias, where "
-            "TFLM's accumulator of 32 bits overflowed (tflite-micro PR 3598)",
-            "give the layer a bias (zeros will do), or use a TFLM from after that change",
+            f"{_at(found[0])}{_and_more(len(found))}: int16 activations without a bias, for which"
+            " TFLM's 32-bit accumulator overflowed (tflite-micro PR 3598)",
+            "give the layer a bias (zeros are enough), or use TFLM from after that change",
             operator=found[0].index,
         )
 
@@ -332,9 +334,9 @@ def _computed_shapes(model: Model) -> Iterator[Finding]:
         yield Finding(
             "computed-shape",
             NOTE,
-            f"{_at(found[0])}{_and_more(len(found))}: its shape is computed in the run, and TFLM "
-            f"takes the stored one, {shape}",
-            "nothing, if that is the shape of every run; otherwise convert with fixed sizes",
+            f"{_at(found[0])}{_and_more(len(found))}: its shape is computed at run time, and TFLM"
+            f" uses the stored one, {shape}",
+            "nothing, if every run has that shape; otherwise convert with fixed sizes",
             operator=found[0].index,
         )
 
@@ -347,8 +349,8 @@ def _dynamic_shapes(model: Model) -> Iterator[Finding]:
             "dynamic-shapes",
             NOTE,
             f"tensor {first.index}, '{first.name}'{_and_more(len(dynamic))}: its size "
-            f"{list(first.shape_signature or ())} is unknown until run time, and TFLM takes the "
-            f"stored shape {list(first.shape)}",
+            f"{list(first.shape_signature or ())} is unknown until run time, and TFLM uses the"
+            f" stored shape {list(first.shape)}",
             _repair(model, f"{_FIXED}, or", " --only freeze"),
             tensor=first.index,
         )
@@ -383,10 +385,10 @@ def _softmax(model: Model) -> Iterator[Finding]:
                 yield Finding(
                     "magnified",
                     NOTE,
-                    f"{_at(operator)}: it ends the model, and differences of a few LSB before it "
-                    "can be many behind it",
-                    "choose --tflm-tolerance with that in mind, or compare the model without its "
-                    "last layer",
+                    f"{_at(operator)}: it ends the model, and can turn a few LSB before it into"
+                    " many after it",
+                    "choose --tflm-tolerance accordingly, or compare the model without its last"
+                    " layer",
                     operator=operator.index,
                     tensor=tensor.index,
                 )

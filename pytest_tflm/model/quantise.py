@@ -63,8 +63,8 @@ def dequantize_outputs(
     for tensor, array in zip(outputs, found, strict=True):
         if array.dtype != _numpy_dtype(tensor) or array.shape != tensor.shape:
             raise SampleError(
-                f"{_name('output', tensor)}: got {array.dtype} of shape {array.shape}; "
-                f"wanted {tensor.dtype} of shape {tensor.shape}."
+                f"{_name('output', tensor)}: got {array.dtype} of shape {array.shape}; expected"
+                f" {tensor.dtype} of shape {tensor.shape}."
             )
     return tuple(dequantize_array(tensor, a) for tensor, a in zip(outputs, found, strict=True))
 
@@ -201,7 +201,7 @@ class Clamped:
         reason = f": {self.likely_reason}" if self.likely_reason else ""
         return (
             f"{_name('input', self.tensor)}: {self.share:.0%} of the values were clamped "
-            f"({self.clamped} of {self.count}). The samples go from {self.least:g} to "
+            f"({self.clamped} of {self.count}). The samples range from {self.least:g} to "
             f"{self.most:g}, the input from {self.low:g} to {self.high:g}{reason}"
         )
 
@@ -272,13 +272,14 @@ def _fit(tensor: Tensor, value: Any) -> Array:
     dtype = _numpy_dtype(tensor)
     if array.dtype.kind not in "biuf":
         raise SampleError(
-            f"{_name('input', tensor)}: got {array.dtype}, which is no array of numbers; "
-            f"wanted {tensor.dtype} of shape {tensor.shape}."
+            f"{_name('input', tensor)}: got {array.dtype}, which is not an array of numbers;"
+            " expected"
+            f" {tensor.dtype} of shape {tensor.shape}."
         )
     if array.shape != tensor.shape:
         if tensor.shape[:1] != (1,) or array.shape != tensor.shape[1:]:
             raise SampleError(
-                f"{_name('input', tensor)}: got shape {array.shape}; wanted {tensor.shape}"
+                f"{_name('input', tensor)}: got shape {array.shape}; expected {tensor.shape}"
                 + (f" or {tensor.shape[1:]}." if tensor.shape[:1] == (1,) else ".")
             )
         array = array.reshape(tensor.shape)
@@ -294,11 +295,11 @@ def _convert(tensor: Tensor, array: Array, dtype: np.dtype[Any]) -> Array:
         return array.astype(dtype)
     if dtype.kind == "c":
         raise SampleError(
-            f"{_name('input', tensor)}: got {array.dtype}; wanted {dtype}, which is no type of "
-            "samples."
+            f"{_name('input', tensor)}: got {array.dtype}; expected {dtype}, which samples cannot"
+            " have."
         )
     if is_float and dtype.kind == "b":
-        raise SampleError(f"{_name('input', tensor)}: got {array.dtype}; wanted bool.")
+        raise SampleError(f"{_name('input', tensor)}: got {array.dtype}; expected bool.")
     if is_float:
         return _quantize_checked(tensor, array)
     check_codes(tensor, array)
@@ -317,8 +318,8 @@ def check_codes(tensor: Tensor, array: Array) -> None:
     if outside.any():
         where = _where(outside)
         raise SampleError(
-            f"{_name('input', tensor)}: {array[where]}{_at(where)} is no {tensor.dtype} "
-            f"({low} to {high}); integers are taken as codes.\n"
+            f"{_name('input', tensor)}: {array[where]}{_at(where)} is not a valid {tensor.dtype}"
+            f" ({low} to {high}); integers are codes.\n"
             "Give real values as floats, or codes within the range."
         )
 

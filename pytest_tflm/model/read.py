@@ -56,7 +56,7 @@ def read_model(data: bytes, name: str) -> Contents:
         )
     if version < 3:
         raise NotAModel(
-            f"{name} says it is of TFLite schema version {version}; this package reads 3.\n"
+            f"{name} claims TFLite schema version {version}; this package reads 3.\n"
             "Convert the model again."
         )
     try:

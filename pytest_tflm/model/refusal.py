@@ -74,8 +74,8 @@ def interface_reason(model: Model) -> Reason | None:
             if not tensor.is_number:
                 return Reason(
                     f"{what}-type",
-                    f"{what} '{tensor.name}' is {tensor.dtype}, and samples of that type cannot be "
-                    "sent or compared",
+                    f"{what} '{tensor.name}' is {tensor.dtype}, and samples of this type cannot be"
+                    " sent or compared",
                     f"convert with converter.inference_{what}_type = tf.int8 (or tf.float32)",
                 )
     return None
@@ -99,8 +99,8 @@ def _sparse(model: Model, operator: Operator) -> Reason | None:
         return None
     return Reason(
         "sparse-weights",
-        "its weights are stored without their zeros (tensor.sparsity). TFLM takes the stored values"
-        " for all values, and reads beyond their end",
+        "its weights are stored without their zeros (tensor.sparsity). TFLM treats the stored"
+        " values as all values, and reads beyond their end",
         "",
     )
 
@@ -152,8 +152,8 @@ def _mixed_types(model: Model, operator: Operator) -> Reason | None:
         return None
     return Reason(
         "mixed-types",
-        f"{given.dtype} activations and a {output.dtype} output, where TFLM requires one type",
-        "convert without an inference_output_type of its own; add a QUANTIZE behind the layer",
+        f"{given.dtype} activations and a {output.dtype} output, but TFLM requires one type",
+        "convert without an inference_output_type of its own; add a QUANTIZE after the layer",
     )
 
 
@@ -172,7 +172,7 @@ def _rescaling_pool(model: Model, operator: Operator) -> Reason | None:
         f"{zero_points[0]} and {scales[1]:g}, {zero_points[1]}), which TFLM's pools do not convert"
         if scales[0] and scales[1]
         else "its input or its output has no scale",
-        "convert again with a converter that keeps a pool's scale, or put a QUANTIZE behind it",
+        "convert again with a converter that keeps a pool's scale, or put a QUANTIZE after it",
     )
 
 
@@ -185,7 +185,7 @@ def _index_type(model: Model, operator: Operator) -> Reason | None:
         return None
     return Reason(
         "int64-index",
-        f"{wrong} indices, where TFLM has int32 alone",
+        f"{wrong} indices, but TFLM supports only int32",
         "use tf.argmax(…, output_type=tf.int32) (or argmin) in the model",
     )
 
@@ -202,7 +202,7 @@ def _softmax_beta(model: Model, operator: Operator) -> Reason | None:
     return Reason(
         "softmax-beta",
         f"beta is {beta:g}; TFLite and TFLM abort when they prepare it",
-        "give the layer a beta of 1, or leave it out of the model",
+        "give the layer a beta of 1, or remove it from the model",
     )
 
 
@@ -252,10 +252,10 @@ def reason_for(model: Model, refusal: Refusal) -> Reason:
     known = None if operator is None else known_reason(model, operator)
     if known is not None:
         return known
-    remedy = "run this operator by itself: pytest-tflm model cut; or convert the layer to others"
+    remedy = "run this operator in isolation (pytest-tflm model cut), or replace the layer"
     if refusal.crashed:
         return Reason("crash", f"TFLM crashes on it: {refusal.words}", remedy)
-    return Reason("refused", f"TFLM refuses it: {_plain(model, operator, refusal.words)}", remedy)
+    return Reason("refused", f"TFLM rejects it: {_plain(model, operator, refusal.words)}", remedy)
 
 
 def _plain(model: Model, operator: Operator | None, words: str) -> str:

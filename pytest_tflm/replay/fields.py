@@ -17,7 +17,7 @@ class Fields:
 
     def __init__(self, data: object, where: str) -> None:
         if not isinstance(data, dict):
-            raise ReplayError(f"{where} is no object.")
+            raise ReplayError(f"{where} is not an object.")
         self.data: dict[str, Any] = data
         self.where = where
 

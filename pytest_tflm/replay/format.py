@@ -199,7 +199,7 @@ def read_replay(path: Path) -> Replay:
 def replay_from_bytes(data: bytes) -> Replay:
     """What :meth:`Replay.to_bytes` wrote. Raises ReplayError."""
     if len(data) > LARGEST_FILE:
-        raise ReplayError(f"it is larger than {LARGEST_FILE >> 20} MiB, which no replay file is.")
+        raise ReplayError(f"it is larger than {LARGEST_FILE >> 20} MiB, the limit of replay files.")
     members = _members(data)
     try:
         parsed = json.loads(members["replay.json"].decode())
@@ -207,7 +207,7 @@ def replay_from_bytes(data: bytes) -> Replay:
         raise ReplayError(f"its replay.json is damaged ({error}).") from None
     top = Fields(parsed, "replay.json")
     if top.text("format") != FORMAT:
-        raise ReplayError("it is a zip file, but no replay of pytest-tflm.")
+        raise ReplayError("it is a zip file, but not a replay of pytest-tflm.")
     version = top.integer("version", 1, 1 << 30)
     if version > VERSION:
         raise ReplayError(
@@ -228,7 +228,7 @@ def replay_from_bytes(data: bytes) -> Replay:
         for number, each in enumerate(top.list_of("steps", _MOST_STEPS))
     )
     if not steps or steps[0].do != LOAD or not any(step.do in (RUN, WRITE) for step in steps):
-        raise ReplayError("its steps do not begin with loading a model, or run nothing.")
+        raise ReplayError("its steps do not start by loading a model, or do not run anything.")
     tolerance = top.fields("tolerance")
     return Replay(
         kind=top.one_of("kind", KINDS),
@@ -257,7 +257,7 @@ class _Table:
         first = len(self.arrays)
         for array in arrays:
             if array.dtype.name not in DTYPES:
-                raise ReplayError(f"an array of {array.dtype} cannot be kept in a replay file.")
+                raise ReplayError(f"an array of {array.dtype} cannot be stored in a replay file.")
             little = array.dtype.newbyteorder("<")
             self.arrays.append(np.ascontiguousarray(array, little).reshape(array.shape))
         return list(range(first, len(self.arrays)))
@@ -291,7 +291,7 @@ def _members(data: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             if len(entries) > _MOST_MODELS + 2:
-                raise ReplayError(f"it has {len(entries)} members, more than a replay can have.")
+                raise ReplayError(f"it has {len(entries)} members, more than a replay may have.")
             left = LARGEST_FILE
             members: dict[str, bytes] = {}
             for entry in entries:
@@ -320,14 +320,14 @@ def _arrays(table: list[Any], data: bytes) -> list[NDArray[Any]]:
         shape = fields.integers("shape", _MOST_DIMENSIONS, len(data))
         size = math.prod(shape) * dtype.itemsize
         if size > len(data) - at:
-            raise ReplayError(f"array {number} goes beyond the end of arrays.bin.")
+            raise ReplayError(f"array {number} extends beyond the end of arrays.bin.")
         array = np.frombuffer(data, dtype, math.prod(shape), at).reshape(shape)
         if dtype.kind == "b":
             array = np.frombuffer(data, np.uint8, math.prod(shape), at).reshape(shape) != 0
         found.append(array.astype(dtype.newbyteorder("=")))
         at += size
     if at != len(data):
-        raise ReplayError(f"arrays.bin has {len(data)} bytes; its arrays have {at}.")
+        raise ReplayError(f"arrays.bin has {len(data)} bytes, but its arrays need {at}.")
     return found
 
 
@@ -339,21 +339,23 @@ def _model(fields: Fields, data: bytes | None) -> ReplayModel:
         data if fields.boolean("included") else None,
     )
     if not re.fullmatch(r"[0-9a-f]{64}", model.sha256):
-        raise ReplayError(f"{fields.where}: its sha256 is none.")
+        raise ReplayError(f"{fields.where}: invalid SHA-256.")
     if fields.boolean("included"):
         if data is None:
             raise ReplayError(f"{fields.where} is missing.")
         if len(data) != model.size or hashlib.sha256(data).hexdigest() != model.sha256:
-            raise ReplayError(f"{fields.where} is not the one that was saved (other SHA-256).")
+            raise ReplayError(
+                f"{fields.where} is not the file that was saved (its SHA-256 differs)."
+            )
     return model
 
 
 def _chosen(numbers: object, arrays: list[NDArray[Any]], where: str) -> Arrays:
     if not isinstance(numbers, list) or len(numbers) > 256:
-        raise ReplayError(f"{where} is no list of arrays.")
+        raise ReplayError(f"{where} is not a list of arrays.")
     for number in numbers:
         if type(number) is not int or not 0 <= number < len(arrays):
-            raise ReplayError(f"{where} names an array that there is not.")
+            raise ReplayError(f"{where} refers to a missing array.")
     return tuple(arrays[number] for number in numbers)
 
 

@@ -61,9 +61,9 @@ def again(keep: Callable[[Replay], Path | None], make: Callable[[], Replay]) -> 
     try:
         path = keep(make())
     except ReplayError as error:
-        return f"not kept as a file: {error}"
+        return f"not saved: {error}"
     if path is None:
-        return "not kept as a file (no pytest cache; give --tflm-save=DIR)"
+        return "not saved (no pytest cache; give --tflm-save=DIR)"
     return f"again: pytest {path}"
 
 

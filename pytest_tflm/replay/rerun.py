@@ -74,7 +74,7 @@ def _model_of(wanted: ReplayModel, known: Sequence[Model]) -> Model:
         if model.sha256 == wanted.sha256:
             return model
     raise ReplayError(
-        f"the replay is about {wanted.name}, {wanted.size} bytes, SHA-256 {wanted.sha256[:12]}…, "
+        f"the replay needs {wanted.name}, {wanted.size} bytes, SHA-256 {wanted.sha256[:12]}…, "
         "which was too large for the file. Give it with --tflm-model=FILE."
     )
 
@@ -160,13 +160,13 @@ def _run(
         for number, step in enumerate(replay.steps):
             if time.monotonic() > until or kept > _MOST_KEPT:
                 why = (
-                    f"its outputs have more than {_MOST_KEPT >> 20} MiB"
+                    f"its outputs exceed {_MOST_KEPT >> 20} MiB"
                     if kept > _MOST_KEPT
                     else f"it takes longer than {_LONGEST:g} s"
                 )
                 raise ReplayError(
                     f"the replay was stopped at step {number + 1} of {len(replay.steps)} on"
-                    f" {host.name}: {why}. A replay of fewer steps can be run"
+                    f" {host.name}: {why}. Use a replay with fewer steps"
                 )
             if step.do == LOAD:
                 runtime = _loaded(host, models[step.index])
@@ -215,12 +215,12 @@ def _refusal(
     host, error = (subject, refused) if is_subject else (reference, also_refused)
     other, others = (reference, also_refused) if is_subject else (subject, refused)
     if error is None:
-        return Replayed(False, (f"{host.name} runs it; it {_past(replay.kind)}",), None)
+        return Replayed(False, (f"{host.name} runs it; before, it {_past(replay.kind)}",), None)
     if others is not None:
         return Replayed(False, (f"neither runs it: {error}; {others}",), None)
     same = isinstance(error, _CRASHES) == (replay.kind == "crashed")
-    lines = (f"{host.name} does not run it, and {other.name} does: {error}",)
-    return Replayed(same, lines if same else (f"now in another way: {lines[0]}",), None)
+    lines = (f"{host.name} does not run it, but {other.name} does: {error}",)
+    return Replayed(same, lines if same else (f"now differently: {lines[0]}",), None)
 
 
 def _past(kind: str) -> str:

@@ -252,7 +252,7 @@ class BoardHost:
     def observe(
         self, model: Model, samples: Sequence[object], *, reset_between: bool = True
     ) -> list[Observation]:
-        raise NotSupported(f"{self.name}: a board shows no inner tensors")
+        raise NotSupported(f"{self.name}: a board does not expose intermediate tensors")
 
     def versions(self) -> dict[str, str]:
         identity = self.identity or self.connection().identity  # also of one that broke
@@ -382,7 +382,7 @@ class BoardHost:
             if died is not None:
                 error = PortVanished(
                     f"{self.spec.port} is gone (process {self._process.pid}: {died}). "
-                    "The board's tests cannot go on.",
+                    "The board's tests cannot continue.",
                     details=error.details,
                 )
         if self._connection is not None and (
@@ -888,8 +888,8 @@ class BoardRuntime:
         takes = "" if connection.identity.takes_models else ", and takes none over the link"
         return WrongModel(
             f"{connection.name}: the board {has}{takes}; {model.name} has {model.size} bytes,"
-            f" CRC-32 {model.crc32:08x}. Flash firmware that was made with this model"
-            " (pytest-tflm firmware --model)",
+            f" CRC-32 {model.crc32:08x}. Flash firmware made with this model (pytest-tflm firmware"
+            " --model)",
             details=connection.details(),
         )
 

@@ -56,7 +56,9 @@ class InterpreterHost:
         worker: Worker | None = None,
     ) -> None:
         if timeout <= 0:
-            raise SettingsError(f"A timeout of {timeout:g} s makes no sense: it must be above 0.")
+            raise SettingsError(
+                f"A timeout of {timeout:g} s is invalid: it must be greater than 0."
+            )
         packages.check_installed(spec.kind)
         self.spec = spec
         self.name = spec.name
@@ -157,7 +159,7 @@ class InterpreterHost:
         elif self.spec.kind != "tflm":
             advice = "try another resolver (--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
         elif self.arena is not None:
-            advice = f"try a larger arena than {self.arena} bytes"
+            advice = f"try an arena larger than {self.arena} bytes"
         else:
             advice = "try another interpreter (--tflm-runtime=litert)"
         if advice:
@@ -330,7 +332,7 @@ class InterpreterRuntime:
             self._worker.drop(self._submit("unload", doing="while unloading"))
 
     def _cannot(self, what: str) -> NotSupported:
-        return NotSupported(f"{self.name} is an interpreter of this machine: it does not {what}")
+        return NotSupported(f"{self.name} is a host interpreter: it does not {what}")
 
     def _is_current(self) -> bool:
         """The process that the model was sent to is the one that is there."""

@@ -256,8 +256,7 @@ class Tflm:
     def _build(self) -> None:
         if self.arena < LEAST_ARENA:
             raise InterpreterRefused(
-                f"TFLM allocates nothing in an arena of {self.arena} bytes; the least is "
-                f"{LEAST_ARENA}"
+                f"TFLM cannot use an arena of {self.arena} bytes; the minimum is {LEAST_ARENA}"
             )
         while True:
             try:

@@ -224,7 +224,7 @@ class Worker:
             self._died(process)
         except NotPlain as error:
             who = next(iter(self._open.values())).who
-            text = printable(f"{who} replied with {error}, where numbers and arrays are expected")
+            text = printable(f"{who} replied with {error}, instead of numbers and arrays")
             self._end(process, InterpreterCrashed(text))
         except BaseException:
             # Ctrl-C, perhaps in the middle of a message: this stream cannot be used again.

@@ -83,7 +83,7 @@ def _board_alone(evidence: Evidence, board: Host) -> bool:
 
 
 def _tflm_alone(evidence: Evidence) -> None:
-    """The board did not take part: whether host TFLM takes the model."""
+    """The board failed and gave no outputs: whether host TFLM takes the model."""
     tflm = evidence.row.tflm
     if tflm is None or evidence.differs("identity") or evidence.differs("link"):
         return
@@ -134,7 +134,7 @@ def _determinism(evidence: Evidence) -> None:
             text = "deterministic: the same inputs in order, from a reset, give the same outputs"
         evidence.add("determinism", title, "equal", text)
         return
-    text = f"the board does not repeat itself: {seen.text}"
+    text = f"the board is not deterministic: {seen.text}"
     if behaviour.is_unsteady_by_design(evidence):
         text = f"neither the board nor host TFLM repeats itself on this model: {seen.text}"
     evidence.add("determinism", title, "differs", text)

@@ -53,15 +53,17 @@ def test_the_image_has_the_same_names():
 
 
 def test_an_unknown_defect():
-    with pytest.raises(SettingsError, match=r"no defect 'typo'.* zeros, .*input-truncated"):
+    with pytest.raises(SettingsError, match=r"unknown defect 'typo'.* zeros, .*input-truncated"):
         start("qemu:image.elf?defect=typo")
-    with pytest.raises(SettingsError, match=r"knows \?defect=NAME and no more"):
+    with pytest.raises(SettingsError, match=r"supports only \?defect=NAME"):
         start("qemu:image.elf?arena=64k")
 
 
 def test_an_image_that_does_not_know_the_defect(scripted_image, emulate, monkeypatch):
     monkeypatch.setitem(qemu.DEFECTS, "newer", "what a later version has")
-    with pytest.raises(PortFailed, match="does not know the defect newer: make it anew"):
+    with pytest.raises(
+        PortFailed, match="does not support the defect newer: build the image again"
+    ):
         emulate(scripted_image, "newer")
 
 

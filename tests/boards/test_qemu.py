@@ -30,7 +30,7 @@ def test_an_image_that_is_not_there(tmp_path, name):
 )
 def test_a_file_that_is_no_image(tmp_path, content):
     (tmp_path / "image.elf").write_bytes(content)
-    with pytest.raises(PortFailed, match="no 32-bit ELF image for Arm"):
+    with pytest.raises(PortFailed, match="not a 32-bit ELF image for Arm"):
         start(f"qemu:{tmp_path / 'image.elf'}")
 
 
@@ -45,7 +45,7 @@ def test_an_image_that_does_not_start(tmp_path, monkeypatch):
     need(EMULATOR)
     monkeypatch.setattr(qemu, "_START_SECONDS", 0.5)
     (tmp_path / "image.elf").write_bytes(ARM_HEAD)
-    with pytest.raises(PortFailed, match=r"nothing came from its UART in 0\.5 s"):
+    with pytest.raises(PortFailed, match=r"its UART sent nothing for 0\.5 s"):
         start(f"qemu:{tmp_path / 'image.elf'}")
 
 

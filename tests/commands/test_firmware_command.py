@@ -56,9 +56,9 @@ def test_what_comes_next_is_a_page_that_is_there_and_a_command_that_works(inner,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "for which board? There are nano33, esp32, arduino"),
+        ((), "name a board: nano33, esp32, arduino"),
         (("uno", "-o", "fw"), "there is no firmware for 'uno'"),
-        (("nano33",), "say where to write the project to: -o DIR"),
+        (("nano33",), "give the folder for the project: -o DIR"),
         (("nano33", "-o", "fw", "--model", "nothing.tflite"), "There is no model nothing.tflite"),
         (("nano33", "-o", "fw", "--arena", "9999"), "--arena is for a model"),
     ],

@@ -29,7 +29,7 @@ def test_repaired_the_models_suite_passes(inner, tcn_dynamic):
     says(
         lint,
         "error     stored-shapes: operator 5, SPACE_TO_BATCH_ND: the file stores the shape "
-        "[1, 502, 16], a run has [2, 502, 16] (so with 32 tensors in all)",
+        "[1, 502, 16], the actual shape is [2, 502, 16] (32 tensors in all)",
         f"pytest-tflm model repair {tcn_dynamic} -o OUT",
         "docs/causes/stored-shapes.md",
         "note      dynamic-shapes",
@@ -38,10 +38,10 @@ def test_repaired_the_models_suite_passes(inner, tcn_dynamic):
     assert done.status == 0, done.output
     says(
         done,
-        "freeze: 32 tensors got the shape of the run",
+        "freeze: 32 tensors got the actual shape",
         "fold-dilation: operators 61 to 65 (SPACE_TO_BATCH_ND, CONV_2D, BATCH_TO_SPACE_ND) became "
         "one CONV_2D with dilation 1x256 and padding VALID",
-        "BUILTIN_REF gives the same bits for both over 37 inputs",
+        "BUILTIN_REF's outputs are bit-identical for both, over 37 random",
         "before: differ in 37 of 37 samples",
         "at most 1 LSB",
         "repaired.tflite: ",
@@ -83,10 +83,10 @@ def test_what_is_there_stays_unless_forced(inner, tcn_dynamic, tcn):
     link = inner.directory / "link.tflite"
     link.symlink_to(copy)
     for words, message in (
-        (("-o", "there"), "there is already there: name another file, or say --force"),
+        (("-o", "there"), "there already exists: name another file, or use --force"),
         (("-o", "link.tflite"), "link.tflite is the model itself"),
         (("-o", "."), ". is a directory: name the file"),
-        (("-o", "no/such"), "no is no directory"),
+        (("-o", "no/such"), "no is not a directory"),
     ):
         done = inner.pytest_tflm("model", "cut", copy, "--op", "1", *words)
         assert done.status == 1
@@ -139,7 +139,7 @@ def test_cut(inner, tcn_dynamic):
     ("words", "message"),
     [
         (("cut", "MODEL", "--op", "99", "-o", "x"), "tcn.tflite has no operator 99"),
-        (("cut", "MODEL", "--op", "CONV_2D", "-o", "x"), "--op=CONV_2D is no operator"),
+        (("cut", "MODEL", "--op", "CONV_2D", "-o", "x"), "--op=CONV_2D is not an operator"),
         (("cut", "MODEL", "--op", "3-1", "-o", "x"), "operators 3 to 1 of tcn.tflite are none"),
         (("cut", "no.tflite", "--op", "3", "-o", "x"), "There is no model no.tflite"),
         (("repair", "no.tflite", "-o", "x"), "There is no model no.tflite"),
@@ -200,7 +200,7 @@ def test_lint_against_a_boards_operators(monkeypatch, capsys, tcn):
         ("rescaling-pool", "error     rescaling-pool: operator 0, AVERAGE_POOL_2D: its input and"),
         ("int64-index", "error     int64-index: operator 0, ARG_MAX: int64 indices"),
         ("softmax-beta", "error     softmax-beta: operator 1, SOFTMAX: beta is 0; TFLite and TFLM"),
-        ("gather", "error     refused: operator 1, GATHER: TFLM refuses it: "),
+        ("gather", "error     refused: operator 1, GATHER: TFLM rejects it: "),
     ],
 )
 def test_what_tflm_refuses_is_an_error(inner, model_file, name, words):
@@ -211,7 +211,7 @@ def test_what_tflm_refuses_is_an_error(inner, model_file, name, words):
     )
     assert done.status == 1
     says(done, words, "What to do: ")
-    assert "Nothing was found" not in done.output and "its arena" not in done.output
+    assert "No problems found" not in done.output and "its arena" not in done.output
 
 
 def test_what_tflm_ran_is_said(inner, model_file):
@@ -221,7 +221,7 @@ def test_what_tflm_ran_is_said(inner, model_file):
     for data in (model_builders.chain(), state_models.running_sum()):
         done = inner.pytest_tflm("model", "lint", model_file("healthy.tflite", data))
         assert done.status == 0
-        says(done, "Nothing was found; TFLM of this machine prepared and ran it.")
+        says(done, "No problems found; host TFLM prepared and ran it.")
 
 
 def test_lint_says_what_it_could_not_find_out(inner, keras_model, model_file):
@@ -236,5 +236,5 @@ def test_lint_says_what_it_could_not_find_out(inner, keras_model, model_file):
     says(
         done,
         "missing-operator: operator 1, MyOwn",
-        "unknown   stored shapes were not compared with a run's",
+        "unknown   stored shapes were not compared with actual ones",
     )

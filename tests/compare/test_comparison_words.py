@@ -43,7 +43,7 @@ def test_one_output_beyond_the_tolerance_is_told_with_both_values_in_codes_and_r
     assert lines == [
         "69 LSB apart, 1 allowed: board simulator against litert builtin_ref",
         "  output 0 't0' (int8 1x1, scale 0.0125, zero point -5):",
-        "    1 of 1 element beyond the tolerance, 1 different at all",
+        "    1 of 1 element beyond the tolerance, 1 different in total",
         "    largest: 69 LSB = 0.8625 in real units at [0, 0]: board simulator -124 (-1.4875), "
         "litert builtin_ref -55 (-0.625)",
     ]

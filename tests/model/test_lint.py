@@ -43,8 +43,8 @@ def test_stored_shapes_without_a_run(tcn_dynamic: Path) -> None:
     assert finding is not None
     assert (finding.severity, finding.operator, finding.tensor) == ("error", 5, 67)
     assert finding.sentence.startswith(
-        "operator 5, SPACE_TO_BATCH_ND: the file stores the shape [1, 502, 16], a run has "
-        "[2, 502, 16] (so with 32 tensors in all)"
+        "operator 5, SPACE_TO_BATCH_ND: the file stores the shape [1, 502, 16], the actual shape"
+        " is [2, 502, 16] (32 tensors in all)"
     )
     assert finding.remedy.endswith(f"pytest-tflm model repair {tcn_dynamic} -o OUT")
     assert finding.page == "docs/causes/stored-shapes.md"
@@ -74,7 +74,7 @@ def test_padding_that_no_repair_takes_away() -> None:
     parts.subgraphs[0].operators[1].builtinOptions.strideW = 2
     finding = find(model_from_bytes(build.pack(parts)), "space-to-batch-padding")
     assert finding is not None
-    assert "repair leaves operator 0 as it is: CONV_2D has strides 1 and 2" in finding.remedy
+    assert "repair does not change operator 0: CONV_2D has strides 1 and 2" in finding.remedy
 
 
 def test_missing_operators() -> None:
@@ -90,8 +90,8 @@ def test_missing_operators() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence", "remedy"),
     [
-        ("FlexErf", "an operator of TensorFlow itself", "SELECT_TF_OPS"),
-        ("ethos-u", "compiled for Ethos-U", "the model that went into Vela"),
+        ("FlexErf", "a TensorFlow operator", "SELECT_TF_OPS"),
+        ("ethos-u", "Ethos-U", "the model from before Vela"),
     ],
 )
 def test_operators_that_no_board_can_have(name: str, sentence: str, remedy: str) -> None:

@@ -41,7 +41,7 @@ def test_what_tflm_prints_is_read(printed: str, words: str, operator: int | None
         ("Only int32_t are supported currently, got INT64.", "it has no kernel for int64 "),
         ("Only float32, int8 are supported by X, got UINT8.", "it has no kernel for uint8 "),
         ("NumInputs(node) == 2 was not true.", "its kernel requires NumInputs(node) == 2"),
-        ("something else", "TFLM refuses it: “something else”"),
+        ("something else", "TFLM rejects it: “something else”"),
     ],
 )
 def test_words_made_plain(words: str, sentence: str) -> None:

@@ -100,7 +100,7 @@ def test_all_integers_of_a_file_are_codes_or_none_are(tmp_path, model):
     np.save(tmp_path / "s.npy", codes)
     with pytest.raises(SampleError, match=r"s\.npy does not fit conv.tflite: .*200 at \[2, ") as e:
         samples_for(model, tmp_path / "s.npy", 0)
-    assert "integers are taken as codes" in str(e.value)
+    assert "integers are codes" in str(e.value)
     np.save(tmp_path / "s.npy", codes.astype(np.float32))
     assert len(samples_for(model, tmp_path / "s.npy", 0)) == 3
 

@@ -102,7 +102,7 @@ def test_a_refusal_reproduces_if_it_is_refused_again(hosts):
     refused = recorded(model, [full(model, 1)], steps, kind="refused", who="reference")
     result = again(refused, hosts)
     assert result.reproduces
-    assert "litert builtin_ref does not run it, and tflm does" in result.lines[0]
+    assert "litert builtin_ref does not run it, but tflm does" in result.lines[0]
     assert not again(
         recorded(SVDF, [full(SVDF, 1)], steps, kind="refused", who="reference"), hosts
     ).reproduces
@@ -153,5 +153,5 @@ def test_outputs_that_are_kept_have_an_end(hosts, monkeypatch):
     sample = full(CONV, 5)
     size = sum(array.nbytes for array in outputs(hosts[0], CONV, sample))
     steps = [Step("load"), *[Step("run", 0)] * ((1 << 20) // size + 2)]
-    with pytest.raises(ReplayError, match="its outputs have more than 1 MiB"):
+    with pytest.raises(ReplayError, match="its outputs exceed 1 MiB"):
         again(recorded(CONV, [sample], steps), hosts)

@@ -79,8 +79,8 @@ def test_no_kernel_that_lists_its_types_has_this_one(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("cast", "operator 0, CAST: TFLM refuses it: it has no kernel for float64"),
-        ("gather", "operator 1, GATHER: TFLM refuses it: "),
+        ("cast", "operator 0, CAST: TFLM rejects it: it has no kernel for float64"),
+        ("gather", "operator 1, GATHER: TFLM rejects it: "),
     ],
 )
 def test_what_lint_does_not_know_is_told_in_tflms_words(
@@ -109,4 +109,4 @@ def test_a_refusal_in_a_subgraph_names_no_operator(tflm: InterpreterHost) -> Non
     refusal = try_on_tflm(model, tflm)
     assert refusal is not None and refusal.operator is None
     (finding,) = [each for each in lint(model, refusal=refusal) if each.severity == "error"]
-    assert finding.sentence.startswith("TFLM of this machine: ")
+    assert finding.sentence.startswith("host TFLM: ")

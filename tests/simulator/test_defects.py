@@ -173,7 +173,7 @@ def test_text_and_back(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("zeros:CONV_2D", "'CONV_2D' makes no sense here, write zeros"),
+        ("zeros:CONV_2D", "'CONV_2D' is invalid here, write zeros"),
         ("off-by-one:3", "unknown operator 3"),
         ("off-by-one:CON_2D", "unknown operator CON_2D"),
         ("off-by-one:", "write off-by-one[:OPERATOR]"),
@@ -181,7 +181,7 @@ def test_text_and_back(text: str) -> None:
         ("accumulator-overflow:1", "bits of an accumulator must be 2 to 32"),
         ("zeros,zeros", "twice"),
         ("bias-bit:-1", "counted from 0 must be 0 to 9999"),
-        ("zeros,", "no defect=''"),
+        ("zeros,", "unknown defect=''"),
     ],
 )
 def test_what_makes_no_sense(text: str, said: str) -> None:
@@ -193,7 +193,7 @@ def test_what_makes_no_sense(text: str, said: str) -> None:
 def test_an_unknown_defect_names_those_there_are() -> None:
     with pytest.raises(SettingsError) as caught:
         SimulatorSpec.parse("sim?defect=of-by-one")
-    listed = str(caught.value).partition("It knows: ")[2].partition(".")[0]
+    listed = str(caught.value).partition("Known defects: ")[2].partition(".")[0]
     assert listed.split(", ") == list(DEFECTS)
 
 

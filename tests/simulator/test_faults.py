@@ -214,7 +214,7 @@ def test_an_unknown_profile_names_those_there_are() -> None:
 
 def test_a_seed_is_a_number() -> None:
     assert SimulatorSpec.parse("sim?faults=mixed&seed=7").seed == 7
-    with pytest.raises(SettingsError, match="seed='x' is no number"):
+    with pytest.raises(SettingsError, match="seed='x' is not a number"):
         SimulatorSpec.parse("sim?seed=x")
 
 

@@ -533,7 +533,7 @@ def test_resource_variables_of_a_model_that_is_run_in_parts(begins: int | None) 
     ("spec", "model", "said"),
     [
         ("off-by-one:ADD", model_builders.while_loop(), "ADD is in a subgraph that another"),
-        ("off-by-one:READ_VARIABLE", running_sum(), "READ_VARIABLE .* works on a resource"),
+        ("off-by-one:READ_VARIABLE", running_sum(), "READ_VARIABLE .* uses a resource"),
         ("off-by-one:ADD,last-channel:READ_VARIABLE", running_sum(), "defect=off-by-one:ADD,last"),
     ],
 )

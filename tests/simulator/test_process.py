@@ -148,7 +148,7 @@ def test_stdin_matters_only_to_a_child(run: Callable[..., subprocess.Popen[str]]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["sim?arean=1k"], "sim does not know 'arean=1k'"),
+        (["sim?arean=1k"], "sim: unknown key 'arean=1k'"),
         (["--tcp", "nowhere"], "write HOST:PORT"),
         (["--tcp", "127.0.0.1:70000"], "write HOST:PORT"),
         (["--tcp", "256.1.1.1:80"], "cannot listen on 256.1.1.1:80"),

@@ -61,7 +61,7 @@ def test_what_is_no_board_is_an_error_with_a_name(inner, tcn, profile):
 
 def test_an_unknown_profile_is_a_wrong_setting(inner, tcn):
     done = over(inner, tcn, "awful")
-    assert "sim knows no faults='awful'. It knows: clean (nothing wrong);" in done.output
+    assert "sim: unknown faults='awful'. Known faults: clean (nothing wrong);" in done.output
     assert done.status != 0
 
 

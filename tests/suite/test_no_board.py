@@ -42,7 +42,7 @@ def ends_with(done, status, *parts):
         ("/", INTERRUPTED, ("PortFailed: / is not a serial port",)),
         ("socket://127.0.0.1:9", INTERRUPTED, ("PortNotFound: nobody listens at",)),
         ("qemu:nothing.elf", INTERRUPTED, ("PortNotFound: qemu:nothing.elf",)),
-        ("sim?arean=64k", USAGE_ERROR, ("SettingsError: sim does not know 'arean=64k'",)),
+        ("sim?arean=64k", USAGE_ERROR, ("SettingsError: sim: unknown key 'arean=64k'",)),
         ("socket://h:99999", USAGE_ERROR, ("a port from 1 to 65535",)),
         ("spy:///dev/ttyS0", USAGE_ERROR, ("unknown scheme spy://",)),
         ("x" * 5000, USAGE_ERROR, ("a name of 5000 characters",)),
@@ -123,7 +123,7 @@ def test_pytest_xdist_ends_with_the_same_message(command, tcn):
     words = (f"--tflm-port={NOTHING}", f"--tflm-model={tcn}", "--tflm-samples=9", "-n", "2")
     ends_with(command.pytest(*words), INTERRUPTED, "PortNotFound: there is no port")
     wrong = command.pytest("--tflm-port=sim?arean=64k", *words[1:])
-    ends_with(wrong, USAGE_ERROR, "SettingsError: sim does not know 'arean=64k'")
+    ends_with(wrong, USAGE_ERROR, "SettingsError: sim: unknown key 'arean=64k'")
 
 
 @pytest.mark.slow

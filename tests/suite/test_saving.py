@@ -20,7 +20,7 @@ def test_a_folder_that_cannot_be_written_hides_no_mismatch(inner, tcn):
     assert done.outcomes["failed"] == 1, done.output
     assert "beyond the tolerance" in done.output
     words = " ".join(done.output.split())
-    assert re.search(r"not kept as a file: \S*taken\S* cannot be written: File exists", words)
+    assert re.search(r"not saved: \S*taken\S* cannot be written: File exists", words)
     assert "ReplayError" not in done.output
 
 

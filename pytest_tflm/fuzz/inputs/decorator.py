@@ -57,8 +57,8 @@ def tflm_fuzz(
         wanted = [name for name in _OF_EXAMPLE if name in parameters]
         if not {"got", "expected"} & set(wanted):
             raise SettingsError(
-                f"@tflm_fuzz: {test.__name__} takes neither got nor expected, so there is nothing "
-                f"that it could check. Write def {test.__name__}(got, expected): …"
+                f"@tflm_fuzz: {test.__name__} takes neither got nor expected, so it cannot check"
+                f" anything. Write def {test.__name__}(got, expected): …"
             )
         own = [parameter for name, parameter in parameters.items() if name not in wanted]
         names = [parameter.name for parameter in own]
@@ -163,12 +163,12 @@ def _report(found: FoundInput, examples: int, device: Runtime) -> list[str]:
         f"found with input {found.number} of {examples}, shrunk in {found.shrink_runs} more runs:"
     )
     for number, ran in enumerate(found.runs):
-        which = "" if len(found.runs) == 1 else f"run {number + 1}, from a reset on: "
+        which = "" if len(found.runs) == 1 else f"run {number + 1}, starting from a reset: "
         which = which if number == 0 else f"run {number + 1}: " if which else ""
         lines += [f"  {which}{line}" for line in sample_lines(tensors, ran.sample)]
     if not found.again:
         lines.append(
-            "  Run once more it was within the tolerance: what the board computes depends on more "
-            "than its input."
+            "  When repeated, it was within the tolerance: the board's output depends on more than"
+            " its input."
         )
     return lines

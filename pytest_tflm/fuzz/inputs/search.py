@@ -104,7 +104,7 @@ class InputSearch:
         tried: Callable[[int], None] = lambda number: None,
     ) -> None:
         if not 1 <= batch <= _LARGEST_BATCH:
-            raise SettingsError(f"batch={batch}: a batch has from 1 to {_LARGEST_BATCH} samples.")
+            raise SettingsError(f"batch={batch}: a batch has 1 to {_LARGEST_BATCH} samples.")
         if examples < 1:
             raise SettingsError(f"max_examples={examples}: at least one example is needed.")
         self._device, self._reference, self._check = device, reference, check

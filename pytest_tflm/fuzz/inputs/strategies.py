@@ -65,7 +65,7 @@ def range_of(tensor: Tensor, real: Sequence[Array] = ()) -> Range:
     float and what an index is. Raises SampleError for a type that numpy has no numbers for."""
     if not tensor.is_number:
         raise SampleError(
-            f"input {tensor.name!r} is {tensor.dtype}: examples of that cannot be made."
+            f"input {tensor.name!r} is {tensor.dtype}: cannot generate examples of this type."
         )
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "b":
@@ -144,7 +144,7 @@ class Maker:
         """See :func:`samples`."""
         unknown = [name for name in patterns if name not in PATTERNS]
         if unknown:
-            raise ValueError(f"no such patterns: {unknown}; there are {', '.join(PATTERNS)}")
+            raise ValueError(f"unknown patterns: {unknown}; known: {', '.join(PATTERNS)}")
         usable = [name for name in patterns if name in _MADE or len(self._real)]
         if not usable:
             raise ValueError("patterns 'real' and 'mutated' need real samples")

@@ -69,7 +69,7 @@ class Finding:
         if self.kind == DIFFERS:
             unit = "ULP" if self.case.activations.endswith("to float32") else "LSB"
             if not self.again:
-                return f"differed by up to {self.largest:g} {unit}, and not when it was run again"
+                return f"differed by up to {self.largest:g} {unit}, but not when repeated"
             more = f" (up to {self.largest:g} seen)" if self.largest > self.size else ""
             return f"differs by {self.size:g} {unit}{more}"
         if self.kind == SHAPES:
@@ -96,8 +96,8 @@ class Finding:
                     lines.append(f"  sample {number} {party.name}: {arrays}")
         if not self.again:
             lines.append(
-                "  Run again, in new processes where they can be had, it did not happen: what is "
-                "computed depends on more than the input, such as what the memory held before."
+                "  It did not happen again when repeated, in new processes if possible: the result"
+                " depends on more than the input, for example on uninitialised memory."
             )
         versions = {**one.versions, **other.versions}
         lines += [f"  {name} {version}" for name, version in versions.items()]
@@ -170,7 +170,7 @@ def _listed(array: NDArray[Any], rest: int) -> str:
         return f"{shape} of {rest}"
     told = [f"[{','.join(map(str, place))}] = {array[tuple(place)]}" for place in places[:_SHOWN]]
     more = " …" if len(places) > _SHOWN else ""
-    return f"{shape} of {rest} but {', '.join(told)}{more}"
+    return f"{shape} of {rest} except {', '.join(told)}{more}"
 
 
 def _values(array: NDArray[Any]) -> str:

@@ -133,7 +133,7 @@ class Driven:
 
         refused = self._on_board(send)
         if refused == (False,):
-            raise OutputMismatch(f"the board took {len(junk)} bytes that are no model")
+            raise OutputMismatch(f"the board accepted {len(junk)} bytes that are not a model")
         self.count += 1
         self.load(self._number)
 
@@ -153,7 +153,7 @@ class Driven:
             return isinstance(channel.wait(channel.ask(request)), message.Failure)
 
         if self._on_board(ask) == (False,):
-            raise OutputMismatch(f"the board took a request that makes no sense: {request}")
+            raise OutputMismatch(f"the board accepted an invalid request: {request}")
 
     def drop_line(self) -> None:
         """Close the line and open it again: the model and its variables stay."""

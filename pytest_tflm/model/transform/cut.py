@@ -74,8 +74,8 @@ def cut_operators(model: Model, first: int, last: int, *, shapes: Shapes | None 
     _check_handles(model, run)
     if not outputs:
         raise CannotCut(
-            f"{operator.name} (operator {operator.index} of {model.name}) has no outputs: what it "
-            "does stays inside the interpreter"
+            f"{operator.name} (operator {operator.index} of {model.name}) has no outputs: its"
+            " effect stays inside the interpreter"
         )
     carrier = _Carrier(model, shapes or {})
     data = carrier.carry(run, inputs, outputs)
@@ -83,7 +83,7 @@ def cut_operators(model: Model, first: int, last: int, *, shapes: Shapes | None 
         return Cut(model_from_bytes(data, name), operator, inputs, outputs)
     except ModelError as error:
         # Shapes that do not fit each other, or what the verifier refuses of a model alone.
-        raise CannotCut(f"{name} makes no model of its own: {error}") from None
+        raise CannotCut(f"{name} cannot be a model of its own: {error}") from None
 
 
 def _check_range(model: Model, first: int, last: int) -> None:
@@ -93,10 +93,12 @@ def _check_range(model: Model, first: int, last: int) -> None:
     for index in (first, last):
         if not 0 <= index < count:
             raise CannotCut(
-                f"{model.name} has no operator {index}: there are operators 0 to {count - 1}"
+                f"{model.name} has no operator {index}: its operators are 0 to {count - 1}"
             )
     if first > last:
-        raise CannotCut(f"operators {first} to {last} of {model.name} are none: {first} > {last}")
+        raise CannotCut(
+            f"operators {first} to {last} of {model.name}: invalid range, {first} > {last}"
+        )
 
 
 def _inputs(model: Model, run: Iterable[Operator]) -> tuple[int, ...]:
@@ -131,8 +133,8 @@ def _check_handles(model: Model, run: Iterable[Operator]) -> None:
         for index in (*operator.inputs, *operator.outputs):
             if index >= 0 and model.tensors[index].is_handle:
                 raise CannotCut(
-                    f"{operator.name} (operator {operator.index} of {model.name}) works on a "
-                    f"{model.tensors[index].dtype} that it shares with other operators"
+                    f"{operator.name} (operator {operator.index} of {model.name}) uses a"
+                    f" {model.tensors[index].dtype} that it shares with other operators"
                 )
 
 
@@ -209,8 +211,8 @@ class _Carrier:
         for index in range(old.TensorsLength()):
             if DTYPES[old.Tensors(index).Type()].is_handle:
                 raise CannotCut(
-                    f"{self.model.name}: an operator calls subgraph {number}, which works on a "
-                    f"variable that other operators share"
+                    f"{self.model.name}: an operator calls subgraph {number}, which uses a"
+                    " variable that other operators share"
                 )
         self.graph(number, range(old.OperatorsLength()), ints(old, "Inputs"), ints(old, "Outputs"))
 

@@ -150,9 +150,9 @@ class _Finder:
             raise _No(f"{last.name} follows {convolution.name} instead of BATCH_TO_SPACE_ND")
         end_block, crops = self._constants(last)
         if block != end_block:
-            raise _No(f"its blocks are {block}, and those of BATCH_TO_SPACE_ND are {end_block}")
+            raise _No(f"its blocks are {block}, but BATCH_TO_SPACE_ND's are {end_block}")
         if (expand is None) != (squeeze is None) or rank - 2 != len(block):
-            raise _No("the axes of the convolution do not come from it alone")
+            raise _No("the convolution's axes do not all come from it")
         self._check_numbers(first, expand, convolution, squeeze, last)
         places: tuple[int | None, int | None] = (1, 2)
         if expand is not None and squeeze is not None:
@@ -182,7 +182,7 @@ class _Finder:
         """Block shape, and paddings or crops: an (N,) and an (N, 2)."""
         block, borders = (self.model.constant(i) for i in operator.inputs[1:3])
         if block is None or borders is None:
-            raise _No(f"the block or the borders of {operator.name} are computed in the run")
+            raise _No(f"the block or the borders of {operator.name} are computed at run time")
         fits = block.ndim == 1 and borders.shape == (block.size, 2)
         fits &= all(a.dtype.kind == "i" and a.max(initial=0) <= _LARGEST for a in (block, borders))
         if not fits or block.min(initial=1) < 1 or borders.min(initial=0) < 0:
@@ -194,9 +194,9 @@ class _Finder:
         users = self.users.get(index, [])
         if more or len(users) != 1 or users[0].inputs[0] != index:
             count = len(users)
-            raise _No(f"what {operator.name} gives is used by {count} operators, not by one")
+            raise _No(f"{operator.name}'s output is used by {count} operators, not by one")
         if index in self.results:
-            raise _No(f"what {operator.name} gives is an output of the model")
+            raise _No(f"{operator.name}'s output is an output of the model")
         return users[0]
 
     def _check_numbers(self, *operators: Operator | None) -> None:
@@ -209,11 +209,13 @@ class _Finder:
             if operator.name in _CONVOLUTIONS:
                 weights = self.model.tensors[operator.inputs[1]]
                 if operator.inputs[1] < 0 or not weights.is_constant:
-                    raise _No(f"the weights of {operator.name} are computed in the run")
+                    raise _No(f"the weights of {operator.name} are computed at run time")
                 if tensors[0].dtype == "float32" != weights.dtype:
                     raise _No(f"{operator.name} is hybrid: it quantises each batch by itself")
             elif _meaning(tensors[0]) != _meaning(tensors[1]):
-                raise _No(f"{operator.name} gives other scales or zero points than it takes")
+                raise _No(
+                    f"{operator.name}'s input and output have different scales or zero points"
+                )
 
     def _places_1d(
         self, first: Operator, expand: Operator, convolution: Operator
@@ -222,25 +224,25 @@ class _Finder:
         if expand.name == "EXPAND_DIMS":
             axis = self.model.constant(expand.inputs[1])
             if axis is None or axis.size != 1:
-                raise _No("the axis of EXPAND_DIMS is computed in the run")
+                raise _No("the axis of EXPAND_DIMS is computed at run time")
         shape = self._shape(expand.outputs[0])
         given = self._shape(first.outputs[0])
         if len(given) != 3 or len(shape) != 4 or shape[-1] != given[-1]:
-            raise _No(f"{expand.name} does more than to add an axis")
+            raise _No(f"{expand.name} does more than add an axis")
         is_width = shape[1:3] == (1, given[1])
         is_height = shape[1:3] == (given[1], 1)
         if is_width and is_height:  # one sample in each batch: the kernel tells
             is_height = self.model.tensors[convolution.inputs[1]].shape[1] != 1
             is_width = not is_height
         if is_width == is_height:
-            raise _No(f"{expand.name} does more than to add an axis")
+            raise _No(f"{expand.name} does more than add an axis")
         return (1, None) if is_height else (None, 1)
 
     def _check_squeeze(self, convolution: Operator, squeeze: Operator) -> None:
         shape, given = self._shape(squeeze.outputs[0]), self._shape(convolution.outputs[0])
         is_plain = len(given) == 4 and 1 in given[1:3] and len(shape) == 3
         if not is_plain or shape[1:] != (given[1] * given[2], given[3]):
-            raise _No(f"{squeeze.name} does more than to drop an axis")
+            raise _No(f"{squeeze.name} does more than drop an axis")
         if squeeze.name == "SQUEEZE" and self.model.options(squeeze.index) is None:
             raise _No("SQUEEZE has no options")
 
@@ -293,7 +295,7 @@ class _Finder:
             if axis.positions < 1 or axis.size + min(axis.before, 0) + min(axis.after, 0) < 1:
                 raise _No("nothing is left of its output")
         if tuple(expected) != target:
-            raise _No(f"BATCH_TO_SPACE_ND gives {list(target)} where {expected} is computed")
+            raise _No(f"BATCH_TO_SPACE_ND gives {list(target)} instead of {expected}")
 
 
 def _meaning(tensor: Tensor) -> Any:

@@ -34,8 +34,8 @@ def extreme_samples(model: Model, seed: int = 0) -> Iterator[tuple[str, Arrays]]
     for tensor in model.inputs:
         if not tensor.is_number:
             raise SampleError(
-                f"{model.name}: input '{tensor.name}' is {tensor.dtype}, and inputs of that cannot "
-                "be made up"
+                f"{model.name}: input '{tensor.name}' is {tensor.dtype}, and inputs of this type"
+                " cannot be generated"
             )
     rng = np.random.default_rng(seed)
 

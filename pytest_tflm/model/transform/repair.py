@@ -69,7 +69,7 @@ def plan_repairs(model: Model, shapes: Shapes, only: str | None = None) -> Plan:
     sparse = sparse_tensors(repaired) if only in (None, DENSIFY) else ()
     if sparse:
         names = ", ".join(f"'{repaired.tensors[index].name}'" for index in sparse)
-        steps.append(Step(DENSIFY, (f"the zeros of {names} were written out",)))
+        steps.append(Step(DENSIFY, (f"{names} stored as dense arrays",)))
         repaired = model_from_bytes(densify(repaired), model.name)
     return Plan(repaired if steps else None, tuple(steps), left)
 
@@ -79,7 +79,7 @@ def _frozen(model: Model, shapes: Shapes) -> str:
     words = []
     if wrong:
         words.append(
-            f"{_count(len(wrong), 'tensor')} got the shape of the run (the first is "
+            f"{_count(len(wrong), 'tensor')} got the actual shape (the first is "
             f"{_describe_wrong(model, wrong[0])})"
         )
     if dynamic:
@@ -93,7 +93,7 @@ def _describe_wrong(model: Model, wrong: WrongShape) -> str:
         place = f"input '{model.tensors[wrong.tensor].name}'"
     else:
         place = f"operator {wrong.operator}, {model.operators[wrong.operator].name}"
-    return f"{place}: stored {list(wrong.stored)}, in a run {list(wrong.real)}"
+    return f"{place}: stored {list(wrong.stored)}, actual {list(wrong.real)}"
 
 
 def _folded(model: Model, chain: Chain) -> str:
@@ -112,7 +112,7 @@ def _folded(model: Model, chain: Chain) -> str:
 
 
 def _left(model: Model, left: NotFoldable) -> str:
-    return f"operator {left.operator}, SPACE_TO_BATCH_ND, stays: {left.reason}"
+    return f"operator {left.operator}, SPACE_TO_BATCH_ND, is not changed: {left.reason}"
 
 
 def _count(number: int, what: str) -> str:

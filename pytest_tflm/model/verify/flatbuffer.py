@@ -107,7 +107,7 @@ def verify(data: bytes) -> None:
     The file identifier is not looked at, nor is any meaning. Raises :class:`MalformedFlatbuffer`.
     """
     if len(data) > MAX_SIZE:
-        raise MalformedFlatbuffer("it is larger than 2 GiB, which no flatbuffer can be")
+        raise MalformedFlatbuffer("it is larger than 2 GiB, the limit of flatbuffers")
     verifier = _Verifier(data)
     verifier.table(verifier.follow(0), _schema(), 1)
 
@@ -140,7 +140,7 @@ class _Verifier:
         self.scalar(start, 4)
         (offset,) = _U32(self.data, start)
         if offset == 0 or offset > MAX_SIZE:
-            raise MalformedFlatbuffer(f"its offset is {offset:#x}, which leads nowhere")
+            raise MalformedFlatbuffer(f"its offset is {offset:#x}, which is invalid")
         self.span(start + offset, 1)
         return start + int(offset)
 
@@ -155,7 +155,7 @@ class _Verifier:
         end = start + 4 + self.vector(start, 1)
         self.span(end, 1)
         if self.data[end] != 0:
-            raise MalformedFlatbuffer("the text has no end: its last byte is not 0")
+            raise MalformedFlatbuffer("the text is not terminated by 0")
 
     def strings(self, start: int) -> None:
         for index in range(self.vector(start, 4)):

@@ -79,18 +79,18 @@ def check_kernel(graph: Any, operator: Any, name: str, where: str) -> None:
     fewest = FEWEST_INPUTS.get(name, 0)
     count = operator.InputsLength()
     if count < fewest:
-        raise Contradiction(f"{where}{name} has {count} inputs, and needs {fewest}")
+        raise Contradiction(f"{where}{name} has {count} inputs, but needs {fewest}")
     if fewest and name != "IF" and name != "ASSIGN_VARIABLE" and not operator.OutputsLength():
         raise Contradiction(f"{where}{name} has no output")
     if name not in OPTIONAL_INPUTS and -1 in ints(operator, "Inputs"):
-        raise Contradiction(f"{where}{name} has an input left out, and needs them all")
+        raise Contradiction(f"{where}{name} lacks an input, but needs them all")
     for position, rank in RANKS.get(name, {}).items():
         inputs = ints(operator, "Inputs")
         if position < len(inputs) and inputs[position] >= 0:
             found = len(ints(graph.Tensors(inputs[position]), "Shape"))
             if found != rank:
                 raise Contradiction(
-                    f"{where}{name} has an input {position} of {found} dimensions, and needs {rank}"
+                    f"{where}{name} has an input {position} of {found} dimensions, but needs {rank}"
                 )
     if name in ("ADD", "SUB"):
         _check_sum(graph, operator, name, where)
@@ -127,8 +127,8 @@ def _check_comparison(graph: Any, operator: Any, name: str, where: str) -> None:
     for position, tensor in enumerate(tensors):
         if not 0 < _scale(tensor) < 1:
             raise Contradiction(
-                f"{where}{name} of {kinds[0]} has the scale {_scale(tensor):g} for its input "
-                f"{position}, and needs one between 0 and 1"
+                f"{where}{name} of {kinds[0]} has the scale {_scale(tensor):g} for its input"
+                f" {position}, but needs one between 0 and 1"
             )
 
 

@@ -125,7 +125,7 @@ def _check_indices(
     for position, index in enumerate(indices):
         if not 0 <= index < count and not (optional and index == -1):
             raise Contradiction(
-                f"{where}{what} {position} is tensor {index}, and there are {count} tensors"
+                f"{where}{what} {position} refers to tensor {index}, but there are {count} tensors"
             )
 
 
@@ -136,7 +136,8 @@ def _check_operator(
     code_index = operator.OpcodeIndex()
     if code_index >= root.OperatorCodesLength():
         raise Contradiction(
-            f"{where} has operator code {code_index}, and there are {root.OperatorCodesLength()}"
+            f"{where} refers to operator code {code_index}, but there are"
+            f" {root.OperatorCodesLength()}"
         )
     if operator.InputsIsNone() or operator.OutputsIsNone():
         raise Contradiction(f"{where} has no list of inputs or of outputs")
@@ -165,7 +166,8 @@ def _called(root: Any, graph: Any, operator: Any, where: str) -> Iterator[int]:
             index = getattr(options, accessor)()
             if not 0 <= index < root.SubgraphsLength():
                 raise Contradiction(
-                    f"{where}{name} names subgraph {index}, and there are {root.SubgraphsLength()}"
+                    f"{where}{name} refers to subgraph {index}, but there are"
+                    f" {root.SubgraphsLength()}"
                 )
             _check_handover(root, graph, operator, name, accessor, int(index), where)
             yield int(index)
@@ -251,7 +253,7 @@ def _check_calls(calls: list[list[int]]) -> None:
             raise Contradiction(f"subgraph {current} is called more than {_MAX_CALLS} times")
     if done < len(calls):
         cycle = next(i for i, count in enumerate(waiting) if count)
-        raise Contradiction(f"subgraph {cycle} calls itself, directly or by way of others")
+        raise Contradiction(f"subgraph {cycle} calls itself, directly or through others")
 
 
 def _check_buffers(root: Any, data: bytes) -> None:
@@ -273,8 +275,8 @@ def _check_metadata(root: Any) -> None:
             raise Contradiction(f"metadata entry {index} has no name")
         if entry.Buffer() >= root.BuffersLength():
             raise Contradiction(
-                f"metadata entry {index} is in buffer {entry.Buffer()}, and there are "
-                f"{root.BuffersLength()} buffers"
+                f"metadata entry {index} refers to buffer {entry.Buffer()}, but there are"
+                f" {root.BuffersLength()} buffers"
             )
         if name == OFFLINE_PLAN:
             _check_offline_plan(root, root.Buffers(entry.Buffer()))
@@ -291,7 +293,7 @@ def _check_offline_plan(root: Any, buffer: Any) -> None:
     tensors = sum(root.Subgraphs(i).TensorsLength() for i in range(root.SubgraphsLength()))
     if count != tensors or len(plan) < 12 + 4 * count:
         raise Contradiction(
-            f"its offline memory plan is for {count} tensors, and there are {tensors}"
+            f"its offline memory plan is for {count} tensors, but there are {tensors}"
         )
     sizes = [
         _nbytes(root.Subgraphs(i), j)
@@ -322,5 +324,6 @@ def _check_signatures(root: Any) -> None:
                 raise Contradiction(f"signature {index} has a tensor without a name")
             if entry.TensorIndex() >= count:
                 raise Contradiction(
-                    f"signature {index} names tensor {entry.TensorIndex()}, and there are {count}"
+                    f"signature {index} refers to tensor {entry.TensorIndex()}, but there are"
+                    f" {count}"
                 )

@@ -55,14 +55,16 @@ def check_tensor(root: Any, graph: Any, tensor: Any, where: str, data: bytes) ->
         raise Contradiction(f"{where} has type {tensor.Type()}, which TFLite's schema 3 lacks")
     shape = ints(tensor, "Shape")
     if len(shape) > _MAX_RANK:
-        raise Contradiction(f"{where} has {len(shape)} dimensions; {_MAX_RANK} is the most")
+        raise Contradiction(f"{where} has {len(shape)} dimensions; the limit is {_MAX_RANK}")
     if any(size < 0 for size in shape):
-        raise Contradiction(f"{where} has shape {shape}, and a size below 0 cannot be")
+        raise Contradiction(f"{where} has shape {shape}, and a size must not be negative")
     if math.prod(max(size, 1) for size in shape) * max(dtype_of(tensor).bits, 8) // 8 > MAX_BYTES:
         raise Contradiction(f"{where} has shape {shape}: more than 2 GiB")
     _check_quantization(graph, tensor, where)
     if external_buffer(tensor):
-        raise Contradiction(f"{where} is kept in another file, which no microcontroller can read")
+        raise Contradiction(
+            f"{where} is stored in another file, which a microcontroller cannot read"
+        )
     return _check_buffer(root, tensor, shape, where, data)
 
 
@@ -104,13 +106,13 @@ def _check_quantization(graph: Any, tensor: Any, where: str) -> None:
             )
     shape = ints(tensor, "Shape")
     if count > 1 and count not in shape:
-        raise Contradiction(f"{where} has {count} scales, and its shape {shape} has no such axis")
+        raise Contradiction(f"{where} has {count} scales, but its shape {shape} lacks that axis")
 
 
 def _check_buffer(root: Any, tensor: Any, shape: list[int], where: str, data: bytes) -> bool:
     index, count = tensor.Buffer(), root.BuffersLength()
     if index >= count:
-        raise Contradiction(f"{where} is in buffer {index}, and there are {count} buffers")
+        raise Contradiction(f"{where} refers to buffer {index}, but there are {count} buffers")
     buffer = root.Buffers(index)
     offset, size = buffer.Offset(), buffer.Size()
     outside = is_behind(offset, size)
@@ -128,7 +130,7 @@ def _check_buffer(root: Any, tensor: Any, shape: list[int], where: str, data: by
     # TFLite wants equality and refuses by itself; TFLM runs with a buffer that is too large.
     if length < needed:
         raise Contradiction(
-            f"{where} of shape {shape} needs {needed} bytes, and its buffer holds {length}"
+            f"{where} of shape {shape} needs {needed} bytes, but its buffer has {length}"
         )
     return True
 

@@ -202,10 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and serve. Returns the exit status: 2 if settings make no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_tflm.simulator",
-        description="A simulated board: the firmware core, with TFLM of this machine.",
+        description="A simulated board: the firmware core with host TFLM.",
     )
     parser.add_argument("spec", nargs="?", default="sim", help="sim or sim?arena=64k&faults=mixed")
-    parser.add_argument("--tcp", metavar="HOST:PORT", help="listen there; port 0 is any free one")
+    parser.add_argument(
+        "--tcp", metavar="HOST:PORT", help="listen on this address; port 0 selects a free one"
+    )
     parser.add_argument(
         "--with-parent", action="store_true", help="end when stdin does (its parent has died)"
     )

@@ -17,11 +17,11 @@ PREFIX = "qemu:"
 DEFECTS = {
     "zeros": "all outputs are code 0",
     "constant": "all outputs are at their zero point",
-    "output-stale": "outputs are those of the run before",
+    "output-stale": "outputs are the previous run's",
     "drift": "outputs are one LSB higher with each run after the first",
-    "random": "in every other run or so, the lowest bit of one output element is flipped",
+    "random": "in about every other run, the lowest bit of one output element is flipped",
     "saturation": "outputs are clipped to -64 … 63",
-    "input-stale": "Invoke sees the inputs of the run before",
+    "input-stale": "Invoke uses the previous run's inputs",
     "input-truncated": "the last 50 bytes of the input (at most half of it) stay zero",
     "state-kept": "the model's state is not reset",
     "weight-changed": "64 bytes of the model's largest constant change after its CRC was taken",
@@ -82,11 +82,13 @@ class EmulatedBoard(QemuProcess):
             patience = 1.0
         ended = self.exit_description(patience)
         if said and not ended:
-            raise PortFailed(f"{self.image} does not know the defect {self.defect}: make it anew")
+            raise PortFailed(
+                f"{self.image} does not support the defect {self.defect}: build the image again"
+            )
         raise PortFailed(
             f"{self.image} did not start: QEMU {ended}"
             if ended
-            else f"{self.image} did not start: nothing came from its UART in {_START_SECONDS:g} s."
+            else f"{self.image} did not start: its UART sent nothing for {_START_SECONDS:g} s."
             " Is it an image of firmware/mps2_an386?"
         )
 
@@ -113,7 +115,7 @@ def start(port: str) -> EmulatedBoard:
     if not image.is_file():
         what = "is not a file" if image.exists() else "does not exist"
         raise PortNotFound(
-            f"{port}: the image {str(image)!r} {what}. firmware/README.md tells how to make one."
+            f"{port}: the image {str(image)!r} {what}. firmware/README.md says how to make one."
         )
     try:
         with image.open("rb") as file:
@@ -121,7 +123,7 @@ def start(port: str) -> EmulatedBoard:
     except OSError as error:
         raise PortFailed(f"{port}: the image cannot be read: {error}") from error
     if head[:5] != b"\x7fELF\x01" or head[18:20] != _ARM:
-        raise PortFailed(f"{port}: this is no 32-bit ELF image for Arm")
+        raise PortFailed(f"{port}: not a 32-bit ELF image for Arm")
     program = shutil.which(_PROGRAM)
     if program is None:
         raise InterpreterMissing(
@@ -138,10 +140,8 @@ def _parse(port: str) -> tuple[str, str]:
     if not asked:
         return path, ""
     if key != "defect" or not equals:
-        raise SettingsError(
-            f"{port}: an emulated board knows ?defect=NAME and no more, not {rest!r}"
-        )
+        raise SettingsError(f"{port}: an emulated board supports only ?defect=NAME, not {rest!r}")
     if defect not in DEFECTS:
         names = ", ".join(DEFECTS)
-        raise SettingsError(f"{port}: there is no defect {defect!r}. There are: {names}")
+        raise SettingsError(f"{port}: unknown defect {defect!r}. Known defects: {names}")
     return path, defect

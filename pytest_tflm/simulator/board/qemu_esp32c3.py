@@ -159,7 +159,8 @@ def _check_flash(port: str, head: bytes, size: int) -> None:
         raise PortFailed(f"{port}: this image is for the {name}, not for the ESP32-C3")
     if size not in _FLASH_SIZES:
         raise PortFailed(
-            f"{port}: the image has {size} bytes, and a whole flash has 2, 4, 8 or 16 MB. {_MERGE}"
+            f"{port}: the image has {size} bytes, but a complete flash has 2, 4, 8 or 16 MB."
+            f" {_MERGE}"
         )
 
 

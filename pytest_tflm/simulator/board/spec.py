@@ -38,8 +38,8 @@ class SimulatorSpec:
         default=(), metadata={"what": "operators it lacks, separated by commas"}
     )
 
-    baud: int = field(default=0, metadata={"what": "of a line that has a rate, as a UART has"})
-    invoke: int = field(default=0, metadata={"what": "microseconds that Invoke takes at least"})
+    baud: int = field(default=0, metadata={"what": "of a line with a baud rate, such as a UART"})
+    invoke: int = field(default=0, metadata={"what": "minimum time of Invoke in microseconds"})
     faults: str = field(default="clean", metadata={"what": "how bad its line is"})
     defect: str = field(
         default="", metadata={"what": "what is wrong with the board, NAME or NAME:OPERATOR"}
@@ -81,7 +81,9 @@ class SimulatorSpec:
         """Read ``sim`` or ``sim?key=value&key=value``. Raises :class:`SettingsError`."""
         name, _, rest = text.partition("?")
         if name != "sim":
-            raise SettingsError(f"{text!r} is no simulator: write sim or sim?key=value&key=value")
+            raise SettingsError(
+                f"{text!r} is not a simulator: write sim or sim?key=value&key=value"
+            )
         known = {each.name: each for each in fields(cls)}
         values: dict[str, Any] = {}
         for part in rest.split("&") if rest else []:
@@ -90,7 +92,7 @@ class SimulatorSpec:
                 if near := difflib.get_close_matches(key, known, 1):
                     raise SettingsError(f"sim does not know {part!r}; did you mean {near[0]}=?")
                 keys = ", ".join(f"{each.name} ({each.metadata['what']})" for each in fields(cls))
-                raise SettingsError(f"sim does not know {part!r}. It knows: {keys}")
+                raise SettingsError(f"sim: unknown key {part!r}. Known keys: {keys}")
             if key in values:
                 raise SettingsError(f"sim: {key} is given twice in {text!r}")
             values[key] = _value(key, value, known[key].metadata)
@@ -115,7 +117,8 @@ def _value(key: str, text: str, metadata: Any) -> Any:
     if key == "baud":
         if not re.fullmatch(r"[0-9]{1,8}", text) or not _LEAST_BAUD <= int(text) <= LARGEST_BAUD:
             raise SettingsError(
-                f"sim: baud={text!r} is no rate: write one from {_LEAST_BAUD} to {LARGEST_BAUD}"
+                f"sim: baud={text!r} is not a baud rate: write one from {_LEAST_BAUD} to"
+                f" {LARGEST_BAUD}"
             )
         return int(text)
     if key == "invoke":
@@ -124,7 +127,7 @@ def _value(key: str, text: str, metadata: Any) -> Any:
         return int(text)
     if key == "seed":
         if not re.fullmatch(r"[0-9]{1,18}", text):
-            raise SettingsError(f"sim: seed={text!r} is no number: write one from 0 on")
+            raise SettingsError(f"sim: seed={text!r} is not a number: write 0 or more")
         return int(text)
     return _bytes(key, text, metadata)
 
@@ -133,7 +136,7 @@ def parse_size(text: str, source: str) -> int:
     """Bytes of ``65536``, ``64k`` or ``1m``. Raises SettingsError, which names ``source``."""
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise SettingsError(f"{source}={text!r} is no size: write bytes, or 64k, or 1m")
+        raise SettingsError(f"{source}={text!r} is not a size: write bytes, or 64k, or 1m")
     # A number of more digits than any limit is not worth computing.
     return int(match[1][:20]) * _UNITS[match[2].lower()]
 

@@ -54,7 +54,7 @@ def parse_defects(text: str) -> tuple[Chosen, ...]:
     """
     chosen = tuple(_chosen(part.strip()) for part in text.split(",")) if text else ()
     if len({(each.defect.name, each.operator) for each in chosen}) < len(chosen):
-        raise SettingsError(f"sim: defect={text!r} names a defect twice")
+        raise SettingsError(f"sim: defect={text!r} lists a defect twice")
     return chosen
 
 
@@ -63,8 +63,8 @@ def _chosen(text: str) -> Chosen:
     defect = DEFECTS.get(name)
     if defect is None:
         raise SettingsError(
-            f"sim knows no defect={name!r}. It knows: {', '.join(DEFECTS)}."
-            " 'pytest-tflm simulate --help' says what they do"
+            f"sim: unknown defect={name!r}. Known defects: {', '.join(DEFECTS)}."
+            " 'pytest-tflm simulate --help' describes them"
         )
     operator, number = None, None
     for part in rest:
@@ -75,7 +75,7 @@ def _chosen(text: str) -> Chosen:
         else:
             takes = [":OPERATOR"] * defect.operator + [":NUMBER"] * (defect.number is not None)
             raise SettingsError(
-                f"sim: defect={text!r}: {part!r} makes no sense here, write"
+                f"sim: defect={text!r}: {part!r} is invalid here, write"
                 f" {name}{''.join(f'[{each}]' for each in takes)}"
             )
     if operator is not None and operator not in accessors.builtin_names().values():

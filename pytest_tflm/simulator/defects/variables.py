@@ -65,7 +65,7 @@ class Variables:
             return self._once(operator.builtinOptions.initSubgraphIndex)
         variable = self._handles.get((graph, inputs[0]))
         if variable is None:
-            raise CannotCut(f"{name} of {self._model.name} works on a handle that it was given")
+            raise CannotCut(f"{name} of {self._model.name} uses a handle that it was given")
         if name == "READ_VARIABLE":
             made = tensors[outputs[0]]
             shape, dtype = tuple(made.shape), np.dtype(DTYPES[made.type].name)

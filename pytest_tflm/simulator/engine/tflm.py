@@ -223,7 +223,7 @@ def _refuse_counts(graph: Any) -> None:
 
 def _too_small(need: int | None, arena: int) -> Refusal:
     needs = "a larger arena" if need is None else f"an arena of {need} bytes"
-    text = f"the model needs {needs}, there are {arena} bytes"
+    text = f"the model needs {needs}, but only {arena} bytes are available"
     return Refusal(Status.ARENA_TOO_SMALL, text, needed=need or 0, available=arena)
 
 

@@ -139,7 +139,7 @@ def profile(name: str) -> Profile:
     found = PROFILES.get(name)
     if found is None:
         raise SettingsError(
-            f"sim knows no faults={name!r}. It knows: "
+            f"sim: unknown faults={name!r}. Known faults: "
             + "; ".join(f"{each} ({PROFILES[each].says})" for each in PROFILES)
         )
     return found

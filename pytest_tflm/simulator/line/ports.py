@@ -101,7 +101,7 @@ class PseudoTerminal:
 
     def vanish(self) -> None:
         # For good: another pseudo-terminal would have another name, which nobody is told.
-        raise PortVanished(f"{self.port} has vanished, as its faults say")
+        raise PortVanished(f"{self.port} has vanished, because of faults=")
 
     def close(self) -> None:
         os.close(self._master)

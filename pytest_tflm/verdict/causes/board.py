@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @cause(
     "all-operators-differ",
-    "all operators differ when they run alone",
+    "all operators differ in isolation",
     Stage.OPERATORS,
     remedy="Look at what the firmware does with inputs before Invoke and with outputs after it: "
     "each model that is sent shows it, also one that only copies. A kernel library that was built "

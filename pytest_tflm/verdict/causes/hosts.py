@@ -142,7 +142,7 @@ def _broken(evidence: Evidence, kind: str, words: str) -> Iterator[Match]:
 
 @cause(
     "reference-crashed",
-    "an interpreter on this machine crashed",
+    "a host interpreter crashed",
     Stage.HOSTS,
     remedy="Compare with another interpreter (--tflm-runtime=tflm or litert) or resolver "
     "(--tflm-resolver).",
@@ -166,7 +166,7 @@ def _refused(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "quantised-otherwise",
-    "the samples were quantised in another way than TFLite's",
+    "the samples were quantised differently from TFLite",
     Stage.HOSTS,
     remedy="Give pytest-tflm the float samples, or quantise them as Model.quantize does.",
     citation="zephyrproject-rtos/zephyr#88638",
@@ -256,7 +256,7 @@ def _hidden(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "observed-reference",
-    "looking at inner tensors changes the reference's outputs",
+    "reading intermediate tensors changes the reference's outputs",
     Stage.NOTE,
     remedy="Read inner tensors with BUILTIN_REF or without delegates only.",
     citation="tensorflow/tensorflow#79355, google-ai-edge/LiteRT#413",

@@ -83,7 +83,7 @@ def _activation(evidence: Evidence, result: OperatorResult) -> str | None:
 
 @kernel_cause(
     "padding-value",
-    "a kernel pads with 0 and not with the zero point",
+    "a kernel pads with 0 instead of the zero point",
     remedy=_NEWER,
     citation="pytorch/executorch PR#13576, tensorflow/tflite-micro#1646",
 )
@@ -120,7 +120,7 @@ def _between_models(evidence: Evidence, result: OperatorResult) -> str | None:
 
 @kernel_cause(
     "scratch-overlap",
-    "something is written over an operator's output",
+    "an operator's output is overwritten",
     remedy="A scratch buffer that is too small or overlaps the output: update the kernel library. "
     + _REPORT,
     citation="espressif/esp-tflite-micro#6, espressif/esp-nn#30",

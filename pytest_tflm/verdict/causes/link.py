@@ -56,7 +56,7 @@ def _wrong_model(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "type-not-carried",
-    "the link does not carry a type of the model's inputs or outputs",
+    "the link does not support the type of an input or output",
     Stage.LINK,
     remedy="Convert with another type of inputs and outputs (int8, int16, float32), or update "
     "pytest-tflm and its firmware.",
@@ -71,7 +71,7 @@ def _type(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "input-altered",
-    "Invoke saw another input than was sent",
+    "Invoke saw an input that differs from the one sent",
     Stage.LINK,
     remedy="Look for what else writes into the arena: another buffer, an interrupt, a stack that "
     "grows into it. Preprocessing in the firmware is such a change, too.",
@@ -102,7 +102,7 @@ def _missing(evidence: Evidence) -> tuple[str, int, str] | None:
 
 @cause(
     "operator-version",
-    "the firmware has the operator, in an older version",
+    "the firmware has an older version of the operator",
     Stage.LINK,
     remedy="Build the firmware with a newer TFLM, or convert the model with an older converter.",
     citation="tensorflow/tflite-micro PR#1818 (the version in TFLM's message misleads), #302",
@@ -144,7 +144,7 @@ def _operators_of(evidence: Evidence, name: str) -> tuple[int, ...]:
 
 @cause(
     "board-broke",
-    "the board did not take part",
+    "the board failed and gave no outputs",
     Stage.LINK,
     remedy="See the error and the board's log; the outputs were not compared.",
 )

@@ -21,7 +21,7 @@ _MODEL_READER = (
 
 @cause(
     "constant-changed",
-    "a constant of the model is another one in the board's memory",
+    "a constant of the model has changed in the board's memory",
     Stage.MEMORY,
     remedy="Flash the firmware, or send the model, again. If it is the same byte again, that "
     f"memory is bad or something writes there. {_MODEL_READER}",
@@ -45,7 +45,7 @@ def _constant_changed(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "set-up-once",
-    "something is set up in the first run alone",
+    "something is set up only in the first run",
     Stage.MEMORY,
     remedy="Memory of the arena is shared: what a kernel writes in its first Invoke is overwritten "
     "by other tensors before the second. Write padding and tables in every Invoke, or keep them in "
@@ -80,7 +80,7 @@ def _makers(evidence: Evidence, index: int) -> list[int]:
 
 @cause(
     "input-not-rewritten",
-    "Invoke runs on an input that is not written anew",
+    "Invoke runs on an input that was not rewritten",
     Stage.MEMORY,
     remedy="Write all input tensors before every Invoke, and call Invoke once for each input: TFLM "
     "uses the input's memory for other tensors while it runs.",

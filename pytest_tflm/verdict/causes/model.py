@@ -61,7 +61,7 @@ def _stored_shapes(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "space-to-batch-padding",
-    "TFLM pads SPACE_TO_BATCH_ND with what its memory held",
+    "TFLM pads SPACE_TO_BATCH_ND with uninitialised memory",
     Stage.HOSTS,
     remedy="pytest-tflm model repair {path} -o {repaired} (folds SPACE_TO_BATCH_ND, the "
     "convolution and BATCH_TO_SPACE_ND into one dilated convolution)",
@@ -88,7 +88,7 @@ def _space_to_batch_padding(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "hybrid-model",
-    "the model is quantised only in its weights",
+    "only the model's weights are quantised",
     Stage.FILE,
     remedy="Convert with a representative dataset and int8 inputs and outputs (full integer "
     "quantisation).",
@@ -118,7 +118,7 @@ def _hybrid(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "sparse-weights",
-    "the model's weights are stored sparse",
+    "the model's weights are stored as sparse tensors",
     Stage.FILE,
     remedy="pytest-tflm model repair {path} -o {repaired} (or convert without "
     "EXPERIMENTAL_SPARSITY in converter.optimizations)",

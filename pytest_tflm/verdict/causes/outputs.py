@@ -72,7 +72,7 @@ def _stale(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "stale-tail",
-    "the end of the outputs is that of the run before",
+    "the end of the outputs is from the previous run",
     Stage.OUTPUTS,
     remedy="The firmware reads the outputs before they are complete, or copies too few bytes of "
     "them: wait for Invoke (and for the accelerator's or DMA's end), and copy output->bytes bytes.",

@@ -89,7 +89,7 @@ def _first_run(evidence: Evidence) -> Iterator[Match]:
 
 @cause(
     "nondeterministic-board",
-    "the board does not repeat itself",
+    "the board is not deterministic",
     Stage.REPEATS,
     remedy="Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
     "shared, another task or interrupt, a stack overflow, an unstable supply or clock; after other "

@@ -124,7 +124,7 @@ def test_real_samples_say_how_large_floats_and_indices_are():
 def test_what_cannot_be_made():
     with pytest.raises(SampleError, match="string"):
         inputs.range_of(Tensor(0, "text", (1,), None, "string"))
-    with pytest.raises(ValueError, match="no such patterns"):
+    with pytest.raises(ValueError, match="unknown patterns"):
         inputs.samples(SEVERAL, patterns=["odd"])
     with pytest.raises(ValueError, match="need real samples"):
         inputs.samples(SEVERAL, patterns=["real"])

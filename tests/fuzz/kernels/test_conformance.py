@@ -113,7 +113,7 @@ def test_ctrl_c_leaves_the_table_so_far(command, tmp_path, jobs):
     running.send(signal.SIGINT)
     finished = running.finish()
     assert finished.status == 130
-    assert "Cut short after" in finished.output and "Traceback" not in finished.output
+    assert "Interrupted after" in finished.output and "Traceback" not in finished.output
     assert "| PADV2 | 40 |" in table.read_text()
 
 

@@ -151,7 +151,7 @@ def test_what_the_memory_held_is_shown_by_an_example_that_shows_it_again():
 def test_what_does_not_happen_again_is_not_said_to_differ():
     (finding,) = search(one_code).run().findings
     once = replace(finding, again=False, size=0.0, largest=191.0)
-    assert once.title == "differed by up to 191 LSB, and not when it was run again"
+    assert once.title == "differed by up to 191 LSB, but not when repeated"
     assert "it did not happen" in once.describe()
 
 

@@ -324,11 +324,11 @@ def test_what_a_cut_costs_does_not_grow_with_the_model(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("model", "index", "words"),
     [
-        ("chain", 10, "chain has no operator 10: there are operators 0 to 9"),
+        ("chain", 10, "chain has no operator 10: its operators are 0 to 9"),
         ("chain", -1, "chain has no operator -1"),
         ("running_sum", 0, "CALL_ONCE (operator 0 of running_sum) has no outputs"),
-        ("running_sum", 1, "VAR_HANDLE (operator 1 of running_sum) works on a resource"),
-        ("running_sum", 4, "ASSIGN_VARIABLE (operator 4 of running_sum) works on a resource"),
+        ("running_sum", 1, "VAR_HANDLE (operator 1 of running_sum) uses a resource"),
+        ("running_sum", 4, "ASSIGN_VARIABLE (operator 4 of running_sum) uses a resource"),
         ("empty", 0, "empty has no operators"),
     ],
 )
@@ -340,7 +340,7 @@ def test_what_cannot_be_cut_is_named(model: str, index: int, words: str) -> None
 
 
 def test_a_subgraph_that_works_on_a_shared_variable_cannot_be_cut() -> None:
-    with pytest.raises(CannotCut, match="calls subgraph 1, which works on a variable"):
+    with pytest.raises(CannotCut, match="calls subgraph 1, which uses a variable"):
         cut_operator(model_from_bytes(odd.loop_with_variable(), "loop"), 0)
 
 

@@ -242,15 +242,15 @@ def no_batch_to_space(g: Any) -> None:
 @pytest.mark.parametrize(
     ("bend", "reason"),
     [
-        (bend_block, "the block or the borders of SPACE_TO_BATCH_ND are computed in the run"),
-        (output_too, "what SPACE_TO_BATCH_ND gives is an output of the model"),
-        (used_twice, "what SPACE_TO_BATCH_ND gives is used by 2 operators, not by one"),
+        (bend_block, "the block or the borders of SPACE_TO_BATCH_ND are computed at run time"),
+        (output_too, "SPACE_TO_BATCH_ND's output is an output of the model"),
+        (used_twice, "SPACE_TO_BATCH_ND's output is used by 2 operators, not by one"),
         (strided, "CONV_2D has strides 2 and 1"),
         (no_dilation, "CONV_2D has a kernel of 2 and a dilation of 0"),
         (float_pads, "SPACE_TO_BATCH_ND has blocks [2, 2], borders [[0.0, "),
-        (rescaled, "SPACE_TO_BATCH_ND gives other scales or zero points than it takes"),
+        (rescaled, "SPACE_TO_BATCH_ND's input and output have different scales or zero points"),
         (dynamic_size, "the size of its input is unknown until run time"),
-        (other_block, "its blocks are [2, 2], and those of BATCH_TO_SPACE_ND are [1, 4]"),
+        (other_block, "its blocks are [2, 2], but BATCH_TO_SPACE_ND's are [1, 4]"),
         (no_batch_to_space, "RELU follows CONV_2D instead of BATCH_TO_SPACE_ND"),
     ],
 )

@@ -104,7 +104,7 @@ def test_vector_that_ends_with_the_file_passes_and_one_more_does_not() -> None:
 
 def test_string_without_end(data: bytes) -> None:
     text = child(data, u32(data, 0), DESCRIPTION)
-    with pytest.raises(MalformedFlatbuffer, match="description: the text has no end"):
+    with pytest.raises(MalformedFlatbuffer, match="description: the text is not terminated"):
         verify.verify(put(data, text + 4 + u32(data, text), 65, "<B"))
 
 

@@ -153,7 +153,7 @@ def test_buffer_behind_the_flatbuffer(fc: bytes) -> None:
     assert model_from_bytes(whole).tensors[1].is_constant
     with pytest.raises(DamagedModel, match="cut short"):
         model_from_bytes(whole[:-1])
-    with pytest.raises(DamagedModel, match="needs 32 bytes, and its buffer holds 31"):
+    with pytest.raises(DamagedModel, match="needs 32 bytes, but its buffer has 31"):
         model_from_bytes(bent(fc, lambda m: bend(m, 31)) + b"\1" * 200)
     with pytest.raises(DamagedModel, match="cut short"):
         model_from_bytes(bent(fc, lambda m: bend(m, 2**64 - 1)))

@@ -16,7 +16,7 @@ from pytest_tflm.model.verify.structure import SUBGRAPH_FIELDS
 class TestKernels:
     def test_input_left_out(self) -> None:
         path = "subgraphs[0].operators[0].inputs"
-        refused(builders.identity("int32"), assign(path, [0, -1]), "RESHAPE", "left out")
+        refused(builders.identity("int32"), assign(path, [0, -1]), "RESHAPE", "lacks an input")
 
     def test_too_few_inputs_or_outputs(self) -> None:
         operator = "subgraphs[0].operators[0]"
@@ -48,7 +48,7 @@ class TestKernels:
     @pytest.mark.parametrize("shape", [[1, 108], [6, 6, 3], [1, 1, 6, 6, 3]])
     def test_rank_of_an_image(self, shape: list[int]) -> None:
         path = "subgraphs[0].tensors[0].shape"
-        refused(builders.conv_2d(), assign(path, shape), "CONV_2D", "dimensions, and needs 4")
+        refused(builders.conv_2d(), assign(path, shape), "CONV_2D", "dimensions, but needs 4")
 
     def test_scale_of_a_comparison(self) -> None:
         def model(scale: float | None) -> bytes:

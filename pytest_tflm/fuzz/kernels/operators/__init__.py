@@ -69,7 +69,7 @@ def cases(operator: str) -> SearchStrategy[OperatorCase]:
 
     if operator not in _HOMES:
         raise SettingsError(
-            f"No models of {operator!r} are made. Those that are: {', '.join(OPERATORS)}"
+            f"No models of {operator!r} are made. Known operators: {', '.join(OPERATORS)}"
         )
     # All of them: in a checkout Hypothesis also draws numbers that it finds in the modules imported
     # so far, and a seed's models would depend on the order in which operators are searched.
