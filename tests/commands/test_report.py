@@ -42,4 +42,4 @@ def test_what_cannot_be_read_is_named(inner, runs):
     assert done.status == 1
     assert "there is no file nothing.json" in done.output
     done = inner.pytest_tflm("report", runs[0])
-    assert "Give --html FILE, --csv FILE or --markdown" in done.output
+    assert "give --html FILE, --csv FILE or --markdown" in done.output

@@ -179,13 +179,15 @@ def test_leading_batch_may_be_missing() -> None:
 
 @pytest.mark.parametrize("shape", [(10,), (1, 10), (10, 1, 1), (2, 10, 1), (1, 1, 10, 1), ()])
 def test_no_other_shape_is_taken(shape: tuple[int, ...]) -> None:
-    with pytest.raises(SampleError, match=r"'input': got shape .*; wanted \(1, 10, 1\)") as caught:
+    with pytest.raises(
+        SampleError, match=r"'input': got shape .*; expected \(1, 10, 1\)"
+    ) as caught:
         of("int8", (1, 10, 1), 0.1).quantize(np.zeros(shape))
     assert str(shape) in str(caught.value)
 
 
 def test_a_batch_of_two_may_not_be_missing() -> None:
-    with pytest.raises(SampleError, match=r"wanted \(2, 3\)\.$"):
+    with pytest.raises(SampleError, match=r"expected \(2, 3\)\.$"):
         of("int8", (2, 3), 0.1).quantize(np.zeros(3))
 
 
@@ -215,7 +217,7 @@ def test_bool_inputs() -> None:
     assert model.quantize(np.array([[0, 1, 1, 0]]))[0].dtype == np.bool_
     with pytest.raises(SampleError, match="2 at"):
         model.quantize(np.array([[0, 1, 2, 0]]))
-    with pytest.raises(SampleError, match="got float64; wanted bool"):
+    with pytest.raises(SampleError, match="got float64; expected bool"):
         model.quantize(np.zeros((1, 4)))
 
 
@@ -279,7 +281,7 @@ def test_dequantise_refuses_what_is_no_output(mixed: Model) -> None:
     good = [np.zeros((1, 4), np.int8), np.ones((1, 4), np.float32), np.ones((1, 4), bool)]
     with pytest.raises(SampleError, match="got 2 output arrays; the model has 3"):
         mixed.dequantize(good[:2])
-    with pytest.raises(SampleError, match=r"'total': got int16 .* wanted int8"):
+    with pytest.raises(SampleError, match=r"'total': got int16 .* expected int8"):
         mixed.dequantize([good[0].astype(np.int16), *good[1:]])
     with pytest.raises(SampleError, match=r"'real': got float32 of shape \(4,\)"):
         mixed.dequantize([good[0], good[1][0], good[2]])

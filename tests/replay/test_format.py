@@ -145,7 +145,7 @@ def setting(*path, value):
         (setting("steps", 1, "sample", value=2), "whole number from 0 to 1"),
         (setting("steps", value=[]), "do not start by loading"),
         (setting("models", 0, "size", value=5), "SHA-256 differs"),
-        (setting("models", 0, "sha256", value="../../x"), "is none"),
+        (setting("models", 0, "sha256", value="../../x"), "invalid SHA-256"),
         (setting("tolerance", "float", value=float("nan")), "a number"),
         (setting("subject", "kind", value="rm"), "one of"),
         (setting("subject", "versions", value=7), "no versions"),

@@ -56,8 +56,8 @@ def test_packing_again_changes_nothing(name: str) -> None:
         ("subgraphs[0].tensors[1].shape", [2**31 - 1] * 4, ["2 GiB"]),
         ("subgraphs[0].tensors[1].shape", [0, 2**31 - 1, 2**31 - 1], ["2 GiB"]),
         ("subgraphs[0].tensors[1].shape", [1] * 7 + [4, 8], ["9 dimensions"]),
-        ("subgraphs[0].tensors[1].shape", [4, 9], ["needs 36 bytes", "holds 32"]),
-        ("subgraphs[0].tensors[2].type", schema.TensorType.INT64, ["needs 32", "holds 16"]),
+        ("subgraphs[0].tensors[1].shape", [4, 9], ["needs 36 bytes", "has 32"]),
+        ("subgraphs[0].tensors[2].type", schema.TensorType.INT64, ["needs 32", "has 16"]),
         ("subgraphs[0].tensors[0].externalBuffer", 1, ["another file"]),
         ("subgraphs[0].tensors[0].quantization.scale", [float("nan")], ["scale nan"]),
         ("subgraphs[0].tensors[0].quantization.scale", [float("inf")], ["scale inf"]),
@@ -180,7 +180,7 @@ class TestSubgraphs:
     @pytest.mark.parametrize("index", [3, -1, 2**31 - 1])
     def test_calls_a_subgraph_that_is_missing(self, index: int) -> None:
         path = "subgraphs[0].operators[0].builtinOptions.bodySubgraphIndex"
-        refused(self.loop, assign(path, index), f"names subgraph {index}", "3")
+        refused(self.loop, assign(path, index), f"refers to subgraph {index}", "3")
 
     def test_calls_itself(self) -> None:
         path = "subgraphs[0].operators[0].builtinOptions.bodySubgraphIndex"
@@ -291,7 +291,7 @@ class TestSignatures:
 
     def test_refused(self, fc: bytes) -> None:
         refused(fc, self.bend(subgraph=1), "signature 0", "subgraph 1")
-        refused(fc, self.bend(tensor=4), "names tensor 4")
+        refused(fc, self.bend(tensor=4), "refers to tensor 4")
         refused(fc, self.bend(key=None), "has no name")
         refused(fc, self.bend(name=None), "without a name")
 
