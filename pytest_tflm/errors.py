@@ -3,41 +3,41 @@
 ::
 
     TflmError                     something broke; never a difference of outputs
-    ├── SettingsError             an option, an environment variable or an ini value makes no sense
+    ├── SettingsError             an option, an environment variable or an ini value is invalid
     ├── ModelError                the .tflite file
-    │   ├── ModelNotFound         there is no such file, or it cannot be read
+    │   ├── ModelNotFound         the file is missing or cannot be read
     │   ├── NotAModel             not a TFLite flatbuffer: text, empty, another format
     │   ├── DamagedModel          a TFLite flatbuffer that is cut short or contradicts itself
     │   ├── ModelTooNew           written for a schema version that this package does not read
-    │   ├── CannotCut             an operator that is no model by itself
-    │   └── CannotRepair          a repaired model would not compute what the original does
+    │   ├── CannotCut             an operator that cannot be a model of its own
+    │   └── CannotRepair          a repaired model would compute something else
     ├── SampleError               samples whose file, shape, dtype or range does not fit the model
     ├── ReplayError               a .tflm-replay file that is damaged, or that cannot be run here
     ├── RecordError               a run's record or a baseline that is damaged or cannot be written
-    ├── InterpreterError          an interpreter on this machine
+    ├── InterpreterError          a host interpreter
     │   ├── InterpreterMissing    its package is not installed, or has no build for this system
     │   ├── InterpreterRefused    it does not accept the model, or failed in Invoke
     │   └── InterpreterCrashed    its process died (signal) or stopped answering
     ├── LinkError                 bytes between this machine and the board
     │   ├── PortNotFound          the port does not exist
-    │   ├── PortBusy              somebody else has it open
+    │   ├── PortBusy              another program has it open
     │   ├── PortFailed            it cannot be opened, read or written
-    │   ├── PortVanished          it was there and is gone: unplugged, or the simulator died
-    │   ├── NoAnswer              nobody answers, or not any more
-    │   ├── LineTooNoisy          so much is damaged or lost that nothing gets through
-    │   ├── ForeignPeer           something answers that does not speak this protocol
-    │   └── ProtocolMismatch      no version in common, or the peer broke a promise of SPEC.md
-    └── BoardError                the board answered, and said no
+    │   ├── PortVanished          it disappeared: unplugged, or the simulator died
+    │   ├── NoAnswer              no board answers, or it stopped answering
+    │   ├── LineTooNoisy          too much is damaged or lost to make progress
+    │   ├── ForeignPeer           the peer does not speak this protocol
+    │   └── ProtocolMismatch      no common version, or the peer violated SPEC.md
+    └── BoardError                the board reported a failure
         ├── BoardReset            it restarted in the middle of a session
         ├── BoardCrashed          it reported a fault of its own
-        ├── ModelTooLarge         its memory does not hold the model
-        ├── ArenaTooSmall         its memory does not hold the model's arena
+        ├── ModelTooLarge         its memory is too small for the model
+        ├── ArenaTooSmall         its memory is too small for the model's arena
         ├── OperatorMissing       its firmware lacks an operator of the model
         ├── ModelRejected         it could not prepare the model for another reason
-        ├── WrongModel            what it has loaded is not the file
-        ├── InputAltered          Invoke saw other bytes than were sent
+        ├── WrongModel            it has loaded another model
+        ├── InputAltered          Invoke saw bytes that differ from those sent
         ├── InvokeFailed          TFLM's Invoke returned an error
-        └── NotSupported          its firmware does not do that, or not yet
+        └── NotSupported          its firmware does not support that
 
     OutputMismatch(AssertionError)  outputs differ by more than the tolerance: a test's only failure
 
@@ -65,7 +65,7 @@ class TflmError(Exception):
 
 
 class SettingsError(TflmError):
-    """An option, an environment variable or an ini value makes no sense."""
+    """An option, an environment variable or an ini value is invalid."""
 
 
 class ModelError(TflmError):
@@ -73,7 +73,7 @@ class ModelError(TflmError):
 
 
 class ModelNotFound(ModelError):
-    """There is no such file, or it cannot be read."""
+    """The file is missing or cannot be read."""
 
 
 class NotAModel(ModelError):
@@ -89,11 +89,11 @@ class ModelTooNew(ModelError):
 
 
 class CannotCut(ModelError):
-    """The operator cannot be made a model of its own."""
+    """The operator cannot be a model of its own."""
 
 
 class CannotRepair(ModelError):
-    """A repaired model would not compute what the original does, so there is none."""
+    """A repaired model would compute something else than the original, so none is written."""
 
 
 class SampleError(TflmError):
@@ -109,7 +109,7 @@ class RecordError(TflmError):
 
 
 class InterpreterError(TflmError):
-    """An interpreter on this machine did not do its work."""
+    """A host interpreter failed."""
 
 
 class InterpreterMissing(InterpreterError):
@@ -133,7 +133,7 @@ class PortNotFound(LinkError):
 
 
 class PortBusy(LinkError):
-    """Somebody else has the port open."""
+    """Another program has the port open."""
 
 
 class PortFailed(LinkError):
@@ -141,27 +141,27 @@ class PortFailed(LinkError):
 
 
 class PortVanished(LinkError):
-    """The port was there and is gone."""
+    """The port disappeared."""
 
 
 class NoAnswer(LinkError):
-    """Nobody answers, or not any more."""
+    """No board answers, or it stopped answering."""
 
 
 class LineTooNoisy(LinkError):
-    """So much is damaged or lost that nothing gets through."""
+    """Too much is damaged or lost to make progress."""
 
 
 class ForeignPeer(LinkError):
-    """Something answers that does not speak this protocol."""
+    """The peer does not speak this protocol."""
 
 
 class ProtocolMismatch(LinkError):
-    """No version in common, or the peer broke a promise of SPEC.md."""
+    """No common version, or the peer violated SPEC.md."""
 
 
 class BoardError(TflmError):
-    """The board answered, and said no."""
+    """The board reported a failure."""
 
 
 class BoardReset(BoardError):
@@ -173,11 +173,11 @@ class BoardCrashed(BoardError):
 
 
 class ModelTooLarge(BoardError):
-    """The board's memory does not hold the model."""
+    """The board's memory is too small for the model."""
 
 
 class ArenaTooSmall(BoardError):
-    """The board's memory does not hold the model's arena."""
+    """The board's memory is too small for the model's arena."""
 
 
 class OperatorMissing(BoardError):
@@ -189,11 +189,11 @@ class ModelRejected(BoardError):
 
 
 class WrongModel(BoardError):
-    """What the board has loaded is not the file."""
+    """The board has loaded another model than the file."""
 
 
 class InputAltered(BoardError):
-    """Invoke saw other bytes than were sent."""
+    """Invoke saw bytes that differ from those sent."""
 
 
 class InvokeFailed(BoardError):
@@ -201,15 +201,16 @@ class InvokeFailed(BoardError):
 
 
 class NotSupported(BoardError):
-    """The board's firmware does not do that."""
+    """The board's firmware does not support that."""
 
 
 class OutputMismatch(AssertionError):
     """Outputs differ by more than the tolerance.
 
-    ``sample`` is the input that they differ for, if it is not one of the model's samples: a search
-    has found it. ``comparison`` is the :class:`~pytest_tflm.compare.comparison.Comparison` that it
-    was raised for, if it was for one. ``more`` is what the message says behind the comparison.
+    ``sample`` is the input for which they differ, if a search found it and it is not one of the
+    model's samples. ``comparison`` is the
+    :class:`~pytest_tflm.compare.comparison.Comparison` that failed, if any. ``more`` is the rest of
+    the message after the comparison.
     """
 
     def __init__(
@@ -226,4 +227,4 @@ class LimitMissed(AssertionError):
 
 
 class BaselineChanged(AssertionError):
-    """A model on a board is not what its baseline says, in a way that was asked to fail."""
+    """A model on a board differs from its baseline in a way that ``--tflm-baseline-fail`` lists."""

@@ -49,17 +49,17 @@ def tflm_model(request: pytest.FixtureRequest) -> Model:
 
 @pytest.fixture(scope="session")
 def tflm_board(request: pytest.FixtureRequest) -> str:
-    """The name of the board under test, empty where it has none. Tests that use a board run once
-    for each board of ``--tflm-port``."""
+    """The name of the board under test, empty if it has none. Tests that use a board run once for
+    each board of ``--tflm-port``."""
     name: str = getattr(request, "param", "")
     return name
 
 
 @pytest.fixture(scope="session")
 def tflm_port(request: pytest.FixtureRequest, tflm_board: str) -> str | None:
-    """The port of the board under test: that of ``--tflm-port``, or of the hook
-    ``pytest_tflm_port``; None without one. A conftest.py may have a fixture of this name that
-    chooses a port when the first test of the board needs it, and releases it after the last."""
+    """The port of the board under test, from ``--tflm-port`` or the hook ``pytest_tflm_port``; None
+    without one. A conftest.py can override this fixture to choose a port when the first test of the
+    board needs it, and to release it after the last."""
     port: str | None = request.config.stash[STATE].port(tflm_board)
     if port is None and tflm_board:
         raise SettingsError(
@@ -143,7 +143,7 @@ def tflm_keep(
     request: pytest.FixtureRequest, tflm_settings: Settings
 ) -> Callable[..., Path | None]:
     """``tflm_keep(replay)`` writes a finding into ``--tflm-save``, or into pytest's cache, and
-    gives the file's path; None where there is neither."""
+    returns the file's path; None if there is neither."""
     config = request.config
     directory = tflm_settings.save
     if directory is None and config.pluginmanager.hasplugin("cacheprovider"):
@@ -161,8 +161,8 @@ def tflm_keep(
 
 @pytest.fixture
 def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | None]:
-    """``tflm_compared()`` gives the comparison of the ``assert … == within(…)`` that failed last in
-    this test; None if none has."""
+    """``tflm_compared()`` returns the comparison of the last ``assert … == within(…)`` that failed
+    in this test; None if none failed."""
     state = request.config.stash[STATE]
     return lambda: state.comparison
 
@@ -175,9 +175,9 @@ def tflm_budgets(
     tflm_samples: Samples,
     tflm_settings: Settings,
 ) -> Callable[[], None]:
-    """``tflm_budgets()`` fails the test with LimitMissed where the runs so far missed a limit on
-    time or memory of this test's settings, its ``tflm`` marker's among them. It skips where the
-    figures are not those of a board."""
+    """``tflm_budgets()`` fails the test with LimitMissed if the runs so far missed a limit on time
+    or memory in this test's settings, including its ``tflm`` marker. It skips the test if the
+    figures are not a physical board's."""
     from pytest_tflm.suite.measures import check_budgets
 
     state = request.config.stash[STATE]
@@ -186,5 +186,5 @@ def tflm_budgets(
 
 @pytest.fixture
 def tflm_tolerance(tflm_settings: Settings) -> int:
-    """``--tflm-tolerance``: how many LSBs an output may differ."""
+    """``--tflm-tolerance``: the LSBs by which an output may differ."""
     return tflm_settings.lsb

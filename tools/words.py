@@ -97,6 +97,8 @@ def in_python(path: Path) -> Iterator[tuple[int, str]]:
             continue
         if id(node) in documentation or ALLOWED in lines[node.lineno - 1]:
             continue
+        if " " not in node.value:  # a name
+            continue
         for complaint in complaints(node.value):
             yield node.lineno, complaint
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Within:
     """Equal to outputs that differ from ``expected`` by at most a tolerance.
 
-    Made by :func:`within`. ``outputs == within(expected, lsb=1)`` is a bool; in a test's
-    ``assert`` a False comes with a report of what differs.
+    Created by :func:`within`. ``outputs == within(expected, lsb=1)`` is a bool; if a test's
+    ``assert`` fails, the report shows what differs.
     """
 
     __array_ufunc__ = None  # so that numpy leaves ``array == within(…)`` to this class
@@ -46,7 +46,7 @@ class Within:
 
     def check(self, got: Outputs | Sequence[NDArray[Any]] | NDArray[Any]) -> Comparison:
         """Compare, and raise OutputMismatch with the whole report if ``got`` is not within the
-        tolerance: for use where no ``assert`` is rewritten."""
+        tolerance. Use it outside ``assert``."""
         comparison = self.compare(got)
         if not comparison.passed:
             from pytest_tflm.compare.words import mismatch
@@ -86,9 +86,9 @@ def within(
 ) -> Within:
     """Outputs that differ from ``expected`` by at most ``lsb`` codes in every integer element.
 
-    ``expected`` is what a runtime's ``run`` gave, one array, or a sequence of arrays. Float outputs
-    may differ by ``float_tolerance`` times the tensor's largest magnitude (or times 1 if that is
-    smaller).
+    ``expected`` is the result of a runtime's ``run``, one array, or a sequence of arrays. Float
+    outputs may differ by ``float_tolerance`` times the tensor's largest magnitude (or times 1 if
+    that is smaller).
     """
     if isinstance(lsb, bool) or not isinstance(lsb, int) or lsb < 0:
         raise ValueError(f"lsb must be a whole number of LSBs, 0 or more, not {lsb!r}")

@@ -28,8 +28,7 @@ class Outputs:
 
     ``arrays`` holds one array for each output tensor of the model, in the model's order, in the
     tensor's own dtype (codes, not real values) and shape. ``tensors`` describes them.
-    ``invoke_microseconds`` is the time of Invoke alone, by the runtime's own clock, where it has
-    one.
+    ``invoke_microseconds`` is the time of Invoke only, by the runtime's own clock, if it has one.
     """
 
     arrays: Arrays
@@ -44,7 +43,7 @@ class Outputs:
         return self.arrays[index]
 
     def __eq__(self, other: object) -> bool:
-        """Bit for bit: the same dtypes, shapes and bytes, whoever computed them."""
+        """Bit for bit: the same dtypes, shapes and bytes, regardless of the runtime."""
         if not isinstance(other, Outputs):
             return NotImplemented
         return [(a.dtype, a.shape, a.tobytes()) for a in self.arrays] == [
@@ -109,13 +108,13 @@ class Begun(Protocol):
 class Runtime(Protocol):
     """One model on a host.
 
-    A *sample* is what ``Model.quantize`` takes: one array for a model with one input, or a
+    A *sample* is an argument of ``Model.quantize``: one array for a model with one input, or a
     sequence or a mapping (by tensor name) of arrays for several.
     """
 
     @property
     def name(self) -> str:
-        """How reports call it, for example ``litert builtin_ref`` or ``board nano33``."""
+        """Its name in reports, for example ``litert builtin_ref`` or ``board nano33``."""
 
     @property
     def model(self) -> Model:
@@ -138,9 +137,9 @@ class Runtime(Protocol):
         """What it has begun of the samples that are expected."""
 
     def expect(self, samples: Iterable[object], redo: Callable[[], None] | None = None) -> None:
-        """Say which samples :meth:`run` will be called with next, in this order, so that it can
-        begin them before. Any other call ends the expectation and changes no result. A model with
-        state needs ``redo``, which resets it and runs what was asked for so far."""
+        """Announce the next samples of :meth:`run`, in this order, so that it can start early. Any
+        other call ends the expectation and changes no result. A model with state needs ``redo``,
+        which resets it and runs the samples requested so far."""
 
     def run(self, sample: object) -> Outputs:
         """Run one sample. Raises a :class:`~pytest_tflm.errors.TflmError` if it cannot."""
@@ -149,31 +148,31 @@ class Runtime(Protocol):
         """Run samples in order, as fast as the runtime can, holding only a few at a time."""
 
     def reset_state(self) -> None:
-        """Put the model's variables (LSTM, SVDF, …) back to their initial values."""
+        """Reset the model's variables (LSTM, SVDF, …) to their initial values."""
 
     def reload(self) -> None:
-        """Load the model once more: what its memory held before is gone. WrongModel on a board that
+        """Load the model again, so that its memory is initialised again. WrongModel on a board that
         takes no models."""
 
     def check_identity(self) -> None:
-        """Ask the host anew what it has prepared. WrongModel if that is not the model."""
+        """Ask the host again which model it has prepared. WrongModel if it is another one."""
 
     def read_back(self, sample: object) -> Arrays:
-        """Write a sample into the input tensors, without running it, and read them: one array for
-        each input tensor, in its dtype and shape. NotSupported by interpreters."""
+        """Write a sample into the input tensors, without running it, and read them back: one array
+        per input tensor, in its dtype and shape. NotSupported by interpreters."""
 
     def read_inputs(self) -> Arrays:
-        """What the input tensors hold now: after a run, what Invoke left there. NotSupported by
-        interpreters."""
+        """The present content of the input tensors; after a run, what Invoke left there.
+        NotSupported by interpreters."""
 
     def operator_times(self) -> list[OperatorTime]:
-        """How long each operator took in the last run, by the host's clock; empty before the
-        first. An operator that runs others (IF, WHILE, CALL_ONCE) counts with them, and one that
-        the board had no memory for is missing at the end. NotSupported where nobody measures
-        them, as the simulator and the interpreters."""
+        """The time of each operator in the last run, by the host's clock; empty before the first.
+        An operator that runs others (IF, WHILE, CALL_ONCE) includes them. Operators for which the
+        board had no memory are missing at the end. NotSupported by the simulator and the
+        interpreters."""
 
     def close(self) -> None:
-        """Release the model. The host goes on. May be called twice."""
+        """Release the model. The host stays open. May be called twice."""
 
 
 class Attempt(Protocol):

@@ -1,4 +1,4 @@
-"""The hooks that a conftest.py may have for this plugin."""
+"""The hooks that a conftest.py can implement."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_tflm_port(config: pytest.Config, board: str) -> str | None:
-    """Give the port of a board, as ``--tflm-port`` takes it.
+    """Return the port of a board, as for ``--tflm-port``.
 
-    ``board`` is the name of one that was given without a port (``--tflm-port=nano=``), or empty
-    where ``--tflm-port`` was not given at all. None asks the next hook; the first answer counts.
-    It is called once for each board, before the first test that uses it.
+    ``board`` is the name of a board given without a port (``--tflm-port=nano=``), or empty if
+    ``--tflm-port`` was not given. If the hook returns None, the next one is called; the first
+    other result counts. It is called once for each board, before the first test that uses it.
     """
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_tflm_reset(config: pytest.Config, board: str, port: str) -> bool | None:
-    """Reset a board, by a relay for example, and return True. Other answers mean that it was not
-    done: then the plugin resets it by its control lines, if it has some.
+    """Reset a board, for example with a relay, and return True. With any other result, the plugin
+    resets the board by its control lines, if it has any.
 
-    ``board`` is its name, empty where it has none. Its ``port`` is closed meanwhile. It is called
-    with ``--tflm-reset=on-crash``, after a board crashed or did not answer.
+    ``board`` is its name, or empty if it has none. Its ``port`` is closed during the call. The hook
+    is called with ``--tflm-reset=on-crash``, after a board crashed or did not answer.
     """
 
 
 @pytest.hookspec(firstresult=True)
 def pytest_tflm_samples(config: pytest.Config, model: Model) -> object:
-    """Load and preprocess the samples of ``model``, where ``--tflm-samples`` names none.
+    """Load and preprocess the samples of ``model``, if ``--tflm-samples`` is not given.
 
-    Gives a sequence of samples, each as ``model.quantize`` takes it; or a pair of one and of a
-    label for each sample; or None, and then other hooks are asked, and at last the plugin's default
-    holds. The first answer counts. It is called once for each model.
+    Return a sequence of samples, each as for ``model.quantize``, or a pair: this sequence and a
+    sequence with a label for each sample. If the hook returns None, the next one is called, and
+    finally the plugin's default applies. It is called once for each model.
     """
