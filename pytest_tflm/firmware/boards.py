@@ -64,7 +64,7 @@ BOARDS = {
         ),
         Board(
             "zephyr",
-            "Any board that Zephyr knows",
+            "Any board that Zephyr supports",
             "zephyr_app",
             64 * 1024,
             _ANY_ARM,
@@ -101,7 +101,7 @@ BOARDS = {
 def board_named(name: str) -> Board:
     """The board. SettingsError for one that there is no firmware for."""
     if name not in BOARDS:
-        raise SettingsError(f"there is no firmware for {name!r}, but for {', '.join(BOARDS)}")
+        raise SettingsError(f"no firmware for {name!r}. Boards: {', '.join(BOARDS)}")
     return BOARDS[name]
 
 

@@ -46,7 +46,7 @@ def plan(board: Board, directory: Path, port: str | None) -> Plan:
     folder, core = directory / board.folder, directory / "core"
     if not (folder.is_dir() and core.is_dir()):
         raise SettingsError(
-            f"{directory} holds no firmware for {board.name}. Write it first:"
+            f"{directory} contains no firmware for {board.name}. Write it first:"
             f" pytest-tflm firmware {board.name} -o DIR"
         )
     commands: tuple[tuple[str, ...], ...]
@@ -63,7 +63,7 @@ def plan(board: Board, directory: Path, port: str | None) -> Plan:
         )
     else:
         raise SettingsError(
-            f"{board.name} is emulated, and nothing is flashed: make -C {folder} TFLM_LIB=…"
+            f"{board.name} is emulated; nothing to flash: make -C {folder} TFLM_LIB=…"
             f" TFLM_INCLUDE=…, then pytest --tflm-port=qemu:{folder}/build/pytest_tflm.elf"
         )
     return Plan(_TOOLS[board.name], _SET_UP[board.name], commands)

@@ -62,7 +62,7 @@ def write_project(
     origin = ""
     if model is not None:
         operators = tuple(name for name, _ in model_header.registrations(model))
-        sizes, origin = ((Arena(arena),), "As asked for.") if arena else _measured(model, board)
+        sizes, origin = ((Arena(arena),), "As requested.") if arena else _measured(model, board)
         header = model_header.model_header(model, sizes, origin)
     try:
         for folder in ("core", board.folder):

@@ -192,8 +192,8 @@ class Channel:
         if size is not None and len(data) != size:
             raise self.fail(
                 ProtocolMismatch(
-                    f"the board sent {len(data)} of the {size} bytes of region {region.name} that"
-                    f" were asked for, from byte {offset} of tensor or part {index}"
+                    f"the board sent {len(data)} of the {size} bytes of region {region.name}"
+                    f" requested, from byte {offset} of tensor or part {index}"
                 )
             )
         return data
@@ -297,7 +297,7 @@ class Channel:
 
     def _why_no_change(self, baud: int) -> str:
         if self.session.baud is None:
-            return "this port has no rate: it is as fast as it can be"
+            return "this port has no baud rate"
         if not self.welcome.changes_baud:
             return "the board cannot change its rate"
         if is_too_slow(baud, self.welcome.largest_frame):
@@ -308,7 +308,9 @@ class Channel:
     def _on_resettled(self, baud: int | None) -> None:
         wanted = self._line_baud
         failed = wanted and baud != wanted
-        self.rate_note = f"{wanted} does not carry, or the board refused it" if failed else ""
+        self.rate_note = (
+            f"{wanted} does not work on this line, or the board rejected it" if failed else ""
+        )
 
     def _leave_rate(self) -> None:
         """Ask for the opening rate if the line is at another."""

@@ -48,7 +48,7 @@ def _outstanding(box: Outbox) -> str:
         return ""
     behind = box.outstanding - 1
     name = Type(oldest.request.kind).name
-    return f"{name} {oldest.number}" + (f" and {behind} behind it" if behind else "")
+    return f"{name} {oldest.number}" + (f" and {behind} after it" if behind else "")
 
 
 def misfit(box: Outbox) -> ProtocolMismatch | None:
@@ -105,8 +105,8 @@ def no_welcome(head: bytes, counters: Counters, waited: float) -> NoAnswer | For
     """Nobody said WELCOME. ``head``: the first bytes that came instead."""
     if not head:
         return NoAnswer(
-            f"no answer within {waited:.1f} s, not a single byte: is the board powered, is the"
-            " firmware of pytest-tflm flashed, is it this port?"
+            f"no answer within {waited:.1f} s, not a single byte: check that the board has power,"
+            " that the firmware of pytest-tflm is flashed, and that this is its port"
         )
     pieces = [frame.decode(piece) for piece in head.split(b"\0") if piece]
     if any(found is not None and found.type == Type.HELLO for found in pieces):
@@ -226,7 +226,7 @@ def too_noisy(box: Outbox, rounds: int, counters: Counters) -> LineTooNoisy | Pr
     oldest = box.oldest()
     if oldest is not None and oldest.number < box.taken and not (counters.damaged or counters.gaps):
         return ProtocolMismatch(
-            f"the board took {_outstanding(box)} and was asked for the reply {rounds} times, but"
+            f"the board took {_outstanding(box)} and got {rounds} requests for the reply, but"
             f" sends none, though nothing arrives damaged ({counters.describe()})"
         )
     return LineTooNoisy(

@@ -137,7 +137,7 @@ def read(folder: Path) -> Snapshot | None:
     if figures["format"] != FORMAT:
         raise RecordError(
             f"{path} has format {figures['format']}; this version of pytest-tflm reads {FORMAT}. "
-            "Write it anew with --tflm-baseline-update."
+            "Write it again with --tflm-baseline-update."
         )
     try:
         arrays = read_arrays(folder / _OUTPUTS, lambda names: names)
@@ -208,7 +208,7 @@ def _outputs(before: Snapshot, today: Snapshot, fails: Mapping[str, float]) -> l
         also = (
             ""
             if not reference.of
-            else ("; the reference gives what it gave" if not reference.samples else "")
+            else ("; the reference's outputs are unchanged" if not reference.samples else "")
         )
         limit = fails.get("outputs")
         failed = limit is not None and (board.lsb > limit or board.real > 0)
@@ -220,7 +220,7 @@ def _outputs(before: Snapshot, today: Snapshot, fails: Mapping[str, float]) -> l
             else ("the reference changed")
         )
         what = reference.words() if reference.samples else "its outputs are the same"
-        also = "; the board gives what it gave" if not board.samples and board.of else ""
+        also = "; the board's outputs are unchanged" if not board.samples and board.of else ""
         limit = fails.get("reference")
         failed = limit is not None and (reference.lsb > limit or reference.real > 0)
         found.append(Change("reference", f"{who}: {what}{also}", failed))

@@ -42,7 +42,8 @@ def per_operator(text: str, source: str) -> dict[str, int]:
         name, colon, time = part.strip().rpartition(":")
         if not colon or not name:
             raise SettingsError(
-                f"{source}: {part.strip()!r} is not OPERATOR:TIME, CONV_2D:5ms or 17:300us."
+                f"{source}: {part.strip()!r} is not OPERATOR:TIME, for example CONV_2D:5ms or"
+                " 17:300us."
             )
         limits[name.strip()] = microseconds(time, source)
     return limits

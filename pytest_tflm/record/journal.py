@@ -79,7 +79,7 @@ def read_run(path: Path) -> Run:
         path = path.with_name(path.name.removesuffix(".partial"))
     value = _parsed(_read(path), str(path))
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
-        raise RecordError(f"{path} is no record of a run (--tflm-json writes one).")
+        raise RecordError(f"{path} is not a record of a run (--tflm-json writes one).")
     if value["format"] > FORMAT:
         raise RecordError(
             f"{path} has format {value['format']}; this version of pytest-tflm reads {FORMAT}. "

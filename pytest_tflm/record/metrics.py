@@ -91,7 +91,7 @@ def measure(
         wrong = [value for value in values if value != int(value) or not 0 <= value < len(names)]
         if wrong:
             raise SampleError(
-                f"{where}: label {wrong[0]:g} is no class: the model's output has {len(names)}, "
+                f"{where}: label {wrong[0]:g} is not a class: the model's output has {len(names)}, "
                 f"0 to {len(names) - 1}."
             )
         return _classification(outputs, [int(value) for value in values], names, count)

@@ -152,7 +152,9 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     except OSError as error:
         raise SampleError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SampleError(f"{path} is no table in UTF-8: {printable(str(error), 120)}.") from None
+        raise SampleError(
+            f"{path} is not a table in UTF-8: {printable(str(error), 120)}."
+        ) from None
     if len(rows) < 2:
         raise SampleError(f"{path} needs a header and a row for each sample.")
     header = [cell.strip() for cell in rows[0]]
@@ -212,8 +214,8 @@ def _series(path: Path, tensor: Tensor) -> list[Reals]:
     axes = len(header) - 1
     if axes == 0 or tensor.size % axes:
         raise SampleError(
-            f"{path} has {axes} axes, of which input {tensor.name!r} with {tensor.size} elements "
-            "is no multiple."
+            f"{path} has {axes} axes, of which input {tensor.name!r} with {tensor.size} elements"
+            " is not a multiple."
         )
     readings = tensor.size // axes
     if len(rows) < readings:
@@ -238,8 +240,8 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise SampleError(
-            f"{path}, row {row}, column {printable(column, 40)!r}: {printable(cell, 40)!r} is no "
-            "number."
+            f"{path}, row {row}, column {printable(column, 40)!r}: {printable(cell, 40)!r} is not"
+            " a number."
         )
     return value
 
@@ -323,7 +325,7 @@ def _sound(path: Path, tensor: Tensor, reading: Reading) -> list[Reals]:
     except FileNotFoundError:
         raise SampleError(f"--tflm-samples: there is no file {path}.") from None
     except Exception as error:  # wave.Error, EOFError and more on a damaged file
-        raise SampleError(f"{path} is no .wav file of PCM samples: {_reason(error)}.") from None
+        raise SampleError(f"{path} is not a .wav file of PCM samples: {_reason(error)}.") from None
     data = data[: len(data) // (width * channels) * width * channels]
     if width == 1:
         values = (np.frombuffer(data, np.uint8).astype(np.float64) - 128) / 128

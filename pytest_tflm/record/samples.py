@@ -217,7 +217,8 @@ def _random_tensor(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
 
     if not tensor.is_number:
         raise SampleError(
-            f"input {tensor.name!r} is {tensor.dtype}, and samples of that cannot be made. Convert "
+            f"input {tensor.name!r} is {tensor.dtype}, and samples of this type cannot be"
+            " generated. Convert "
             "the model with an input of another type, such as int8 or float32."
         )
     dtype = np.dtype(tensor.dtype)

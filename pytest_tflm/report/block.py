@@ -96,7 +96,7 @@ def _verdict(model: ModelRecord, width: int, level: str) -> Iterator[Line]:
         yield from _labelled("why", verdict["line"], width)
     names = []
     if verdict["is_board_right"]:
-        yield from _labelled("board", "right: it gives what TFLM on this machine gives", width)
+        yield from _labelled("board", "right: its outputs equal host TFLM's", width)
     for cause in causes:
         if cause["name"] not in names:
             names.append(cause["name"])
@@ -186,7 +186,7 @@ def _again(model: ModelRecord) -> Iterator[Line]:
     """A command, to be copied: however narrow the terminal is, it is one line."""
     worst = next(iter(worst_samples(model, 1)), None)
     if worst is not None and worst["outcome"] == "beyond":
-        yield Line(f"the worst alone: pytest {worst['test']!r}")
+        yield Line(f"only the worst: pytest {worst['test']!r}")
 
 
 def _rest(model: ModelRecord, level: str, written: Sequence[str]) -> str:

@@ -319,7 +319,7 @@ class BoardHost:
             self._become(partners.pop(0))
             self.partners = partners
         self.connection()
-        return f"{was} was left out and {self.label} goes on"
+        return f"{was} was left out and {self.label} continues"
 
     def leave_out(self, partner: BoardHost, error: TflmError) -> None:
         """Go on without a partner that broke, or as one of the partners if it is this board."""

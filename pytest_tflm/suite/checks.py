@@ -172,7 +172,7 @@ def test_all_outputs(
 
     def error(number: int, found: Judgement, more: str = "") -> OutputMismatch:
         alone = f"{single}[{board}{number}]"
-        made = found.error(f"{more}\nto run it alone, give pytest this test: {alone}")
+        made = found.error(f"{more}\nto run only this sample, give pytest this test: {alone}")
         made.sample = None if tflm_model.is_stream else tflm_samples[number]
         return made
 
@@ -250,7 +250,7 @@ def test_same_input_same_output(
             _tflm_device.model,
             tflm_settings,
         )
-    _same(second, first, "the same input run a second time")
+    _same(second, first, "the same input, run a second time")
 
 
 def test_order_does_not_matter(_tflm_device: Runtime, tflm_samples: Samples) -> None:

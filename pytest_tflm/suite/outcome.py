@@ -237,7 +237,9 @@ def _add_verdict(
     except KeyboardInterrupt:
         # The test has failed, and that is not lost: pytest ends after it.
         found = ("interrupted", "interrupted")
-        item.session.shouldstop = "interrupted during the verdict (--tflm-verdict=off has none)"
+        item.session.shouldstop = (
+            "interrupted during the verdict (disable it with --tflm-verdict=off)"
+        )
     if found is not None:
         section, line = found
         _add(report, WHY, section)

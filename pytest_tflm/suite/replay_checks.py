@@ -34,8 +34,8 @@ def test_replay(
     if replay.title:
         lines.insert(0, f"recorded: {replay.title}")
     if result.as_recorded is not None:
-        same = "those" if result.as_recorded else "other ones than those"
-        lines.append(f"outputs of {subject.name}: {same} of the file")
+        same = "those" if result.as_recorded else "different from those"
+        lines.append(f"outputs of {subject.name}: {same} in the file")
     short = f"{path.name}: {_word(result.reproduces)}: {result.lines[0]}"
     if replay.subject.spec.is_board and board is None:
         short += " (no --tflm-port: not run on a board, where it was found)"

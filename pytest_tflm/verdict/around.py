@@ -113,9 +113,9 @@ def _known() -> Iterator[tuple[str, Change]]:
     yield "the highest bit of each code is inverted (int8 taken for uint8: XOR 0x80)", _sign_flipped
     yield "the bytes of each code are swapped (byte order)", _swapped
     for words, rule in (
-        ("codes are quantised once more: c becomes c / scale + zero point",
+        ("codes are quantised again: c becomes c / scale + zero point",
          lambda c, s, z: _half_away(c / s) + z),
-        ("codes are quantised once more, truncated: c becomes c / scale + zero point",
+        ("codes are quantised again, truncated: c becomes c / scale + zero point",
          lambda c, s, z: np.trunc(c / s) + z),
         ("codes are dequantised: c becomes (c - zero point) * scale",
          lambda c, s, z: np.trunc((c - z) * s)),

@@ -139,13 +139,16 @@ def _problem(found: Localisation, suspect: Host, trusted: Host, *, is_board: boo
             gap = _from_resets(result, suspect, trusted)
         allowed = ROUNDING if is_board else LOOSER.get(result.operator.name, ROUNDING)
         if gap.shapes or gap.real or gap.lsb > allowed:
-            return f"{result.title}, differs alone in {gap.describe()}"
+            return f"{result.title}, differs in isolation in {gap.describe()}"
         if is_board and not _is_like_rounding(result):
-            return f"{result.title}, differs alone in {gap.describe()}, which is not like rounding"
+            return (
+                f"{result.title}, differs in isolation in {gap.describe()}, which is not like"
+                " rounding"
+            )
     if found.note:
         return found.note
     if not found.explains:
-        return "its operators one after another do not make its outputs"
+        return "running its operators one after another does not reproduce its outputs"
     return ""
 
 

@@ -344,8 +344,8 @@ EDITS: tuple[tuple[str, str, Edit], ...] = (
         for by in (1, -1)
     ),
     ("kernel-differs", "with the elements at its edges repeated as padding", _repeats_edges),
-    ("kernel-differs", "with its first input in the place of the second", _operand(0)),
-    ("kernel-differs", "with its second input in the place of the first", _operand(1)),
+    ("kernel-differs", "with its first input instead of the second", _operand(0)),
+    ("kernel-differs", "with its second input instead of the first", _operand(1)),
     ("kernel-differs", "with twice its beta", _beta(2)),
     ("kernel-differs", "with half of its beta", _beta(0.5)),
     ("kernel-differs", "with more padding in front and less behind", _pads_on_the_other_side),

@@ -150,7 +150,7 @@ def _maximum(
         low, high = output.code_range
         if np.abs(np.clip(codes, low, high).ravel() - made[0].astype(np.int64).ravel()).max() > 1:
             return
-    yield "kernel-differs", "what it would compute if it took the maximum in place of the average"
+    yield "kernel-differs", "what it would compute if it took the maximum instead of the average"
 
 
 def _cut_off_average(
@@ -167,7 +167,7 @@ def _cut_off_average(
         codes = np.clip(np.trunc(np.nanmean(np.stack(seen), axis=0)), low, high)
         if not np.array_equal(codes.ravel(), made[0].ravel()):
             return
-    yield "rounding", "exactly as a kernel that cuts the average off in place of rounding"
+    yield "rounding", "exactly as a kernel that truncates the average instead of rounding"
 
 
 def _is_made(target: Host, data: bytes, inputs: Sequence[Arrays], wanted: Sequence[Arrays]) -> bool:
@@ -216,7 +216,7 @@ def _by_accumulators(
     if not steps.is_wide and is_made(lambda each: steps.codes(each, single_rounding=True)):
         yield "rounding", "exactly as a kernel that rounds once"
     elif not steps.is_wide and is_made(lambda each: steps.codes(each, cut_off=True)):
-        yield "rounding", "exactly as a kernel that cuts off in place of rounding"
+        yield "rounding", "exactly as a kernel that truncates instead of rounding"
     if not steps.is_wide:
         for kept in (16, 15):
             low = 31 - kept

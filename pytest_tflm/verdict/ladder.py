@@ -170,8 +170,8 @@ def _board(evidence: Evidence) -> None:
     elif experiments.stored_shapes(evidence):
         step.outcome = "cannot"
         step.text += (
-            "; but the file stores wrong shapes, with which TFLM reads memory that nobody wrote, "
-            "on the board as here"
+            "; but the file stores wrong shapes, with which TFLM reads uninitialised"
+            " memory, on the board as on the host"
         )
 
 

@@ -209,10 +209,10 @@ def whole_rows(mask: NDArray[np.bool_]) -> str:
     if not count:
         return "nowhere"
     if found := edges(mask):
-        return "at the edges alone: " + ", ".join(found)
+        return "only at the edges: " + ", ".join(found)
     channel = one_channel(mask)
     if channel is not None:
-        return f"in channel {channel} alone (of {mask.shape[-1]})"
+        return f"only in channel {channel} (of {mask.shape[-1]})"
     if count == total:
         return "in every element"
     run = one_run(mask)

@@ -69,7 +69,7 @@ def repair_model(model: Model, hosts: Hosts, *, only: str | None = None) -> Repa
         repaired = litert.attempt(plan.model, samples).outputs()
     except InterpreterError as error:
         raise CannotRepair(
-            f"{model.name} was not repaired: BUILTIN_REF does not run what came of it ({error})"
+            f"{model.name} was not repaired: BUILTIN_REF does not run the result ({error})"
         ) from None
     _check_equal(model, names, reference, repaired)
     before = _tflm_gap(hosts, model, samples, reference)
@@ -85,7 +85,7 @@ def _check_equal(
             if not same((a,), (b,)):
                 raise CannotRepair(
                     f"{model.name} was not repaired: with the input '{name}', BUILTIN_REF gives "
-                    f"other values for the output '{tensor.name}' of what came of it"
+                    f"other values for the output '{tensor.name}' of the result"
                 )
 
 

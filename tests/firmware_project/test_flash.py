@@ -53,7 +53,7 @@ def test_a_board_with_tools_of_its_own(project, name):
 
 
 def test_the_emulated_board_needs_no_flashing(project):
-    with pytest.raises(SettingsError, match="emulated, and nothing is flashed: make -C"):
+    with pytest.raises(SettingsError, match="emulated; nothing to flash: make -C"):
         flash.plan(board_named("mps2"), project("mps2"), None)
 
 

@@ -120,7 +120,7 @@ def test_a_port_that_is_not_there():
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
-    with pytest.raises(PortNotFound, match="nobody listens"):
+    with pytest.raises(PortNotFound, match="no program listens"):
         open_port(f"socket://127.0.0.1:{number}")
 
 

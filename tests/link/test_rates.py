@@ -46,14 +46,14 @@ def test_a_rate_that_does_not_carry(monkeypatch, bad_above):
     monkeypatch.setattr(test_connection, "World", BadWorld)
     connection = connect(SizedEngine(60, 8), line_baud=FAST, **UART)
     assert connection.counters.baud == SLOW
-    assert connection.rate_note == "921600 does not carry, or the board refused it"
+    assert connection.rate_note == "921600 does not work on this line, or the board rejected it"
     assert connection.world.now < 5
     run(connection)
 
 
 def test_why_a_rate_is_not_changed():
     for note, settings in {
-        "921600 does not carry, or the board refused it": {"largest_baud": 230400},
+        "921600 does not work on this line, or the board rejected it": {"largest_baud": 230400},
         "the board cannot change its rate": {"largest_baud": 0},
         "this machine's port cannot do 921600": {"largest_baud": 3_000_000, "refuses": 460800},
     }.items():
@@ -63,7 +63,7 @@ def test_why_a_rate_is_not_changed():
         assert connection.world.host_baud == SLOW
         run(connection)
     connection = connect(SizedEngine(60, 8), line_baud=FAST)
-    assert connection.rate_note == "this port has no rate: it is as fast as it can be"
+    assert connection.rate_note == "this port has no baud rate"
     connection = connect(SizedEngine(60, 8), line_baud=9600, **UART)
     assert connection.rate_note == "9600 is too slow for the board's frames of 512 bytes"
 

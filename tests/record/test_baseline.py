@@ -57,8 +57,8 @@ def test_the_board_changed():
     found = changed(board=outputs(1, 5, 3))
     assert found == {
         "outputs": (
-            "the board changed: 1 of 3 samples differ, by at most 3 LSB; the reference gives what "
-            "it gave",
+            "the board changed: 1 of 3 samples differ, by at most 3 LSB; the reference's outputs"
+            " are unchanged",
             True,
         )
     }
@@ -71,8 +71,8 @@ def test_the_reference_changed():
     found = changed(reference=outputs(1, 2, 4), figures={"versions": versions})
     text, fails = found["reference"]
     assert text == (
-        "the reference changed: 1 of 3 samples differ, by at most 1 LSB; the board gives what it "
-        "gave"
+        "the reference changed: 1 of 3 samples differ, by at most 1 LSB; the board's outputs are"
+        " unchanged"
     )
     assert not fails
     assert found["versions"][0] == "ai-edge-litert 2.4.0, was 2.3.0"

@@ -75,8 +75,8 @@ def test_agreement_needs_no_labels():
 @pytest.mark.parametrize(
     ("labels", "classes", "message"),
     [
-        ([0, 1, 3, 0], (), "label 3 is no class: the model's output has 3"),
-        ([0, 1, 0.5, 0], (), "label 0.5 is no class"),
+        ([0, 1, 3, 0], (), "label 3 is not a class: the model's output has 3"),
+        ([0, 1, 0.5, 0], (), "label 0.5 is not a class"),
         (["a", "b", "b", "a"], (), r"name 2 classes \(a, b\), and the model's output has 3"),
         (["a", "b", "z", "a"], ("a", "b", "c"), "label 'z' is not one of the classes a, b, c"),
         ([0, 1], (), "2 labels for 4 samples"),

@@ -150,7 +150,7 @@ def test_a_run_that_was_killed_leaves_what_it_had(tmp_path, tcn):
     ("text", "message"),
     [
         ("", "is not JSON"),
-        ("[]", "is no record of a run"),
+        ("[]", "is not a record of a run"),
         ('{"format": 2}', "has format 2; this version of pytest-tflm reads 1"),
         ('{"format": 1}', "has no field 'complete'"),
         ("[" * 100_000, "is not JSON"),

@@ -161,5 +161,5 @@ def test_the_first_board_is_replaced_by_an_equal_one(pool):
             os.kill(board.pid, signal.SIGKILL)
     assert found == [each.arrays[0].tobytes() for each in tflm.load(model).run_many(samples)]
     assert board.label == "sim-1"
-    assert "sim-0 was left out and sim-1 goes on" in board.notes[0]
+    assert "sim-0 was left out and sim-1 continues" in board.notes[0]
     assert runtime.run(samples[3]).arrays[0].tobytes() == found[3], "and it is of use"

@@ -50,7 +50,7 @@ def test_a_defect_that_samples_do_not_show_is_found_shown_and_replayed(inner, sm
     assert again.outcomes == {"failed": 1}, again.output
     assert "OutputMismatch: reproduces: " in again.output
     assert shown[1] in again.output
-    assert "outputs of board simulator: those of the file" in again.output
+    assert "outputs of board simulator: those in the file" in again.output
     for port in (("--tflm-port=sim",), ()):
         healthy = inner.pytest(*port, replay)
         assert healthy.outcomes == {"passed": 1}, healthy.output

@@ -84,8 +84,8 @@ def test_at_most_ten_are_shown_in_full_and_all_are_listed(inner, small):
     assert done.status == 1
     assert "are beyond the tolerance: 0-299; the first 10 are subtests" in done.output
     assert "samples beyond the tolerance: 0-299" in done.output
-    shown = re.findall(r"to run it alone, give pytest this test: \S*::test_outputs\[(\d+)\]",
-                       done.output)  # fmt: skip
+    told = r"to run only this sample, give pytest this test: \S*::test_outputs\[(\d+)\]"
+    shown = re.findall(told, done.output)
     assert list(dict.fromkeys(map(int, shown))) == list(range(10))
     assert "kernel" in done.output, "the verdict"
     assert done.output.count("tflm: why") >= 1

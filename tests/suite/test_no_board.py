@@ -40,7 +40,7 @@ def ends_with(done, status, *parts):
     [
         (NOTHING, INTERRUPTED, ("PortNotFound: there is no port", "'sim' runs the simulator")),
         ("/", INTERRUPTED, ("PortFailed: / is not a serial port",)),
-        ("socket://127.0.0.1:9", INTERRUPTED, ("PortNotFound: nobody listens at",)),
+        ("socket://127.0.0.1:9", INTERRUPTED, ("PortNotFound: no program listens at",)),
         ("qemu:nothing.elf", INTERRUPTED, ("PortNotFound: qemu:nothing.elf",)),
         ("sim?arean=64k", USAGE_ERROR, ("SettingsError: sim: unknown key 'arean=64k'",)),
         ("socket://h:99999", USAGE_ERROR, ("a port from 1 to 65535",)),

@@ -52,7 +52,7 @@ def test_the_answer_comes_first_then_the_cause_then_ten_samples(failing):
     assert text.index("why:") < text.index("try:") < text.index("the 10 worst of 14 samples:")
     assert len(re.findall(r"^ +\d+ +1 LSB", text, re.MULTILINE)) == 10
     assert lines[-1] == "evidence: -v; all samples: --tflm-csv=FILE, --tflm-html=FILE or -vv"
-    assert lines[-2].startswith("the worst alone: pytest '")
+    assert lines[-2].startswith("only the worst: pytest '")
     assert "small.tflite::test_outputs[0]'" in lines[-2]
     assert max(map(len, [first, *lines[:-2]])) <= 80
     assert len(lines) < 40
@@ -79,7 +79,7 @@ def test_evidence_comes_with_v_and_each_test_with_vv(failing):
 def test_it_is_as_wide_as_the_terminal_and_coloured_where_pytest_is(failing):
     done = failing("--color=yes", COLUMNS="60")
     lines = block(re.sub(r"\x1b\[[\d;]*m", "", done.output))
-    commands = [line for line in lines if "the worst alone: pytest" in line]
+    commands = [line for line in lines if "only the worst: pytest" in line]
     assert len(commands) == 1
     assert max(len(line) for line in lines if line not in commands) <= 60
     assert "\x1b[31m\x1b[1msmall.tflite: 14 of 14" in done.output

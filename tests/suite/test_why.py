@@ -38,7 +38,7 @@ def test_the_verdict_can_be_brief_or_off(inner, tcn):
     words = (SIM, f"--tflm-model={tcn}", "--tflm-resolver=auto", "--tflm-tolerance=0")
     brief = inner.pytest(*words, "--tflm-samples=2", "--tflm-verdict=brief")
     text = " ".join(brief.output.split())
-    assert "board: right: it gives what TFLM on this machine gives" in text
+    assert "board: right: its outputs equal host TFLM's" in text
     assert "why: the delegate" in text
     assert "= the link" not in text
     full = inner.pytest(*words, "--tflm-samples=2", "--tflm-verdict=full")
@@ -71,7 +71,7 @@ def test_a_users_own_test_is_explained_too(inner, tcn):
         SIM, f"--tflm-model={tcn}", "--tflm-samples=1", "--tflm-suite=off", "-k", "expectation"
     )
     (text,) = why(done.output)
-    assert "compares with something else than the reference" in " ".join(text.split())
+    assert "compares with something other than the reference" in " ".join(text.split())
 
 
 def test_tests_after_a_verdict_run_on_the_model_again(inner, tcn, model_file):

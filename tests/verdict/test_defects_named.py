@@ -131,7 +131,7 @@ PATTERNS = {
         "a dilation of 1",
     ),
     "bias-truncated": (large_biases, "the lowest 16 bits of its bias"),
-    "max-for-average": (lambda: averaging("MEAN"), "the maximum in place of the average"),
+    "max-for-average": (lambda: averaging("MEAN"), "the maximum instead of the average"),
     "negative-codes": (model_builders.add_int8, "an input element"),
     "wrong-scale": (model_builders.conv_2d, "times the right one"),
     "permuted": (model_builders.conv_2d, "its channels are rotated by one"),
@@ -140,7 +140,7 @@ PATTERNS = {
     "output-wraps": (network_models.image_network, "beyond 8 bits wrapped around"),
     "next-bias": (network_models.image_network, "with the bias of the next channel"),
     "weights-shifted": (network_models.image_network, "read from +1 element on"),
-    "operand-twice": (network_models.image_network, "its first input in the place of the second"),
+    "operand-twice": (network_models.image_network, "its first input instead of the second"),
     "average-by-shift": (lambda: averaging("MEAN"), "0.562 times the right one"),
     "softmax-beta": (lambda: network_models.image_network(softmax=True), "with twice its beta"),
     "output-limited:100": (

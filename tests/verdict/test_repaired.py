@@ -194,7 +194,7 @@ def test_what_litert_does_not_run_is_not_given(
         parts.operatorCodes[0].version = 99
 
     planned(monkeypatch, refused)
-    with pytest.raises(CannotRepair, match="BUILTIN_REF does not run what came of it"):
+    with pytest.raises(CannotRepair, match="BUILTIN_REF does not run the result"):
         repair_model(model_from_bytes(build.conv_2d(), "conv"), hosts)
 
 

@@ -139,13 +139,13 @@ def _plots(model: ModelRecord, mark: str) -> Iterator[Plot]:
     if verdict is not None and verdict["operators"]:
         shown = verdict["operators"]
         wrong = sum(bool(each["alone"]) for each in shown)
-        text = f"{wrong} of {len(shown)} operators differ alone."
+        text = f"{wrong} of {len(shown)} operators differ in isolation."
         if len(shown) > _MOST_OPERATORS:
             shown = [each for each in shown if each["alone"] or each["chained"]][:_MOST_OPERATORS]
             text += " Only operators that differ are shown."
         names = [f"{each['index']} {each['name']}" for each in shown]
         columns = [
-            ("alone, on identical inputs", [float(each["alone"] or 0) for each in shown]),
+            ("in isolation, on identical inputs", [float(each["alone"] or 0) for each in shown]),
             ("accumulated along the graph", [float(each["chained"] or 0) for each in shown]),
         ]
         svg = plots.operators(f"{mark}o", names, columns, "largest difference (LSB)")

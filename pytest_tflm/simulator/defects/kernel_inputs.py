@@ -170,7 +170,7 @@ def _rounded_down(array: NDArray[Any], depth: int) -> NDArray[Any]:
 
 @kernel_defect(
     "operand-twice",
-    says="the first input is taken in the place of the second, too",
+    says="the first input is used instead of the second",
     shows="ADD, SUB, MUL of two inputs of one shape and type",
 )
 def _operand_twice(kernel: Kernel, number: int) -> Run | None:

@@ -298,8 +298,9 @@ def _max_for_average(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "copy-rounded-down",
-    says="only whole blocks of 16 bytes are copied, the bytes behind them are 0",
-    shows="RESHAPE, SQUEEZE, EXPAND_DIMS, CONCATENATION whose outputs are no multiple of 16 bytes",
+    says="only whole blocks of 16 bytes are copied, the bytes after them are 0",
+    shows="RESHAPE, SQUEEZE, EXPAND_DIMS, CONCATENATION whose outputs are not a multiple of 16"
+    " bytes",
 )
 def _copy_rounded_down(kernel: Kernel, number: int) -> Run | None:
     single = kernel.single
@@ -332,7 +333,7 @@ def _output_limited(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "accumulator-kept",
-    says="a quarter of what the kernel computed in its run before is added",
+    says="a quarter of what the kernel computed in its previous run is added",
     cause="nondeterministic-board",
     shows=CODED,
 )
@@ -351,8 +352,8 @@ def _accumulator_kept(kernel: Kernel, number: int) -> Run | None:
 
 @kernel_defect(
     "average-by-shift",
-    says="sums are divided by the next higher power of two in place of their number",
-    shows="AVERAGE_POOL_2D, MEAN over a number that is no power of two",
+    says="sums are divided by the next higher power of two instead of their number",
+    shows="AVERAGE_POOL_2D, MEAN over a number that is not a power of two",
 )
 def _average_by_shift(kernel: Kernel, number: int) -> Run | None:
     single = kernel.single

@@ -68,17 +68,17 @@ class Accusation:
     "not-seen-again",
     "the mismatch no longer occurs",
     Stage.HOSTS,
-    remedy="Run the test again, alone and after the others (-p no:randomly). Look for what happens "
-    "only at the board's start or in the first run: memory that nobody has written yet, a cache, a "
-    "table that is set up once.",
+    remedy="Run the test again, by itself and after the others (-p no:randomly). Look for what"
+    " happens only at the board's start or in the first run: uninitialised memory, a cache, a table"
+    " that is set up once.",
 )
 def _not_seen_again(evidence: Evidence) -> Iterator[Match]:
     if evidence.history and all(step.outcome == "equal" for step in evidence.steps):
         first = "" if len(evidence.history) > 1 else " It was the first run of the model."
         yield Match(
             f"A test saw outputs that differ.{first} The same inputs in the same order, run again, "
-            "give the same outputs on all runtimes. Either the board answers differently at times, "
-            "or the test compares with something else than the reference."
+            "give the same outputs on all runtimes. Either the board's outputs vary, or the test"
+            " compares with something other than the reference."
         )
 
 

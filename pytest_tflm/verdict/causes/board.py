@@ -31,9 +31,10 @@ def _everywhere(evidence: Evidence) -> Iterator[Match]:
     where = on_board(evidence)
     if where is not None and is_everywhere(where):
         yield Match(
-            f"{len(where.differing)} of {len(where.operators)} operators differ when they run "
-            f"alone on equal inputs ({', '.join(where.by_type)}), of {len(where.by_type)} types: "
-            "inputs or outputs are changed around Invoke, in no way that is known here."
+            f"{len(where.differing)} of {len(where.operators)} operators differ when run in"
+            f" isolation on identical inputs ({', '.join(where.by_type)}), of {len(where.by_type)}"
+            " types: "
+            "inputs or outputs are changed around Invoke, in no known way."
         )
 
 
@@ -69,8 +70,8 @@ def _input_reused(evidence: Evidence) -> Iterator[Match]:
 def _outputs_alone(evidence: Evidence) -> Iterator[Match]:
     if evidence.differs("board") and not evidence.board.takes_models:
         yield Match(
-            "The firmware has its model compiled in and takes none over the link: operators cannot "
-            "be run alone on it."
+            "The firmware has its model compiled in and takes none over the link: operators cannot"
+            " be run on it in isolation."
         )
 
 

@@ -200,9 +200,8 @@ def _magnified(evidence: Evidence) -> Iterator[Match]:
     found.sort(key=lambda each: -each[0])
     for after, before, result, key in found[:2]:
         yield Match(
-            f"Operator {result.operator.index}, {result.operator.name}, is equal when it runs "
-            f"alone and makes a difference of {before:g} LSB before it one of {after:g} LSB behind "
-            "it.",
+            f"Operator {result.operator.index}, {result.operator.name}, is equal in isolation and"
+            f" turns a difference of {before:g} LSB before it into {after:g} LSB after it.",
             (result.operator.index,),
             key,
         )
@@ -246,8 +245,8 @@ def _hidden(evidence: Evidence) -> Iterator[Match]:
         if found:
             names = ", ".join(dict.fromkeys(r.operator.name for r in found))
             yield Match(
-                f"{names} ({listed(found)}) of {where.suspect} differs from {where.trusted} when "
-                f"it runs alone ({_worst(found)}), and later operators crop, mask or saturate it "
+                f"{names} ({listed(found)}) of {where.suspect} differs from {where.trusted} in"
+                f" isolation ({_worst(found)}), and later operators crop, mask or saturate it "
                 "away.",
                 _indices(found),
                 step.key,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _FEW = 8
 """So few differences may have one sign by chance."""
 _REPORT = (
-    "The reproducer (pytest-tflm diagnose --save DIR) is the operator alone, for a bug report."
+    "The reproducer (pytest-tflm diagnose --save DIR) is the operator as a model of its own,"
+    " for a bug report."
 )
 _NEWER = f"Use a newer release of the kernel library. {_REPORT}"
 _CONFIRM = (

@@ -62,8 +62,8 @@ def _set_up_once(evidence: Evidence) -> Iterator[Match]:
         names = [f"{evidence.model.operators[k].name} (operator {k})" for k in operators]
         place = f" It shows first in {' or '.join(names)}."
     yield Match(
-        "A sample is right in the first run after the model was loaded, and wrong when it comes "
-        f"again behind others. Each operator alone is right.{place}",
+        "A sample is right in the first run after the model was loaded, and wrong when it comes"
+        f" again after others. Each operator is right in isolation.{place}",
         tuple(operators),
     )
 
@@ -89,7 +89,8 @@ def _makers(evidence: Evidence, index: int) -> list[int]:
 def _not_rewritten(evidence: Evidence) -> Iterator[Match]:
     if _is_not_rewritten(evidence):
         yield Match(
-            "Each operator alone is right. With a model that keeps its inputs until the end (they "
+            "Each operator is right in isolation. With a model that keeps its inputs until the end"
+            " (they "
             "are made outputs as well) the whole is right, too: the board computes with what an "
             "earlier Invoke has left in the input's memory. Invoke runs twice for one input, or "
             "inputs are not written completely."
@@ -155,8 +156,9 @@ def _parameters_shared(evidence: Evidence) -> Iterator[Match]:
     found = _shared(evidence)
     if found is not None:
         yield Match(
-            f"Operator {found.operator}, {found.name}, is right alone and beside a copy of itself "
-            "in one model, and wrong beside one with another scale, with which it shares no "
+            f"Operator {found.operator}, {found.name}, is right in isolation and together with a"
+            " copy of itself in one model, and wrong together with one with another scale, with"
+            " which it shares no "
             "tensor: the kernel keeps one set of parameters for all its operators.",
             (found.operator,),
         )
@@ -225,10 +227,10 @@ def _alone(evidence: Evidence) -> str:
     """How the operators are that run alone."""
     moved = memory.planned_otherwise(evidence)
     if not moved:
-        return " Each operator alone is right."
+        return " Each operator is right in isolation."
     return (
-        f" {', '.join(sorted(moved))} alone gives other outputs if its memory is planned "
-        "otherwise: it is no kernel's arithmetic."
+        f" {', '.join(sorted(moved))} in isolation gives different outputs if its memory is"
+        " planned differently: the kernel's arithmetic is not the cause."
     )
 
 
@@ -263,8 +265,9 @@ def _memory_altered(evidence: Evidence) -> Iterator[Match]:
         else "; the model's bytes, read back, are right"
     )
     yield Match(
-        f"The whole model differs on the board, and none of its {len(where.operators)} operators "
-        f"does when it runs alone; the chain of them does not make the outputs{bytes_right}: the "
+        f"The whole model differs on the board, and none of its {len(where.operators)} operators"
+        " does in isolation; running them one after another does not reproduce the"
+        f" outputs{bytes_right}: the "
         f"arena{' or the model' * (known is False)} is changed by something.{_place(found)}",
         () if found is None else (found.operator,),
     )
@@ -304,9 +307,9 @@ def _state_operators(evidence: Evidence) -> Iterator[Match]:
         return
     right = _right_at_first(evidence)
     yield Match(
-        f"The input arrives, and all {len(where.operators) - len(left)} operators that can run "
-        f"alone are right. Left are {', '.join(names)}, which keep state and cannot run alone, "
-        f"and the memory between operators.{right}",
+        f"The input arrives, and all {len(where.operators) - len(left)} operators that can run in"
+        f" isolation are right. Left are {', '.join(names)}, which keep state and cannot run in"
+        f" isolation, and the memory between operators.{right}",
         tuple(each.index for each in left if each.name in names),
     )
 

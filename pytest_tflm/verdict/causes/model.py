@@ -79,7 +79,7 @@ def _space_to_batch_padding(evidence: Evidence) -> Iterator[Match]:
         yield Match(
             "TFLM's SPACE_TO_BATCH_ND never sets the value that it pads with, TFLite pads with the "
             f"zero point: {where.suspect} against {where.trusted}, operator "
-            f"{worst.operator.index} alone, with equal inputs, differs in "
+            f"{worst.operator.index} in isolation, on identical inputs, differs in "
             f"{worst.gap.describe() if worst.gap else ''} ({len(found)} such).",
             tuple(result.operator.index for result in found),
             step.key,

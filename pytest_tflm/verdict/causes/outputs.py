@@ -162,7 +162,7 @@ def _saturated(evidence: Evidence) -> Iterator[Match]:
         return
     copy = around.copied(evidence)
     yield Match(
-        f"The board's outputs equal those of a correct one but for codes below {found[0]} and "
+        f"The board's outputs equal a correct board's except for codes below {found[0]} and "
         f"above {found[1]}, which are clipped.",
         is_symptom=copy is None or copy.limits is None,
     )
@@ -204,7 +204,7 @@ def _input_changed(evidence: Evidence) -> Iterator[Match]:
             "board, given that, computes exactly the board's outputs."
         )
         return
-    how = found.how or "in no way that is known here"
+    how = found.how or "in no known way"
     yield Match(
         "A model that only copies its input comes back changed from the board: "
         f"{how}. The kernels are not to blame."
@@ -217,7 +217,7 @@ def _input_changed(evidence: Evidence) -> Iterator[Match]:
     Stage.INPUTS,
     remedy="The last part of the input does not arrive in the tensor: check the length that the "
     "firmware copies, and the last batch of a batched transfer. In a model that computes several "
-    "batches at once, a kernel that computes the first alone looks the same.",
+    "batches at once, a kernel that computes only the first looks the same.",
     citation="arduino/ArduinoCore-mbed#129 (64-byte chunks lost), espressif/arduino-esp32#5727",
 )
 def _truncated(evidence: Evidence) -> Iterator[Match]:

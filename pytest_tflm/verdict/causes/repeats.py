@@ -43,18 +43,18 @@ def _state_not_reset(evidence: Evidence) -> Iterator[Match]:
     kept = behaviour.state_kept(evidence) if behaviour.unsteady(evidence) is not None else None
     if kept is not None:
         yield Match(
-            f"{evidence.model.name} has state. The board is told to reset it before each of "
-            f"{kept.samples} inputs, and answers exactly as a correct one that is never told "
-            f"({kept.gap}).",
+            f"{evidence.model.name} has state. The host requests a reset before each of "
+            f"{kept.samples} inputs, and the board answers exactly as a correct one without resets"
+            f" ({kept.gap}).",
             step="determinism",
         )
     elif _is_reset_elsewhere(evidence):
         yield Match(
-            "A reset does not bring back the state that the model has after it was loaded: TFLM "
-            "sets resource variables to 0, and not to what the model's initialiser (CALL_ONCE) "
-            "writes. Loaded anew, the board repeats its first outputs.",
+            "A reset does not restore the state that the model has after loading: TFLM sets"
+            " resource variables to 0, and not to what the model's initialiser (CALL_ONCE) writes."
+            " Loaded again, the board repeats its first outputs.",
             step="determinism",
-            remedy="Let variables begin as 0, or load the model anew in place of a reset.",
+            remedy="Let variables begin as 0, or load the model again instead of a reset.",
         )
 
 
@@ -74,8 +74,8 @@ def _is_reset_elsewhere(evidence: Evidence) -> bool:
     "the first run of a model is wrong",
     Stage.REPEATS,
     remedy="Something is ready only after the first Invoke: an accelerator or a cache that is "
-    "switched on there, memory that nobody has written yet, outputs that are read before they are "
-    "complete. Look for what that run sets up, and set it up before.",
+    "switched on there, uninitialised memory, outputs that are read before they are complete. Find"
+    " what that run sets up, and set it up earlier.",
 )
 def _first_run(evidence: Evidence) -> Iterator[Match]:
     seen = behaviour.unsteady(evidence)
@@ -91,9 +91,9 @@ def _first_run(evidence: Evidence) -> Iterator[Match]:
     "nondeterministic-board",
     "the board is not deterministic",
     Stage.REPEATS,
-    remedy="Memory that nobody wrote, or that somebody else writes: an arena that is too small or "
-    "shared, another task or interrupt, a stack overflow, an unstable supply or clock; after other "
-    "inputs alone: something that the firmware or a kernel sets up once.",
+    remedy="Uninitialised memory, or memory that something else writes: an arena that is too small"
+    " or shared, another task or interrupt, a stack overflow, an unstable supply or clock; only"
+    " after other inputs: something that the firmware or a kernel sets up once.",
     citation="espressif/esp-tflite-micro#67, tensorflow/tflite-micro PR#1548 (arena not aligned)",
 )
 def _unsteady(evidence: Evidence) -> Iterator[Match]:
@@ -109,11 +109,14 @@ def _unsteady(evidence: Evidence) -> Iterator[Match]:
         alone = ""
         if 2 * len(operators) > len(evidence.model.operators):
             alone = (
-                f" {len(operators)} of {len(evidence.model.operators)} operators do so alone: it "
-                "is in no kernel."
+                f" {len(operators)} of {len(evidence.model.operators)} operators do so in"
+                " isolation: the cause is not a kernel."
             )
         elif operators:
-            alone = f" Alone, {', '.join(operators[:4])} do{'es' * (len(operators) == 1)} so, too."
+            alone = (
+                f" In isolation, {', '.join(operators[:4])} do{'es' * (len(operators) == 1)}"
+                " so, too."
+            )
         yield Match(
             f"Equal inputs do not give equal outputs ({seen.text}); host TFLM repeats itself."
             f"{alone}",
