@@ -270,7 +270,7 @@ def _why_not_open(name: str, error: Exception) -> TflmError:
             )
     if "://" in name:
         if number in _NOBODY or isinstance(cause, socket.gaierror | TimeoutError):
-            return PortNotFound(f"nobody listens at {name}: {cause}")
+            return PortNotFound(f"no program listens at {name}: {cause}")
         if "option 'control'" in str(error):  # of pyserial's RFC 2217
             other = f"{name}{'&' if '?' in name else '?'}ign_set_control"
             return PortFailed(f"{name}: its server does not confirm DTR and RTS. Use {other}")
