@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Runtime
     from pytest_tflm.runtime.board import BoardRuntime
+    from pytest_tflm.suite.subject import Subject
 
 
 @pytest.fixture
@@ -168,20 +169,28 @@ def tflm_compared(request: pytest.FixtureRequest) -> Callable[[], Comparison | N
 
 
 @pytest.fixture
-def tflm_budgets(
+def _tflm_subject(
     request: pytest.FixtureRequest,
     _tflm_device: BoardRuntime,
     tflm_model: Model,
     tflm_samples: Samples,
     tflm_settings: Settings,
-) -> Callable[[], None]:
+) -> Subject:
+    """What the suite's checks of accuracy, time and memory are about."""
+    from pytest_tflm.suite.subject import Subject
+
+    state = request.config.stash[STATE]
+    return Subject(state, tflm_settings, tflm_model, tflm_samples, _tflm_device)
+
+
+@pytest.fixture
+def tflm_budgets(_tflm_subject: Subject) -> Callable[[], None]:
     """``tflm_budgets()`` fails the test with LimitMissed if the runs so far missed a limit on time
     or memory in this test's settings, including its ``tflm`` marker. It skips the test if the
     figures are not a physical board's."""
     from pytest_tflm.suite.measures import check_budgets
 
-    state = request.config.stash[STATE]
-    return lambda: check_budgets(state, tflm_settings, tflm_model, tflm_samples, _tflm_device)
+    return lambda: check_budgets(_tflm_subject)
 
 
 @pytest.fixture

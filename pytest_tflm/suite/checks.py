@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pytest_tflm.record.samples import Sample, Samples
     from pytest_tflm.replay.format import Replay
     from pytest_tflm.runtime.base import Outputs, Runtime
-    from pytest_tflm.runtime.board import BoardRuntime
     from pytest_tflm.suite.judgement import Judgement
+    from pytest_tflm.suite.subject import Subject
 
 _SAMPLES_OF_STATE_CHECKS = 8
 
@@ -226,29 +226,18 @@ def _kept(
 
 
 def test_same_input_same_output(
-    request: pytest.FixtureRequest,
-    _tflm_device: Runtime,
-    tflm_samples: Samples,
-    tflm_settings: Settings,
-    record_property: Callable[[str, object], None],
+    _tflm_subject: Subject, record_property: Callable[[str, object], None]
 ) -> None:
     """The same input, run twice from the same state, gives the same output."""
-    _tflm_device.reset_state()
-    first = _tflm_device.run(tflm_samples[0])
-    _tflm_device.reset_state()
-    second = _tflm_device.run(tflm_samples[0])
+    device, sample = _tflm_subject.device, _tflm_subject.samples[0]
+    first = _run_from_reset(device, sample)
+    second = _run_from_reset(device, sample)
     with contextlib.suppress(NotSupported):
-        times = [
-            (each.index, each.name, each.microseconds) for each in _tflm_device.operator_times()
-        ]
-        title = tflm_settings.title(_tflm_device.model.name)
-        record_property("tflm_operator_times", [title, times])
-        facts = request.config.stash[STATE].facts
-        facts.add(
+        times = [(each.index, each.name, each.microseconds) for each in device.operator_times()]
+        record_property("tflm_operator_times", [_tflm_subject.title, times])
+        _tflm_subject.note(
             "operator_times",
             [{"index": i, "name": name, "microseconds": time} for i, name, time in times],
-            _tflm_device.model,
-            tflm_settings,
         )
     _same(second, first, "the same input, run a second time")
 
@@ -290,89 +279,47 @@ def test_similar_inputs(
 
 
 def test_accuracy(
-    request: pytest.FixtureRequest,
-    _tflm_device: BoardRuntime,
+    _tflm_subject: Subject,
     _tflm_reference: Runtime,
-    tflm_model: Model,
-    tflm_samples: Samples,
-    tflm_settings: Settings,
     record_property: Callable[[str, object], None],
 ) -> None:
     """The board is as accurate as is asked for, and gives the reference's classes often enough."""
     from pytest_tflm.record.metrics import figure_rows
     from pytest_tflm.suite.measures import accuracy
 
-    state = request.config.stash[STATE]
-    metrics = accuracy(
-        state, tflm_settings, tflm_model, tflm_samples, _tflm_device, _tflm_reference
-    )
+    metrics = accuracy(_tflm_subject, _tflm_reference)
     figures = [f"{name} {words}" for name, words in figure_rows(metrics.runtimes)]
     if figures:
-        title = tflm_settings.title(tflm_model.name)
-        record_property("tflm_metrics", f"{title}: {'; '.join(figures)}")
+        record_property("tflm_metrics", f"{_tflm_subject.title}: {'; '.join(figures)}")
 
 
-def test_latency(
-    request: pytest.FixtureRequest,
-    _tflm_device: BoardRuntime,
-    tflm_model: Model,
-    tflm_samples: Samples,
-    tflm_settings: Settings,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_latency(_tflm_subject: Subject, record_property: Callable[[str, object], None]) -> None:
     """Invoke takes no longer than is allowed, by the board's clock, and so do the operators."""
     from pytest_tflm.suite.measures import check_budgets
 
-    state = request.config.stash[STATE]
-    check_budgets(
-        state, tflm_settings._replace(max_arena=None), tflm_model, tflm_samples, _tflm_device
-    )
-    title = tflm_settings.title(tflm_model.name)
-    record_property("tflm_latency", f"{title}: {_tflm_device.latency}")
+    check_budgets(_tflm_subject.with_settings(max_arena=None))
+    record_property("tflm_latency", f"{_tflm_subject.title}: {_tflm_subject.device.latency}")
 
 
-def test_memory(
-    request: pytest.FixtureRequest,
-    _tflm_device: BoardRuntime,
-    tflm_model: Model,
-    tflm_samples: Samples,
-    tflm_settings: Settings,
-) -> None:
+def test_memory(_tflm_subject: Subject) -> None:
     """The model uses no more of the arena than is allowed."""
     from pytest_tflm.suite.measures import check_budgets
 
-    state = request.config.stash[STATE]
-    settings = tflm_settings._replace(max_latency=None, max_operator_latency={})
-    check_budgets(state, settings, tflm_model, tflm_samples, _tflm_device)
+    check_budgets(_tflm_subject.with_settings(max_latency=None, max_operator_latency={}))
 
 
 def test_baseline(
-    request: pytest.FixtureRequest,
-    _tflm_device: BoardRuntime,
+    _tflm_subject: Subject,
     _tflm_reference: Runtime,
-    tflm_model: Model,
-    tflm_samples: Samples,
-    tflm_settings: Settings,
     record_property: Callable[[str, object], None],
 ) -> None:
     """Outputs, latency, arena and accuracy are those of the baseline."""
     from pytest_tflm.suite.measures import compared_with_baseline
 
-    state = request.config.stash[STATE]
-    assert tflm_settings.baseline is not None
-    changes = compared_with_baseline(
-        state,
-        tflm_settings,
-        tflm_model,
-        tflm_samples,
-        _tflm_device,
-        _tflm_reference,
-        state.path(tflm_settings.baseline),
-    )
+    changes = compared_with_baseline(_tflm_subject, _tflm_reference)
     if changes:
         words = "; ".join(change.text for change in changes)
-        title = tflm_settings.title(tflm_model.name)
-        record_property("tflm_baseline", f"{title}: {words}")
+        record_property("tflm_baseline", f"{_tflm_subject.title}: {words}")
 
 
 def test_fuzz(

@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     from pytest_tflm.model import Model
     from pytest_tflm.options import Settings
     from pytest_tflm.record.baseline import Change, Snapshot
-    from pytest_tflm.record.samples import Samples
     from pytest_tflm.runtime.base import Arrays, Runtime
-    from pytest_tflm.runtime.board import BoardRuntime
-    from pytest_tflm.suite.state import State
+    from pytest_tflm.suite.subject import Subject
 
 _RUNS = 32
 """Runs over which latency is measured, at least, if there are so many samples."""
@@ -42,31 +40,18 @@ class Unmeasured(Exception):
     """What was asked for cannot be measured here, which is no failure; says why."""
 
 
-def accuracy(
-    state: State,
-    settings: Settings,
-    model: Model,
-    samples: Samples,
-    device: Runtime,
-    reference: Runtime,
-) -> Metrics:
+def accuracy(subject: Subject, reference: Runtime) -> Metrics:
     """Measure a model against its labels and the reference. Raises SampleError for labels that do
     not fit, and LimitMissed."""
-    metrics = _measured(state, settings, model, samples, device, reference)
-    missed = _missed_accuracy(settings, metrics)
+    metrics = _measured(subject, reference)
+    missed = _missed_accuracy(subject.settings, metrics)
     if missed:
         raise LimitMissed("\n".join([*missed, *metrics_lines(metrics)]))
     return metrics
 
 
-def _measured(
-    state: State,
-    settings: Settings,
-    model: Model,
-    samples: Samples,
-    device: Runtime,
-    reference: Runtime,
-) -> Metrics:
+def _measured(subject: Subject, reference: Runtime) -> Metrics:
+    state, settings, model, samples, device = subject
     board = state.kept.all(device, samples)
     wanted = state.kept.all(reference, samples)
     outputs = {
@@ -77,12 +62,11 @@ def _measured(
         compare(a, b, lsb=settings.lsb, float_tolerance=settings.float_tolerance).passed
         for a, b in zip(board, wanted, strict=True)
     ):
-        _add_host_tflm(state, settings, model, samples, outputs)
+        _add_host_tflm(subject, outputs)
     if settings.float_model is not None:
-        outputs["float"] = _of_float_model(state, settings, model, samples)
+        outputs["float"] = _of_float_model(subject)
     metrics = measure(outputs, samples.labels, settings.classes, where=samples.source)
-    state.facts.describe(model, settings)
-    state.facts.add("metrics", metrics.as_record(), model, settings)
+    subject.note("metrics", metrics.as_record())
     return metrics
 
 
@@ -92,15 +76,10 @@ def _reals(model: Model, runs: Sequence[Arrays]) -> NDArray[np.float64]:
     return np.stack([model.dequantize(arrays)[0].astype(np.float64).ravel() for arrays in runs])
 
 
-def _add_host_tflm(
-    state: State,
-    settings: Settings,
-    model: Model,
-    samples: Samples,
-    outputs: dict[str, NDArray[np.float64]],
-) -> None:
+def _add_host_tflm(subject: Subject, outputs: dict[str, NDArray[np.float64]]) -> None:
     """What a correct board would give: asked where the board and the reference differ by more than
     the tolerance, since it takes as long as they did."""
+    state, settings, model, samples, _ = subject
     spec = RuntimeSpec.of_interpreter("tflm")
     if spec == settings.reference:
         return
@@ -111,11 +90,10 @@ def _add_host_tflm(
         outputs["tflm"] = _reals(model, [each.arrays for each in state.kept.all(runtime, samples)])
 
 
-def _of_float_model(
-    state: State, settings: Settings, model: Model, samples: Samples
-) -> NDArray[np.float64]:
+def _of_float_model(subject: Subject) -> NDArray[np.float64]:
     from pytest_tflm.verdict.quantisation import real_samples, reals_of
 
+    state, settings, model, samples, _ = subject
     assert settings.float_model is not None
     other = state.open(settings.float_model)
     given = [samples[index] for index in range(len(samples))]
@@ -164,11 +142,10 @@ def _missed_accuracy(settings: Settings, metrics: Metrics) -> list[str]:
     return found
 
 
-def latency(
-    state: State, settings: Settings, model: Model, samples: Samples, device: BoardRuntime
-) -> None:
+def latency(subject: Subject) -> None:
     """Measure Invoke and the operators. Raises LimitMissed, and Unmeasured where there is no clock
     of a board."""
+    _, settings, _, samples, device = subject
     measured = device.latency
     missing = min(len(samples), _RUNS) - (measured.runs if measured is not None else 0)
     for _ in device.run_many(samples[index] for index in range(missing)):
@@ -176,7 +153,7 @@ def latency(
     measured = device.latency
     if measured is None:
         raise Unmeasured("the board has no clock")
-    _note_latency(state, settings, model, device)
+    _note_latency(subject)
     found = []
     limit = settings.max_latency
     if limit is not None and measured.p95 > limit:
@@ -192,19 +169,18 @@ def latency(
     _judge(found, settings, measured.is_board, f"the {device.host.kind}'s time is not a board's")
 
 
-def _note_latency(state: State, settings: Settings, model: Model, device: BoardRuntime) -> None:
-    measured = device.latency
+def _note_latency(subject: Subject) -> None:
+    measured = subject.device.latency
     if measured is not None:
-        state.facts.describe(model, settings)
-        state.facts.add("latency", measured._asdict(), model, settings)
+        subject.note("latency", measured._asdict())
 
 
-def memory(state: State, settings: Settings, model: Model, device: BoardRuntime) -> None:
+def memory(subject: Subject) -> None:
     """Look at the arena. Raises LimitMissed, and Unmeasured where it is not that of a board."""
-    loaded = device.loaded
-    is_board = device.host.kind != "simulator"
-    note_memory(state, settings, model, device)
-    limit = settings.max_arena
+    loaded = subject.device.loaded
+    is_board = subject.device.host.kind != "simulator"
+    note_memory(subject)
+    limit = subject.settings.max_arena
     if loaded.arena_used is None:
         raise Unmeasured("the board does not say how much of its arena is used")
     found = []
@@ -212,33 +188,31 @@ def memory(state: State, settings: Settings, model: Model, device: BoardRuntime)
         found.append(
             f"arena {loaded.arena_used} bytes used of {loaded.arena_size}; {limit} allowed"
         )
-    _judge(found, settings, is_board, "the simulator's arena is larger than a board's")
+    _judge(found, subject.settings, is_board, "the simulator's arena is larger than a board's")
 
 
-def note_memory(state: State, settings: Settings, model: Model, device: BoardRuntime) -> None:
+def note_memory(subject: Subject) -> None:
     """Put the arena into the record of the run."""
-    loaded = device.loaded
+    loaded = subject.device.loaded
     value = {
         "arena_used": loaded.arena_used,
         "arena_size": loaded.arena_size,
-        "is_board": device.host.kind != "simulator",
+        "is_board": subject.device.host.kind != "simulator",
     }
-    state.facts.describe(model, settings)
-    state.facts.add("memory", value, model, settings)
+    subject.note("memory", value)
 
 
-def check_budgets(
-    state: State, settings: Settings, model: Model, samples: Samples, device: BoardRuntime
-) -> None:
+def check_budgets(subject: Subject) -> None:
     """Judge time and memory where they have a limit. Raises LimitMissed; skips the test where they
     are not those of a board."""
     import pytest
 
+    settings = subject.settings
     try:
         if settings.max_latency is not None or settings.max_operator_latency:
-            latency(state, settings, model, samples, device)
+            latency(subject)
         if settings.max_arena is not None:
-            memory(state, settings, model, device)
+            memory(subject)
     except Unmeasured as why:
         pytest.skip(str(why))
 
@@ -251,23 +225,18 @@ def _judge(found: list[str], settings: Settings, is_board: bool, why_not: str) -
         raise LimitMissed("\n".join(found))
 
 
-def compared_with_baseline(
-    state: State,
-    settings: Settings,
-    model: Model,
-    samples: Samples,
-    device: BoardRuntime,
-    reference: Runtime,
-    base: Path,
-) -> list[Change]:
-    """Compare with the baseline in the folder ``base``, or write it. Raises BaselineChanged where a
-    change was asked to fail, RecordError, and SampleError for labels that do not fit."""
-    today = _snapshot(state, settings, model, samples, device, reference)
+def compared_with_baseline(subject: Subject, reference: Runtime) -> list[Change]:
+    """Compare with the baseline in the folder of ``--tflm-baseline``, or write it. Raises
+    BaselineChanged if a change was asked to fail, RecordError, and SampleError for labels that do
+    not fit."""
+    state, settings, model, _, device = subject
+    assert settings.baseline is not None
+    today = _snapshot(subject, reference)
     board = settings.board_name or device.host.connection().identity.board
-    folder = baseline.folder_of(base, model.name, board)
+    folder = baseline.folder_of(state.path(settings.baseline), model.name, board)
     if settings.baseline_update:
         baseline.write(folder, today)
-        _note_baseline(state, settings, model, folder, [], today, today)
+        _note_baseline(subject, folder, [], today, today)
         return []
     before = baseline.read(folder)
     if before is None:
@@ -276,7 +245,7 @@ def compared_with_baseline(
             "writes one"
         )
     changes = baseline.compare(before, today, settings.baseline_fail)
-    _note_baseline(state, settings, model, folder, changes, before, today)
+    _note_baseline(subject, folder, changes, before, today)
     failing = [each.text for each in changes if each.fails]
     if failing:
         others = [f"also: {each.text}" for each in changes if not each.fails]
@@ -285,14 +254,8 @@ def compared_with_baseline(
     return changes
 
 
-def _snapshot(
-    state: State,
-    settings: Settings,
-    model: Model,
-    samples: Samples,
-    device: BoardRuntime,
-    reference: Runtime,
-) -> Snapshot:
+def _snapshot(subject: Subject, reference: Runtime) -> Snapshot:
+    state, settings, model, samples, device = subject
     board = state.kept.all(device, samples)
     wanted = state.kept.all(reference, samples)
     digests = []
@@ -303,11 +266,11 @@ def _snapshot(
         before = found if model.is_stream else b""
     accuracy_now = None
     if samples.labels is not None:
-        metrics = _measured(state, settings, model, samples, device, reference)
+        metrics = _measured(subject, reference)
         accuracy_now = metrics.runtimes["board"].get("accuracy")
     measured, loaded = device.latency, device.loaded
-    _note_latency(state, settings, model, device)
-    note_memory(state, settings, model, device)
+    _note_latency(subject)
+    note_memory(subject)
     host = device.host
     return baseline.Snapshot(
         figures={
@@ -330,9 +293,7 @@ def _snapshot(
 
 
 def _note_baseline(
-    state: State,
-    settings: Settings,
-    model: Model,
+    subject: Subject,
     folder: Path,
     changes: Sequence[Change],
     before: Snapshot,
@@ -341,7 +302,7 @@ def _note_baseline(
     was, now = before.figures, today.figures
     value = {
         "folder": str(folder),
-        "written": settings.baseline_update,
+        "written": subject.settings.baseline_update,
         "changes": [each._asdict() for each in changes],
         "figures": {
             "accuracy": [was["accuracy"], now["accuracy"]],
@@ -349,5 +310,4 @@ def _note_baseline(
             "arena_used": [was["arena_used"], now["arena_used"]],
         },
     }
-    state.facts.describe(model, settings)
-    state.facts.add("baseline", value, model, settings)
+    subject.note("baseline", value)
