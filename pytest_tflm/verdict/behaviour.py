@@ -293,25 +293,15 @@ class Elsewhere(Fact):
 
 @experiment
 def read_elsewhere(evidence: Evidence) -> Elsewhere | None:
-    """Whether the board's outputs are the bytes of an input, or of a tensor inside the model."""
+    """Whether the board's outputs are the bytes of an input."""
     step = evidence.step("board")
     if step is None or not evidence.differs("board"):
         return None
-    model = evidence.model
-    outputs = {tensor.index for tensor in model.outputs}
     got = [arrays[0].tobytes() for arrays in step.suspect]
-    for position, tensor in enumerate(model.inputs):
+    for position, tensor in enumerate(evidence.model.inputs):
         held = [sample[position].tobytes() for sample in evidence.samples]
         if (offset := _found_in(got, held)) >= 0:
             return Elsewhere(tensor.index, offset, len(got))
-    seen, picked = observed(evidence), chosen(evidence, step)
-    for index in seen[0].tensors:
-        if index not in outputs and not model.tensors[index].is_constant:
-            held = [o.tensors[index].tobytes() for o in seen if index in o.tensors]
-            if len(held) == len(picked) and (
-                (offset := _found_in([got[i] for i in picked], held)) >= 0
-            ):
-                return Elsewhere(index, offset, len(picked))
     return None
 
 

@@ -71,7 +71,7 @@ SYMPTOMS: dict[str, tuple[str, ...]] = {
         "input-truncated",
     ),
     "Outputs are in the wrong order": ("outputs-swapped",),
-    "Outputs look like the input, or like a tensor inside the model": ("outputs-elsewhere",),
+    "Outputs look like the input": ("outputs-elsewhere",),
     "Outputs saturate, at -128 or 127 for example": (
         "saturated-outputs",
         "accumulator-overflow",

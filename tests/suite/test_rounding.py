@@ -96,5 +96,5 @@ def test_a_state_that_makes_more_than_rounding_fails(inner, model_file):
     model = model_file("lstm.tflite", odd_models.lstm(inputs=8, units=32, steps=1, weight=0.05))
     done = inner.pytest(SIM, f"--tflm-model={model}", "--tflm-samples=6")
     assert done.outcomes.get("failed", 0) >= 2, done.output
-    assert "UNIDIRECTIONAL_SEQUENCE_LSTM, differs in isolation in" in done.output
+    assert "operator 0, UNIDIRECTIONAL_SEQUENCE_LSTM, differs in" in done.output
     assert "TFLM and TFLite compute an operator differently" in done.output

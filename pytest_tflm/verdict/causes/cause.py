@@ -195,3 +195,11 @@ def is_everywhere(where: Localisation) -> bool:
         and len(where.differing) >= 0.7 * len(known)
         and (not movers or any(result.differs for result in movers))
     )
+
+
+def computes_rightly(where: Localisation) -> bool:
+    """An operator that does more than move data is right when it runs alone."""
+    return any(
+        result.gap is not None and result.gap.is_none and result.operator.name not in _MOVERS
+        for result in where.operators
+    )

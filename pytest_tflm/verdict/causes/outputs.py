@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_tflm.verdict import around, behaviour
-from pytest_tflm.verdict.causes.cause import Match, Stage, cause
+from pytest_tflm.verdict.causes.cause import Match, Stage, cause, computes_rightly
+from pytest_tflm.verdict.localise import on_board
 
 if TYPE_CHECKING:
     from pytest_tflm.verdict.evidence import Evidence
@@ -118,15 +119,16 @@ def _constant_tail(evidence: Evidence) -> Iterator[Match]:
 )
 def _elsewhere(evidence: Evidence) -> Iterator[Match]:
     found = behaviour.read_elsewhere(evidence)
-    if found is None:
-        return
     model = evidence.model
-    makers = [each for each in model.operators if found.tensor in each.outputs]
-    what = f"of operator {makers[0].index}, {makers[0].name}," if makers else "of the input"
+    if found is None or model.is_stream:
+        return  # what a state adds may be 0
+    where = on_board(evidence)
+    if where is not None and computes_rightly(where):
+        return  # where it reads from an input, no operator alone can be right
+    name = model.tensors[found.tensor].name.split(";")[0][:60]
     yield Match(
         f"In all {found.samples} samples that were compared, the board's first output holds the "
-        f"bytes {what} from byte {found.offset} on: tensor {found.tensor} "
-        f"({model.tensors[found.tensor].name.split(';')[0][:60]!r}).",
+        f"bytes of the input {name!r} from byte {found.offset} on.",
     )
 
 
