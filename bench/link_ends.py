@@ -44,7 +44,7 @@ class Engine:
         self.owed = 0.0
         self._seconds = seconds
 
-    def open(self, size: int) -> None:
+    def open(self, size: int, kept: int) -> None:
         """Every model fits."""
 
     def prepare(self, model: bytes) -> Loaded:
