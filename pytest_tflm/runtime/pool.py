@@ -57,6 +57,8 @@ class _Work:
         """Boards that work."""
         self.last: TflmError | None = None
         """The error of the board that broke last."""
+        self.failure: Exception | None = None
+        """What no board can be blamed for."""
         self.is_over = False
 
     def first(self) -> _Job | None:
@@ -98,10 +100,17 @@ class _Work:
             self.last = error
             self.changed.notify_all()
 
+    def failed(self, error: Exception) -> None:
+        with self.changed:
+            self.failure = error
+            self.changed.notify_all()
+
     def until_done(self, job: _Job) -> None:
         """Wait for a sample. Raises the last board's error when none is left."""
         with self.changed:
             while not job.is_done:
+                if self.failure is not None:
+                    raise self.failure
                 if not self.left:
                     assert self.last is not None
                     raise self.last
@@ -186,4 +195,7 @@ def _drive(member: Member, work: _Work, broken: deque[tuple[Member, TflmError]])
             broken.append((member, error))
             work.give_back(taken)
             work.board_broke(error)
+            return
+        except Exception as error:  # else the caller would wait for ever
+            work.failed(error)
             return

@@ -103,6 +103,17 @@ def test_the_last_boards_error_is_raised():
             pass
 
 
+def test_an_error_of_ours_in_a_boards_thread_is_raised():
+    class Bad(Member):
+        def run_given(self, samples):
+            next(samples)
+            raise ValueError("a mistake")
+            yield
+
+    with pytest.raises(ValueError, match="a mistake"):
+        next(spread([Bad(), Bad()], map(sample, range(9)), never))
+
+
 def test_an_error_of_a_sample_is_its_own_and_the_board_goes_on():
     members = [Member(bad=(5,)), Member(bad=(5,))]
     outputs = spread(members, map(sample, range(20)), never)

@@ -57,7 +57,7 @@ def test_one_board_without_a_name_keeps_the_names_of_its_tests(run):
 
 
 def test_one_that_broke_takes_its_own_tests_with_it(run):
-    done = run(GOOD, "--tflm-port=gone=/dev/tty-not-there", "-rA")
+    done = run("--tflm-port=gone=/dev/tty-not-there", GOOD, "-rA")
     assert "passed" in done.outcomes, done.output
     assert done.outcomes["error"] == done.outcomes["passed"]
     assert not [line for line in done.lines("PASSED") if "[good" not in line]
@@ -65,12 +65,16 @@ def test_one_that_broke_takes_its_own_tests_with_it(run):
     assert len(re.findall("PortNotFound: .*dev/tty-not-there does not exist", done.output)) <= 3
 
 
-def test_one_that_dies_on_the_way_does_so_too(run):
-    done = run(GOOD, "--tflm-port=dies=sim?defect=crash", "-rA")
+def test_each_board_that_breaks_has_an_error_of_its_own(run):
+    gone = "--tflm-port=gone=/dev/tty-not-there"
+    done = run(gone, "--tflm-port=dies=sim?defect=crash", GOOD, "-rA")
     assert [line for line in done.lines("PASSED") if "[good-" in line]
     assert not [line for line in done.lines("PASSED") if "test_outputs[dies" in line]
-    assert not [line for line in done.lines("ERROR ") if "[dies" not in line]
-    assert not [line for line in done.lines("FAILED ") if "dies" not in line]
+    errors = done.lines("ERROR ")
+    assert not [line for line in errors if "dies" not in line and "gone" not in line]
+    assert not [line for line in errors if "dies" in line and "PortVanished" not in line]
+    assert not [line for line in errors if "gone" in line and "PortNotFound" not in line]
+    assert not done.lines("FAILED ")
 
 
 def test_each_report_has_an_entry_for_each_board(run, inner):
