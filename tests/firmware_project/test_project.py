@@ -146,5 +146,5 @@ def test_the_manifests_of_the_core_have_one_version():
 
 
 def test_a_board_that_there_is_no_firmware_for():
-    with pytest.raises(SettingsError, match="'uno'. Boards: nano33, esp32, arduino"):
+    with pytest.raises(SettingsError, match=r"'uno'\. Boards: nano33, esp32, arduino"):
         board_named("uno")
