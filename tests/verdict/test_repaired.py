@@ -135,7 +135,7 @@ def test_what_cannot_be_repaired_is_said(hosts: Hosts) -> None:
     repaired = repair_model(model_from_bytes(build.pack(parts)), hosts)
     assert repaired.model is None
     (left,) = repaired.left
-    assert left.startswith("operator 0, SPACE_TO_BATCH_ND, stays: ")
+    assert left.startswith("operator 0, SPACE_TO_BATCH_ND, is not changed: ")
 
 
 def test_state_goes_on_from_sample_to_sample(hosts: Hosts) -> None:
