@@ -15,10 +15,13 @@ from pathlib import Path
 
 _INTERVAL = 0.1
 """Seconds between two looks."""
+_SLOWEST = 0.01
+"""How fast it runs at least, beside ``clock``: a process that never runs is given up in the end,
+and no answer takes no time."""
 
 
 class ProcessClock:
-    """Seconds from any start, which never go back: those of ``clock`` without the time in which
+    """Seconds from any start, which never stand still: those of ``clock`` without the time in which
     process ``pid`` was ready to run and had no processor."""
 
     def __init__(
@@ -29,16 +32,18 @@ class ProcessClock:
     ) -> None:
         self._clock = clock
         self._threads = threads / str(pid) / "task"
+        self._before = self._longest_wait()
         self._waited = 0.0
-        self._now = clock()
-        self._look_at = self._now
+        self._last = self._now = clock()
+        self._look_at = self._now + _INTERVAL
 
     def __call__(self) -> float:
         now = self._clock()
         if now >= self._look_at:
-            self._waited = max(self._waited, self._longest_wait())
+            self._waited = max(self._waited, self._longest_wait() - self._before)
             self._look_at = now + _INTERVAL
-        self._now = max(self._now, now - self._waited)
+        self._now = max(self._now + _SLOWEST * (now - self._last), now - self._waited)
+        self._last = now
         return self._now
 
     def _longest_wait(self) -> float:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import serial
-from link.scripted_board import Board, VectorEngine
 
 from pytest_tflm.errors import NoAnswer, PortBusy, PortFailed, PortNotFound, PortVanished
 from pytest_tflm.link import port, portlock
 from pytest_tflm.link.connection import Connection
 from pytest_tflm.link.port import open_port
+from tests.link.scripted_board import Board, VectorEngine
 
 MISSING = "FileNotFoundError(2, 'The system cannot find the file specified.', None, 2)"
 TAKEN = "PermissionError(13, 'Access is denied.', None, 5)"

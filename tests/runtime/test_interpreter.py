@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -402,9 +403,10 @@ def test_a_killed_interpreter_is_an_error_and_the_run_goes_on(make: Make) -> Non
     os.kill(runtime.pid, signal.SIGSEGV)
     with pytest.raises(InterpreterCrashed) as caught:
         list(outputs)
+    litert = metadata.version("ai-edge-litert")
     assert str(caught.value) == (
         "litert auto died with SIGSEGV in Invoke on conv.tflite; try another resolver "
-        "(--tflm-resolver) or interpreter (--tflm-runtime=tflm)"
+        f"(--tflm-resolver) or interpreter (--tflm-runtime=tflm) (ai-edge-litert {litert})"
     )
     assert [lists(o) for o in runtime.run_many(inputs)] == expected
     assert runtime.pid is not None

@@ -485,7 +485,7 @@ def test_a_process_that_cannot_be_started_is_a_named_error(monkeypatch: Any) -> 
 
 def test_a_reply_cannot_call_anything_in_this_process(worker: Worker, tmp_path: Path) -> None:
     made = tmp_path / "made by the reply"
-    with pytest.raises(InterpreterCrashed, match=r"replied with \w+\.mkdir, where numbers"):
+    with pytest.raises(InterpreterCrashed, match=r"replied with \w+\.mkdir, instead of numbers"):
         worker.call("call_in_the_parent", str(made))
     assert not made.exists()
     array = np.arange(6, dtype=np.int16).reshape(2, 3)

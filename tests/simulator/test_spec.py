@@ -46,8 +46,8 @@ def test_text_and_back(text: str) -> None:
     ("text", "said"),
     [
         ("simulator", "not a simulator"),
-        ("sim?arean=64k", "'arean=64k'; did you mean arena=?"),
-        ("sim?arena", "'arena'; did you mean arena=?"),
+        ("sim?arean=64k", "'arean=64k'. Did you mean arena=?"),
+        ("sim?arena", "'arena'. Did you mean arena=?"),
         ("sim?arena=64q", "64q"),
         ("sim?arena=-1", "not a size"),
         ("sim?baud=fast", "baud='fast' is not a baud rate"),

@@ -119,7 +119,9 @@ def test_an_arena_too_small_names_the_need_and_that_need_suffices(
     assert (caught.value.status, caught.value.available) == (7, arena)
     needed = caught.value.needed
     assert arena < needed < 1 << 20
-    assert board.error() == (f"the model needs an arena of {needed} bytes, there are {arena} bytes")
+    assert board.error() == (
+        f"the model needs an arena of {needed} bytes, but only {arena} bytes are available"
+    )
     if arena >= 8192:  # else TFLM is not even tried
         assert any("Requested" in line for line in board.logs)
     client(f"sim?arena={needed}").load(TCN)

@@ -90,7 +90,7 @@ class SimulatorSpec:
             key, equals, value = part.partition("=")
             if not equals or key not in known:
                 if near := difflib.get_close_matches(key, known, 1):
-                    raise SettingsError(f"sim does not know {part!r}; did you mean {near[0]}=?")
+                    raise SettingsError(f"sim: unknown key {part!r}. Did you mean {near[0]}=?")
                 keys = ", ".join(f"{each.name} ({each.metadata['what']})" for each in fields(cls))
                 raise SettingsError(f"sim: unknown key {part!r}. Known keys: {keys}")
             if key in values:
