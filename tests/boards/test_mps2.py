@@ -190,5 +190,5 @@ def test_the_rate_of_the_line_is_changed(scripted_baud_image, emulate):
         connection.close()
     connection = Connection.open(port, line_baud=2_000_000, is_uart=True, timeout=60)
     assert connection.counters.baud == 115200
-    assert "refused" in connection.rate_note
+    assert "rejected" in connection.rate_note
     connection.close()

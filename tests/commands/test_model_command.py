@@ -57,7 +57,7 @@ def test_repaired_the_models_suite_passes(inner, tcn_dynamic):
 
     again = inner.pytest_tflm("model", "repair", "repaired.tflite", "-o", "again.tflite")
     assert again.status == 0
-    says(again, "repaired.tflite: nothing to repair.", "No problems written.")
+    says(again, "repaired.tflite: nothing to repair.", "Nothing was written.")
     assert not (inner.directory / "again.tflite").exists()
     assert inner.pytest_tflm("model", "lint", "repaired.tflite").status == 0
 
@@ -70,7 +70,7 @@ def test_one_repair_alone(inner, keras_model):
         done,
         "fold-dilation: operators 3 to 7",
         "padding SAME",
-        "now:    equal, bit for bit, over 37 samples",
+        "after:  equal, bit for bit, over 37 samples",
     )
     assert "freeze" not in done.output
     assert -1 in (open_model(inner.directory / "o").inputs[0].shape_signature or ())
