@@ -63,6 +63,8 @@ _SIMULATED: dict[str, Literal["simulator", "emulator"]] = {
     "mps2-an386": "emulator",
 }
 """Boards that are programs, by the name that they give."""
+_MOST_TENSORS = 255
+"""Inputs, or outputs, that a board can have: the index is a u8 in requests (SPEC §5), as their count is."""
 _MOST_AT_ONCE = 256 << 10
 """Bytes of a model, its inputs and its outputs that are submitted together."""
 _BYTES_OF_A_STREAM = 32 << 20
@@ -565,6 +567,8 @@ class _Attempt:
             return False
         if interface_reason(model) is not None or self._host.has(model):
             return False
+        if max(len(model.inputs), len(model.outputs)) > _MOST_TENSORS:
+            return False  # a request has no number for them: the board says so
         self._bytes = [_each(model.quantize(sample)) for sample in samples]
         expected = None
         if self._expected is not None:

@@ -149,7 +149,9 @@ def operators(
         axes.set_xlabel(unit)
         axes.grid(axis="y", visible=False)
         if len(columns) > 1:
-            figure.legend(frameon=False, loc="outside upper right", ncols=len(columns))
+            is_short = sum(len(title) for title, _ in columns) < _LONGEST_LABEL - 10
+            beside = len(columns) if is_short else 1
+            figure.legend(frameon=False, loc="outside upper right", ncols=beside)
         return _svg(figure, mark)
 
 
