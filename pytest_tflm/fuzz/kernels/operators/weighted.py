@@ -28,7 +28,7 @@ _VERSIONS = {
 }
 _SPAN = {"int8": 255, "int16": 32768}
 # Windows as real models have them, the simplest first.
-_CONVOLUTIONS = (*[(1, 1)] * 4, *[(3, 3)] * 4, (1, 3), (1, 5), (5, 1))
+_CONVOLUTIONS = (*[(1, 1)] * 6, *[(3, 3)] * 5, *[(1, 3)] * 2, *[(1, 5)] * 2, (5, 1))
 _DEPTHWISE = ((1, 1), *[(3, 3)] * 4, (5, 1), (9, 1))
 
 
