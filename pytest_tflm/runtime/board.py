@@ -64,7 +64,7 @@ _SIMULATED: dict[str, Literal["simulator", "emulator"]] = {
 }
 """Boards that are programs, by the name that they give."""
 _MOST_TENSORS = 255
-"""Inputs, or outputs, that a board can have: the index is a u8 in requests (SPEC §5), as their count is."""
+"""Inputs, or outputs, that a board can have: requests have a u8 for their index (SPEC §5)."""
 _MOST_AT_ONCE = 256 << 10
 """Bytes of a model, its inputs and its outputs that are submitted together."""
 _BYTES_OF_A_STREAM = 32 << 20
