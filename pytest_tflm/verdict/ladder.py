@@ -143,7 +143,7 @@ def _determinism(evidence: Evidence) -> None:
 # Two neighbours each.
 
 
-def _compared(evidence: Evidence, key: str, title: str, got: str, want: str) -> Step:
+def compared(evidence: Evidence, key: str, title: str, got: str, want: str) -> Step:
     ours, theirs = evidence.outputs[got], evidence.outputs[want]
     found = run_gap(ours, theirs, float_tolerance=evidence.float_tolerance)
     return evidence.add(
@@ -159,7 +159,7 @@ def _compared(evidence: Evidence, key: str, title: str, got: str, want: str) -> 
 
 def _board(evidence: Evidence) -> None:
     oracle, key = evidence.oracle
-    step = _compared(
+    step = compared(
         evidence, "board", f"{evidence.names['board']} against {oracle.name}", "board", key
     )
     if step.outcome == "equal":
@@ -180,7 +180,7 @@ def _tflm(evidence: Evidence) -> None:
     if tflm is None or not {"tflm", "builtin_ref"} <= evidence.outputs.keys():
         return
     title = f"host TFLM against {builtin_ref.name}"
-    step = _compared(evidence, "tflm", title, "tflm", "builtin_ref")
+    step = compared(evidence, "tflm", title, "tflm", "builtin_ref")
     is_steady = evidence.row.board is None or not behaviour.is_unsteady_by_design(evidence)
     if step.outcome == "equal" and is_steady:
         return
@@ -195,7 +195,7 @@ def _resolver(evidence: Evidence) -> None:
     if not {"reference", "builtin_ref"} <= evidence.outputs.keys():
         return
     title = f"{reference.name} against {builtin_ref.name}"
-    step = _compared(evidence, "resolver", title, "reference", "builtin_ref")
+    step = compared(evidence, "resolver", title, "reference", "builtin_ref")
     if step.outcome == "equal":
         return
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_tflm.compare.distance import run_gap
 from pytest_tflm.errors import TflmError
+from pytest_tflm.verdict.ladder import compared
 from pytest_tflm.verdict.localise import between
 
 if TYPE_CHECKING:
@@ -45,20 +45,10 @@ def part(mine: Evidence, theirs: Evidence) -> None:
 
 
 def _compared(mine: Evidence, theirs: Evidence) -> None:
-    ours, others = mine.outputs["board"], theirs.outputs["board"]
-    mine.outputs["reference"] = others
+    mine.outputs["reference"] = theirs.outputs["board"]
     title = f"{mine.names['board']} against {theirs.names['board']}"
-    found = run_gap(ours, others, float_tolerance=mine.float_tolerance)
-    step = mine.add(
-        AGAINST,
-        title,
-        "differs" if found.differing else "equal",
-        found.describe(),
-        suspect=tuple(ours),
-        trusted=tuple(others),
-        gap=found.gap,
-    )
-    if not found.differing:
+    step = compared(mine, AGAINST, title, "board", "reference")
+    if step.outcome == "equal":
         return
     boards = (mine.board, theirs.board)
     fixed = [host.name for host in boards if not host.takes_models]
